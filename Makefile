@@ -1,0 +1,38 @@
+# One command per chore. Each does its own set-up in .venv and is quick the second time.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: serve test check bench train-adain up clean
+.DEFAULT_GOAL := serve
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[all]' --constraint constraints.txt
+	touch $@
+
+serve: $(READY)  ## Embedded Redis, the API and one worker, until Ctrl-C
+	$(BIN)/python -m service serve
+
+test: $(READY)  ## All tests; GPU tests run where CUDA is
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## What is not a test: lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## Engine and service, each beside its baseline
+	$(BIN)/python -m bench
+
+CONTENT ?= ../shared/data/train/content
+STYLE ?= ../shared/data/train/style
+VGG ?= vgg16
+train-adain: $(READY)  ## Train AdaIN: make train-adain CONTENT=photos STYLE=paintings VGG=vgg16
+	$(BIN)/python -m train adain --content $(CONTENT) --style $(STYLE) --vgg $(VGG) --resume-if-possible
+
+up:  ## The containers, on a host with a GPU
+	docker compose up --build
+
+clean:  ## Remove the environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,109 @@
+"""AdaIN: arbitrary style transfer in one forward pass (Huang & Belongie 2017, arXiv 1703.06868).
+
+    image = decode(AdaIN(encode(content), style))
+
+The encoder is VGG up to relu4_1, frozen. The decoder mirrors it, with reflection padding, nearest upsampling in place of
+pooling, and no normalisation layers (they would undo the style; paper, section 7.1).
+
+Ours differs in one point: the decoder divides its input by ``FEATURE_SCALE``. The reference rescales VGG's weights
+instead, so that features have a mean near one; either way the decoder's first layer starts in a sane range.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model_store.layers import UpsampledConv, adaptive_instance_norm, instance_statistics, reflect_conv
+from model_store.style import Style
+from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, IMAGENET, VGG, InputConvention
+
+FEATURE_SCALE = 50.0
+"""Typical size of an active relu4_1 feature of VGG-16 and VGG-19 with the authors' weights."""
+
+
+class AdaIN(nn.Module):
+    """Encoder, adaptive instance norm, decoder, and the statistics of the styles it knows by name.
+
+    Call it with a content batch and a ``Style`` of as many rows: each image gets its own style, mix and strength.
+    """
+
+    stride = 8
+    """H and W of a content image must be multiples of this; also the factor between image and feature grid."""
+
+    style_scales: Tensor
+    style_shifts: Tensor
+
+    def __init__(
+        self,
+        architecture: str = "vgg16",
+        mean: tuple[float, float, float] = IMAGENET.mean,
+        std: tuple[float, float, float] = IMAGENET.std,
+        styles: int = 0,
+    ) -> None:
+        """Build the network without weights.
+
+        Args:
+            architecture: The encoder's, ``vgg16`` or ``vgg19``.
+            mean: Of the encoder's input convention.
+            std: Of the encoder's input convention.
+            styles: How many named styles are stored with the network, as rows of statistics.
+        """
+        super().__init__()
+        self.encoder = VGG(architecture, "relu4_1", InputConvention(tuple(mean), tuple(std)))  # type: ignore[arg-type]
+        self.encoder.requires_grad_(False)
+        self.decoder = mirrored_decoder(architecture)
+        self.register_buffer("style_scales", torch.ones(styles, BLOCK_CHANNELS[3]))
+        self.register_buffer("style_shifts", torch.zeros(styles, BLOCK_CHANNELS[3]))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """relu4_1: (B, 3, H, W), RGB in [0, 1] → (B, 512, H/8, W/8)."""
+        return self.encoder(images)["relu4_1"]  # type: ignore[no-any-return]
+
+    def decode(self, features: Tensor) -> Tensor:
+        """(B, 512, H/8, W/8) → (B, 3, H, W), RGB, near [0, 1] but not clamped."""
+        return self.decoder(features / FEATURE_SCALE)  # type: ignore[no-any-return]
+
+    def encode_style(self, images: Tensor) -> Style:
+        """What the network keeps of a style image: (B, 3, H, W) → deviations and means, each (B, 512)."""
+        mean, deviation = instance_statistics(self.encode(images))
+        return Style((deviation.flatten(1),), (mean.flatten(1),))
+
+    def stored_style(self, row: int) -> Style:
+        """The style that the checkpoint lists at this row."""
+        return Style((self.style_scales[row : row + 1],), (self.style_shifts[row : row + 1],))
+
+    def restyle(self, features: Tensor, style: Style) -> Tensor:
+        """The target t of the paper: content features with the style's statistics."""
+        (scale,), (shift,) = style.scales, style.shifts
+        return adaptive_instance_norm(features, scale, shift, style.alpha)
+
+    def forward(self, content: Tensor, style: Style) -> Tensor:
+        """Paint a batch.
+
+        Args:
+            content: (B, 3, H, W), RGB in [0, 1], H and W multiples of ``stride``.
+            style: B rows.
+
+        Returns:
+            (B, 3, H, W), RGB, near [0, 1] but not clamped.
+        """
+        return self.decode(self.restyle(self.encode(content), style))
+
+
+def mirrored_decoder(architecture: str) -> nn.Sequential:
+    """The encoder backwards: 512→256, ×2, 256→256 …, 256→128, ×2, 128→128, 128→64, ×2, 64→64, 64→3.
+
+    ReLU after every convolution but the last. VGG-16 has two convolutions 256→256 where VGG-19 has three.
+    """
+    first, second, third, fourth = BLOCK_CHANNELS[:4]
+    middle = BLOCK_CONVS[architecture][2] - 1
+    convs: list[nn.Module] = [reflect_conv(fourth, third), UpsampledConv(third, third)]
+    convs += [reflect_conv(third, third) for _ in range(middle - 1)]
+    convs += [reflect_conv(third, second), UpsampledConv(second, second), reflect_conv(second, first)]
+    convs += [UpsampledConv(first, first)]
+    layers = [module for conv in convs for module in (conv, nn.ReLU(inplace=True))]
+    decoder = nn.Sequential(*layers, reflect_conv(first, 3))
+    for module in decoder.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    return decoder

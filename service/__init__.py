@@ -1,0 +1,1 @@
+"""The inference service: HTTP API, queue, worker. ``python -m service --help``."""

@@ -1,0 +1,133 @@
+"""Everything that the service answers with an error status, in one tree.
+
+    ServiceError
+    ├── BadRequest 400
+    ├── NotFound 404
+    ├── NotAcceptable 406
+    ├── PayloadTooLarge 413
+    ├── UnsupportedImage 415
+    ├── InvalidField 422
+    ├── JobFailed 500            the job killed its worker, or failed in it
+    ├── Unavailable 503          with Retry-After
+    │   ├── QueueFull
+    │   ├── NoWorker
+    │   └── QueueUnreachable
+    └── DeadlinePassed 504
+
+Each class owns its status and title. ``detail`` says what was got, what is allowed and what to do; it is public, so
+nothing internal belongs into it. Errors travel from the worker to the API as ``{"error", "detail", "field"}``.
+"""
+
+from typing import Any, ClassVar
+
+
+class ServiceError(Exception):
+    """Base of the tree; answered as problem+json (RFC 9457)."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        """An error with its public text, and the form field that it is about, if any."""
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``error_from_json`` rebuilds the error from, in another process."""
+        return {"error": type(self).__name__, "detail": self.detail, "field": self.field}
+
+
+class BadRequest(ServiceError):
+    """The request is not what HTTP or multipart prescribe."""
+
+    status = 400
+    title = "Malformed request"
+
+
+class NotFound(ServiceError):
+    """No such style, model or job."""
+
+    status = 404
+    title = "Not found"
+
+
+class NotAcceptable(ServiceError):
+    """``Accept`` allows none of the formats that we write."""
+
+    status = 406
+    title = "No acceptable format"
+
+
+class PayloadTooLarge(ServiceError):
+    """More bytes than the limit."""
+
+    status = 413
+    title = "Too many bytes"
+
+
+class UnsupportedImage(ServiceError):
+    """Bytes that are no image of a format we read."""
+
+    status = 415
+    title = "Unsupported image type"
+
+
+class InvalidField(ServiceError):
+    """A value, or the pixels of an image, that cannot be used."""
+
+    status = 422
+    title = "Invalid value"
+
+
+class JobFailed(ServiceError):
+    """The work failed for a reason that is ours, or the image's, but not nameable to the client."""
+
+    status = 500
+    title = "Processing failed"
+
+
+class Unavailable(ServiceError):
+    """Not now. ``retry_after_s`` is our guess of when."""
+
+    status = 503
+    title = "Service unavailable"
+
+    def __init__(self, detail: str, retry_after_s: int = 2) -> None:
+        """An error that passes: try again after ``retry_after_s`` seconds."""
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Unavailable):
+    """Backpressure: as many jobs wait as are allowed to."""
+
+    title = "Queue full"
+
+
+class NoWorker(Unavailable):
+    """No worker has given a sign of life."""
+
+    title = "No worker"
+
+
+class QueueUnreachable(Unavailable):
+    """Redis does not answer, or has no memory left."""
+
+    title = "Queue unreachable"
+
+
+class DeadlinePassed(ServiceError):
+    """The job was not done in time, and will not be."""
+
+    status = 504
+    title = "Deadline passed"
+
+
+_BY_NAME = {kind.__name__: kind for kind in (UnsupportedImage, InvalidField, JobFailed, DeadlinePassed, NotFound)}
+
+
+def error_from_json(fields: dict[str, Any]) -> ServiceError:
+    """The error that a worker sent; one it may not send becomes a ``JobFailed``."""
+    kind = _BY_NAME.get(fields["error"], JobFailed)
+    return kind(fields["detail"], fields["field"])

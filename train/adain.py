@@ -1,0 +1,69 @@
+"""The AdaIN task: train the decoder, with the frozen encoder as judge (Huang & Belongie 2017, section 5).
+
+We lose what we measure. Content is what instance normalisation leaves of relu4_1; style is the statistics that it takes
+away, on four layers. The paper instead compares relu4_1 with the target t = AdaIN(f(c), f(s)) as it is; there, the few
+loudest channels decide, and their statistics count twice.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from model_store.adain import AdaIN
+from model_store.layers import instance_statistics
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance
+from model_store.style import Style
+from model_store.vgg import load_vgg
+
+
+class AdaINTask:
+    """Content and style crops in, the two terms of the loss out."""
+
+    name = "adain"
+
+    def __init__(self, network: AdaIN, arguments: dict[str, Any]) -> None:
+        """Train ``network``'s decoder; ``arguments`` rebuild the network."""
+        self.network = network
+        self.arguments = arguments
+
+    @classmethod
+    def from_vgg(cls, source: str | Path) -> "AdaINTask":
+        """A new network around a VGG encoder, its decoder at random.
+
+        Raises:
+            WeightsError: The weights cannot be used.
+        """
+        vgg = load_vgg(source)
+        arguments = {
+            "architecture": "vgg19" if "conv3_4" in vgg.convs else "vgg16",
+            "mean": vgg.mean.flatten().tolist(),
+            "std": vgg.std.flatten().tolist(),
+        }
+        network = AdaIN(**arguments)
+        network.encoder.load_state_dict(vgg.state_dict())
+        return cls(network, arguments)
+
+    def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+        """Content and style distance of the painted batch: (B, 3, H, W) in [0, 1] each → two scalars."""
+        network = self.network
+        with torch.no_grad():
+            features = network.encoder(torch.cat([content, style]), STYLE_LAYERS)
+            content_features = features[CONTENT_LAYER][: len(content)]
+            style_features = {layer: maps[len(content) :] for layer, maps in features.items()}
+            mean, deviation = instance_statistics(style_features[CONTENT_LAYER])
+            target = network.restyle(content_features, Style((deviation.flatten(1),), (mean.flatten(1),)))
+        result = network.encoder(network.decode(target), STYLE_LAYERS)
+        return {
+            "content": content_distance(result[CONTENT_LAYER], content_features).mean(),
+            "style": style_distance(result, style_features).mean(),
+        }
+
+    @torch.no_grad()
+    def pictures(self, content: Tensor, style: Tensor) -> Tensor:
+        """Rows of content, style, result."""
+        result = self.network(content, self.network.encode_style(style))
+        rows = torch.cat([content, style, result.float().clamp(0, 1)])
+        return make_grid(rows, nrow=len(content))  # type: ignore[no-any-return]

@@ -1,0 +1,133 @@
+"""Random crops from two folders of images, reproducible step by step.
+
+The batch of a step depends on the seed, the step and the process's rank alone. So a resumed training sees exactly the
+batches that an uninterrupted one sees, however many loader processes there are.
+"""
+
+import random
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from train.recipes import Recipe, Stage
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+
+
+class DataError(Exception):
+    """A folder that cannot be trained on: names it and says what it lacks."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's crops, uint8, (B, 3, crop, crop) each, and the files that could not be read on the way."""
+
+    content: Tensor
+    style: Tensor
+    unreadable: tuple[Path, ...]
+
+    def pin_memory(self) -> "Batch":
+        """Called by the loader for a GPU, so that the copy there overlaps with computing."""
+        return Batch(self.content.pin_memory(), self.style.pin_memory(), self.unreadable)
+
+
+def list_images(folders: Sequence[Path]) -> list[Path]:
+    """Every image file below the folders, sorted.
+
+    Raises:
+        DataError: A folder is missing, or has no image.
+    """
+    paths: list[Path] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder")
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise DataError(f"{folder}: no images in it; looked for {', '.join(sorted(SUFFIXES))}")
+        paths += found
+    return paths
+
+
+def random_crop(path: Path, stage: Stage, rng: random.Random) -> np.ndarray:
+    """A random square of an image at a random scale, mirrored half of the time: (crop, crop, 3), uint8.
+
+    Raises:
+        OSError: The file cannot be decoded.
+    """
+    with Image.open(path) as image:
+        shorter_px = max(stage.crop_px, rng.randint(*stage.shorter_px))
+        image.draft("RGB", (shorter_px, shorter_px))  # lets a large JPEG decode at a reduced size
+        width, height = image.size
+        side = min(width, height) * stage.crop_px / shorter_px  # of the crop, in pixels of the file
+        left, top = rng.random() * (width - side), rng.random() * (height - side)
+        crop = image.convert("RGB").resize(
+            (stage.crop_px, stage.crop_px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
+        )
+    pixels = np.asarray(crop)
+    return pixels[:, ::-1] if rng.random() < 0.5 else pixels
+
+
+@dataclass(frozen=True)
+class PairCrops(Dataset[Batch]):
+    """Item ``step`` is that step's batch of content and style crops."""
+
+    content: Sequence[Path]
+    style: Sequence[Path]
+    recipe: Recipe
+    steps: int
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def __getitem__(self, step: int) -> Batch:
+        """Crops of this process's share of the batch."""
+        stage = self.recipe.stage(step, self.steps)
+        rng = random.Random(f"{self.seed}/{step}/{self.rank}")
+        share = max(1, stage.batch_size // self.world_size)
+        unreadable: list[Path] = []
+        content = self._crops(self.content, share, stage, rng, unreadable)
+        style = self._crops(self.style, share, stage, rng, unreadable)
+        return Batch(content, style, tuple(unreadable))
+
+    def _crops(
+        self, paths: Sequence[Path], count: int, stage: Stage, rng: random.Random, unreadable: list[Path]
+    ) -> Tensor:
+        crops: list[np.ndarray] = []
+        failures = 0
+        while len(crops) < count:
+            path = rng.choice(paths)
+            try:
+                crops.append(random_crop(path, stage, rng))
+            except (OSError, ValueError, Image.DecompressionBombError):
+                unreadable.append(path)
+                failures += 1
+                if failures > 100:
+                    raise DataError(f"{path.parent}: 100 images in a row cannot be read, the last is {path.name}") from None
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)  # (B, 3, crop, crop), channels last in memory
+
+
+def batches(crops: PairCrops, first_step: int, workers: int, pin_memory: bool) -> Iterator[Batch]:
+    """The batches of ``first_step`` and all later steps, decoded ahead by ``workers`` processes."""
+    loader = DataLoader(
+        crops,
+        batch_size=None,  # an item is a batch already
+        sampler=range(first_step, crops.steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_signals_to_the_trainer,
+    )
+    return iter(loader)
+
+
+def _leave_signals_to_the_trainer(_worker: int) -> None:
+    """Ctrl-C and a terminating group reach the loaders too; they must live until the trainer has saved its state."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,0 +1,72 @@
+"""The state of a training: everything that a resumed one needs to go on exactly."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from train.recipes import Recipe, Stage
+
+
+class StateError(Exception):
+    """A training state that cannot be used: names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What is saved every few minutes.
+
+    Attributes:
+        task: The command that made it, such as ``adain``.
+        arguments: Of the network's constructor.
+        recipe: With its fixed numbers.
+        steps: How many the training will have in all.
+        step: How many are done.
+        seconds: Computing time so far, over all runs.
+        losses: Running means of each loss term.
+        data: What was trained on, for the model card.
+        network: State dict, fp32.
+        optimizer: State dict.
+    """
+
+    task: str
+    arguments: dict[str, Any]
+    recipe: Recipe
+    steps: int
+    step: int
+    seconds: float
+    losses: dict[str, float]
+    data: dict[str, Any]
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write the file whole or not at all: a cut training leaves the state before."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        tensors = {"network": self.network, "optimizer": self.optimizer}
+        torch.save({**self.__dict__, "recipe": asdict(self.recipe), **tensors}, unfinished)
+        os.replace(unfinished, path)
+
+
+def load_state(path: Path, task: str | None = None) -> TrainingState:
+    """Read a state; nothing in the file is executed.
+
+    Raises:
+        StateError: No such file, not a state, or the state of another task.
+    """
+    if not path.is_file():
+        raise StateError(f"{path}: no such file; a training writes it as state.pt into its --out folder")
+    try:
+        fields = torch.load(path, map_location="cpu", weights_only=True)
+        recipe = dict(fields["recipe"])
+        recipe["stages"] = tuple(Stage(**{**stage, "shorter_px": tuple(stage["shorter_px"])}) for stage in recipe["stages"])
+        state = TrainingState(**{**fields, "recipe": Recipe(**recipe)})
+    except Exception as err:
+        raise StateError(f"{path}: not a training state ({type(err).__name__}: {err})") from err
+    if task is not None and state.task != task:
+        raise StateError(f"{path}: a training of {state.task!r}, not of {task!r}")
+    return state
