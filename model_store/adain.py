@@ -2,8 +2,8 @@
 
     image = decode(AdaIN(encode(content), style))
 
-The encoder is VGG up to relu4_1, frozen. The decoder mirrors it, with reflection padding, nearest upsampling in place of
-pooling, and no normalisation layers (they would undo the style; paper, section 7.1).
+The encoder is VGG up to relu4_1, frozen. The decoder mirrors it, with reflection padding, nearest upsampling in place
+of pooling, and no normalisation layers (they would undo the style; paper, section 7.1).
 
 Ours differs in one point: the decoder divides its input by ``FEATURE_SCALE``. The reference rescales VGG's weights
 instead, so that features have a mean near one; either way the decoder's first layer starts in a sane range.
@@ -28,6 +28,12 @@ class AdaIN(nn.Module):
 
     stride = 8
     """H and W of a content image must be multiples of this; also the factor between image and feature grid."""
+
+    norm = "adaptive"
+    """Scale and shift are the statistics of the encoded style image."""
+
+    controls = ("style", "weights", "alpha")
+    """The request fields it heeds: uploaded styles, mixing, strength."""
 
     style_scales: Tensor
     style_shifts: Tensor

@@ -43,8 +43,8 @@ def adaptive_instance_norm(features: Tensor, scale: Tensor, shift: Tensor, alpha
         features: (B, C, H, W).
         scale: New deviations, (B, C), or (B, C, H, W) for a style that differs from place to place.
         shift: New means, of the shape of ``scale``.
-        alpha: (B,), 0 keeps the features' own statistics and 1 takes the new ones. Because the output is linear in scale
-            and shift, this equals the paper's blend of feature maps (eq. 14): ``(1 − α)·x + α·AdaIN(x, style)``.
+        alpha: (B,), 0 keeps the features' own statistics and 1 takes the new ones. Because the output is linear in
+            scale and shift, this equals the paper's blend of feature maps (eq. 14): ``(1 − α)·x + α·AdaIN(x, style)``.
 
     Returns:
         (B, C, H, W) in the type of ``features``.
@@ -94,7 +94,7 @@ class BatchNorm(InstanceNorm):
         """
         if alpha is not None:
             raise ValueError("batch norm takes no alpha: use a network with instance norm")
-        normalised = self.statistics(features)
+        normalised: Tensor = self.statistics(features)
         return normalised * scale[..., None, None] + shift[..., None, None]
 
 
@@ -113,4 +113,5 @@ class UpsampledConv(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C_out, 2H, 2W)."""
-        return self.conv(nn.functional.interpolate(features, scale_factor=2, mode="nearest"))
+        doubled = nn.functional.interpolate(features, scale_factor=2, mode="nearest")
+        return self.conv(doubled)  # type: ignore[no-any-return]

@@ -56,7 +56,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep big freed blocks instead of handing them back to the kernel.
 
     A forward pass at 512 px frees and takes 30 MB blocks at every layer; by default each is a fresh mapping whose pages
-    fault in one by one, which doubles the time of the first and last layers on a CPU. Other C libraries ignore the call.
+    fault in one by one, which doubles the time of the first and last layers on a CPU. Other C libraries ignore it.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt

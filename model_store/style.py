@@ -70,14 +70,14 @@ def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
         ValueError: The weights do not fit the styles.
     """
     if len(styles) != len(weights) or min(weights, default=-1.0) < 0 or sum(weights) <= 0:
-        raise ValueError(f"got weights {list(weights)} for {len(styles)} styles: one per style, none negative, some positive")
+        raise ValueError(
+            f"got weights {list(weights)} for {len(styles)} styles: give one per style, none negative, some positive"
+        )
     shares = [weight / sum(weights) for weight in weights]
     layers = range(len(styles[0].scales))
 
     def blend(tables: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        rows = [
-            [share * table[layer] for share, table in zip(shares, tables, strict=True)] for layer in layers
-        ]
+        rows = [[share * table[layer] for share, table in zip(shares, tables, strict=True)] for layer in layers]
         return tuple(torch.stack(parts).sum(dim=0) for parts in rows)
 
     return Style(blend([style.scales for style in styles]), blend([style.shifts for style in styles]))

@@ -86,7 +86,7 @@ class VGG(nn.Module):
         wanted = set(layers) if layers is not None else {self.layers[-1]}
         features: dict[str, Tensor] = {}
         x = (images - self.mean) / self.std
-        x = x.to(self.convs["conv1_1"].weight.dtype)  # type: ignore[arg-type,union-attr]
+        x = x.to(self.convs["conv1_1"].weight.dtype)  # type: ignore[arg-type]
         for layer in self.layers:
             if layer.endswith("_1") and layer != "relu1_1":
                 x = nn.functional.max_pool2d(x, 2)  # (B, C, H/2, W/2)
@@ -105,7 +105,9 @@ def layer_names(architecture: str, until: str) -> tuple[str, ...]:
     if architecture not in BLOCK_CONVS:
         raise ValueError(f"unknown architecture {architecture!r}: known are {', '.join(BLOCK_CONVS)}")
     names = tuple(
-        f"relu{block}_{conv}" for block, convs in enumerate(BLOCK_CONVS[architecture], 1) for conv in range(1, convs + 1)
+        f"relu{block}_{conv}"
+        for block, convs in enumerate(BLOCK_CONVS[architecture], 1)
+        for conv in range(1, convs + 1)
     )
     if until not in names:
         raise ValueError(f"{architecture} has no layer {until!r}: known are {', '.join(names)}")
@@ -153,9 +155,13 @@ def load_vgg(source: str | Path, until: str = "relu4_1") -> VGG:
         conv, _, kind = name.partition(".")
         key = f"{keys[conv]}.{kind}"
         if key not in tensors:
-            raise WeightsError(f"{source}: {architecture} up to {until} needs the tensor {key} ({conv}), which is missing")
+            raise WeightsError(
+                f"{source}: {architecture} up to {until} needs the tensor {key} ({conv}), which is missing"
+            )
         if tensors[key].shape != parameter.shape:
-            raise WeightsError(f"{source}: {key} has shape {tuple(tensors[key].shape)}, {conv} needs {tuple(parameter.shape)}")
+            raise WeightsError(
+                f"{source}: {key} has shape {tuple(tensors[key].shape)}, {conv} needs {tuple(parameter.shape)}"
+            )
         state[name] = tensors[key].float()
     vgg.convs.load_state_dict(state)
     return vgg.requires_grad_(False).eval()
@@ -168,7 +174,9 @@ def _from_torchvision(architecture: str, weights_name: str) -> dict[str, Tensor]
     try:
         return cast(dict[str, Tensor], weights.get_state_dict(progress=True, check_hash=True))
     except OSError as err:
-        raise WeightsError(f"could not fetch {weights.url}: {err}; download it elsewhere or give a file's path") from err
+        raise WeightsError(
+            f"could not fetch {weights.url}: {err}; download it elsewhere or give a file's path"
+        ) from err
 
 
 def _from_file(path: Path) -> dict[str, Tensor]:

@@ -109,7 +109,9 @@ class PairCrops(Dataset[Batch]):
                 unreadable.append(path)
                 failures += 1
                 if failures > 100:
-                    raise DataError(f"{path.parent}: 100 images in a row cannot be read, the last is {path.name}") from None
+                    raise DataError(
+                        f"{path.parent}: 100 images in a row cannot be read, the last is {path.name}"
+                    ) from None
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)  # (B, 3, crop, crop), channels last in memory
 
 

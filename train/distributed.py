@@ -28,7 +28,9 @@ def process_group(device: torch.device) -> Iterator[Rank]:
     """Join the other processes of this training, if there are any."""
     environment = os.environ
     rank = Rank(
-        int(environment.get("RANK", "0")), int(environment.get("LOCAL_RANK", "0")), int(environment.get("WORLD_SIZE", "1"))
+        int(environment.get("RANK", "0")),
+        int(environment.get("LOCAL_RANK", "0")),
+        int(environment.get("WORLD_SIZE", "1")),
     )
     if rank.world_size == 1:
         yield rank

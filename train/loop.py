@@ -88,7 +88,10 @@ class Training:
         """Train to the end, the time limit or a signal; save and return the state."""
         started = saved = time.monotonic()
         before_s = self._seconds
-        with Report(self.out, self.recipe, self.crops.steps, self._step, enabled=self.rank.leads) as report, _signals() as stop:
+        with (
+            Report(self.out, self.recipe, self.crops.steps, self._step, enabled=self.rank.leads) as report,
+            _signals() as stop,
+        ):
             waiting_from = started
             for batch in batches(self.crops, self._step, self.workers, self.runtime.device.type == "cuda"):
                 waited_s = time.monotonic() - waiting_from

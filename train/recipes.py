@@ -13,8 +13,8 @@ from dataclasses import dataclass
 class Stage:
     """A part of the training with its own sizes. ``until`` is a share of all steps.
 
-    Each image is scaled so that its shorter side is a random length within ``shorter_px``, then cropped at random: crops
-    of one size at many scales, so that one network serves small and large pictures.
+    Each image is scaled so that its shorter side is a random length within ``shorter_px``, then cropped at random:
+    crops of one size at many scales, so that one network serves small and large pictures.
     """
 
     until: float

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: a progress bar, TensorBoard scalars and pictures, and a log line without a terminal."""
+"""What a training shows: a progress bar, log lines where there is no terminal, TensorBoard scalars and pictures."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -86,7 +86,12 @@ class Report(AbstractContextManager["Report"]):
         figures += f" · {rate:.1f} pairs/s · {waiting:.1%} waiting for data"
         self._progress.update(self._bar, figures=figures)
         scalars = {f"loss/{name}": value for name, value in losses.items()}
-        scalars |= {"speed/pairs_per_s": rate, "speed/waiting": waiting, "lr": learning_rate, "gradient_norm": gradient_norm}
+        scalars |= {
+            "speed/pairs_per_s": rate,
+            "speed/waiting": waiting,
+            "lr": learning_rate,
+            "gradient_norm": gradient_norm,
+        }
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, self._step)
         if not self._console.is_terminal and self._step % LOG_EVERY_STEPS == 0:

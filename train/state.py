@@ -63,7 +63,9 @@ def load_state(path: Path, task: str | None = None) -> TrainingState:
     try:
         fields = torch.load(path, map_location="cpu", weights_only=True)
         recipe = dict(fields["recipe"])
-        recipe["stages"] = tuple(Stage(**{**stage, "shorter_px": tuple(stage["shorter_px"])}) for stage in recipe["stages"])
+        recipe["stages"] = tuple(
+            Stage(**{**stage, "shorter_px": tuple(stage["shorter_px"])}) for stage in recipe["stages"]
+        )
         state = TrainingState(**{**fields, "recipe": Recipe(**recipe)})
     except Exception as err:
         raise StateError(f"{path}: not a training state ({type(err).__name__}: {err})") from err

@@ -1,0 +1,261 @@
+"""Which models and styles a folder of checkpoints holds. Standard library only: the HTTP process runs without torch.
+
+A checkpoint is one ``.safetensors`` file: 8 bytes of length (little-endian), that many bytes of JSON, the tensors'
+data. Under ``__metadata__`` the JSON keeps strings only; ours is one, ``stylize``, with a JSON object of its own: the
+``Header``. ``model_store.checkpoint`` writes and reads the same ``Header``; nobody else knows the format.
+
+    checkpoints/adain.safetensors            the model ``adain``
+    checkpoints/previews/great-wave.webp     a picture painted in its style ``great-wave``, if there is one
+"""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+
+FORMAT_VERSION = 1
+METADATA_KEY = "stylize"
+SUFFIX = ".safetensors"
+MAX_HEADER_BYTES = 8 * 2**20
+"""A header takes some hundred bytes per tensor and per style; more is a broken length."""
+
+STYLE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""Ids stand in URLs and file names."""
+
+
+class CheckpointError(Exception):
+    """A file that is no usable checkpoint: names the file and what is wrong with it."""
+
+
+class CatalogError(LookupError):
+    """No such folder, model or style: lists what there is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedStyle:
+    """A style that a network knows by name: what the header says about a row of its statistics."""
+
+    id: str
+    title: str
+    artist: str
+    year: int | None
+    rights: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a checkpoint says about itself.
+
+    Attributes:
+        network: Which class rebuilds it: a name of ``model_store.checkpoint.NETWORKS``.
+        arguments: Of that class's constructor.
+        styles: By row.
+        licence: Of the weights.
+        attribution: Whom the licences of what went into them ask to name.
+        training: Recipe, data, steps, hours, losses, versions.
+        measured: Distances on validation pairs.
+        norm: Where the network takes scale and shift from; filled in on save.
+        controls: Which request fields the network heeds; filled in on save.
+        parameters: How many weights; filled in on save.
+        sha256: Of the tensors' data, hexadecimal; filled in on save.
+    """
+
+    network: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    styles: tuple[NamedStyle, ...] = ()
+    licence: str = ""
+    attribution: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    norm: str = ""
+    controls: tuple[str, ...] = ()
+    parameters: int = 0
+    sha256: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        """As safetensors keeps it; the same header gives the same text."""
+        document = {"format": FORMAT_VERSION, **asdict(self)}
+        return {METADATA_KEY: json.dumps(document, ensure_ascii=False, allow_nan=False)}
+
+    @staticmethod
+    def from_metadata(metadata: object) -> "Header":
+        """The reverse of ``to_metadata``; strict.
+
+        Raises:
+            ValueError: Not ours, another version, a field is missing, unknown or of a wrong type.
+        """
+        text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
+        if not isinstance(text, str):
+            raise ValueError("a safetensors file, but not a checkpoint of ours: its metadata has no 'stylize'")
+        document = json.loads(text)
+        if not isinstance(document, dict) or "format" not in document:
+            raise ValueError("its header names no format")
+        if (version := document.pop("format")) != FORMAT_VERSION:
+            raise ValueError(f"its format is {version!r}, this program reads {FORMAT_VERSION}: export it again")
+        _check_fields(Header, document)
+        styles = tuple(_named_style(entry) for entry in document["styles"])
+        for style_id, count in Counter(style.id for style in styles).items():
+            if count > 1:
+                raise ValueError(f"it has {count} styles {style_id!r}")
+        if document["arguments"].get("styles", len(styles)) != len(styles):
+            raise ValueError(f"it names {len(styles)} styles, but stores {document['arguments']['styles']}")
+        return Header(**{**document, "styles": styles, "controls": tuple(document["controls"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleEntry(NamedStyle):
+    """A named style and where it is: at ``row`` of the model ``model``."""
+
+    model: str
+    row: int
+    preview: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntry(Header):
+    """A checkpoint of the folder. One that cannot be used has a ``problem`` and, but for its name, nothing else."""
+
+    id: str
+    path: Path
+    styles: tuple[StyleEntry, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All checkpoints of a folder, by name; those with a problem are listed, and otherwise not there."""
+
+    models: tuple[ModelEntry, ...]
+
+    @property
+    def styles(self) -> tuple[StyleEntry, ...]:
+        """The styles of all usable models."""
+        return tuple(style for model in self.models if model.problem is None for style in model.styles)
+
+    def model(self, model_id: str) -> ModelEntry:
+        """The usable model of this id.
+
+        Raises:
+            CatalogError: There is none; lists the known ones, or says what is wrong with it.
+        """
+        found = next((model for model in self.models if model.id == model_id), None)
+        if found is None:
+            known = (model.id for model in self.models if model.problem is None)
+            raise CatalogError(f"unknown model {model_id!r}: {_listed(known)}")
+        if found.problem is not None:
+            raise CatalogError(f"the model {model_id!r} cannot be used: {found.problem}")
+        return found
+
+    def style(self, style_id: str) -> StyleEntry:
+        """The style of this id.
+
+        Raises:
+            CatalogError: There is none; lists the known ones.
+        """
+        found = next((style for style in self.styles if style.id == style_id), None)
+        if found is None:
+            raise CatalogError(f"unknown style {style_id!r}: {_listed(style.id for style in self.styles)}")
+        return found
+
+
+def default_folder() -> Path:
+    """The checkpoints that come with the package."""
+    return Path(__file__).parent / "checkpoints"
+
+
+def read_catalog(folder: Path) -> Catalog:
+    """Look at every checkpoint of a folder; a broken one harms no other.
+
+    Raises:
+        CatalogError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise CatalogError(f"{folder}: no such folder of checkpoints")
+    models: list[ModelEntry] = []
+    owners: dict[str, str] = {}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        model = _model_entry(path)
+        if taken := next((style.id for style in model.styles if style.id in owners), None):
+            problem = f"{path.name}: its style {taken!r} is one of the model {owners[taken]!r} too"
+            model = replace(model, styles=(), problem=problem)
+        owners |= {style.id: model.id for style in model.styles}
+        models.append(model)
+    return Catalog(tuple(models))
+
+
+def read_header(path: Path) -> Header:
+    """A checkpoint's header. Reads nothing else of the file.
+
+    Raises:
+        CheckpointError: No such file, or not a checkpoint.
+    """
+    try:
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if len(start) < 8 or length > size_bytes - 8:
+                raise ValueError(f"not a safetensors file, or cut short at {size_bytes} bytes")
+            if length > MAX_HEADER_BYTES:
+                raise ValueError(f"its header claims {length} bytes, at most {MAX_HEADER_BYTES} are allowed")
+            table = json.loads(file.read(length))
+        return Header.from_metadata(table.get("__metadata__") if isinstance(table, dict) else None)
+    except OSError as err:
+        raise CheckpointError(f"{path}: {err.strerror or err}") from err
+    except json.JSONDecodeError as err:
+        raise CheckpointError(f"{path}: its header is not JSON ({err})") from err
+    except (ValueError, RecursionError) as err:
+        raise CheckpointError(f"{path}: {err}") from err
+
+
+def tensor_data(file: bytes) -> memoryview:
+    """What a checkpoint's hash covers: all that follows its header."""
+    return memoryview(file)[8 + int.from_bytes(file[:8], "little") :]
+
+
+def _model_entry(path: Path) -> ModelEntry:
+    try:
+        header = read_header(path)
+    except CheckpointError as err:
+        return ModelEntry(id=path.stem, path=path, network="", problem=str(err))
+    styles = tuple(
+        StyleEntry(**vars(style), model=path.stem, row=row, preview=_preview(path.parent, style.id))
+        for row, style in enumerate(header.styles)
+    )
+    return ModelEntry(**{**vars(header), "styles": styles}, id=path.stem, path=path)
+
+
+def _preview(folder: Path, style_id: str) -> Path | None:
+    path = folder / "previews" / f"{style_id}.webp"
+    return path if path.is_file() else None
+
+
+def _named_style(entry: object) -> NamedStyle:
+    if not isinstance(entry, dict):
+        raise ValueError(f"its list of styles has {entry!r}, which is no style")
+    _check_fields(NamedStyle, entry)
+    if not STYLE_ID.fullmatch(entry["id"]):
+        raise ValueError(f"the style id {entry['id']!r} is not made of a-z, 0-9, - and _, or has more than 64 of them")
+    return NamedStyle(**entry)
+
+
+def _check_fields(kind: type, document: dict[str, Any]) -> None:
+    """Exactly the fields of a dataclass, each of its type as JSON has it: a list for a tuple."""
+    annotations = get_type_hints(kind)
+    if missing := sorted(annotations.keys() - document.keys()):
+        raise ValueError(f"its header lacks the field {missing[0]!r}")
+    for name, value in document.items():
+        if name not in annotations:
+            raise ValueError(f"its header has an unknown field {name!r}")
+        allowed = {dict: dict, tuple: list}.get(get_origin(annotations[name]), annotations[name])
+        if isinstance(value, bool) or not isinstance(value, allowed):
+            raise ValueError(f"the field {name!r} of its header is {value!r}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = ", ".join(sorted(names))
+    return f"known are {shown}" if shown else "there are none"
