@@ -13,10 +13,12 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from model_store.adain import AdaIN
+from model_store.catalog import read_header
+from model_store.checkpoint import load
 from model_store.layers import instance_statistics
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance
 from model_store.style import Style
-from model_store.vgg import load_vgg
+from model_store.vgg import WeightsError, load_vgg
 
 
 class AdaINTask:
@@ -42,9 +44,38 @@ class AdaINTask:
             "mean": vgg.mean.flatten().tolist(),
             "std": vgg.std.flatten().tolist(),
         }
-        network = AdaIN(**arguments)
-        network.encoder.load_state_dict(vgg.state_dict())
-        return cls(network, arguments)
+        task = cls._around(arguments)
+        task.network.encoder.load_state_dict(vgg.state_dict())
+        return task
+
+    @classmethod
+    def _around(cls, arguments: dict[str, Any]) -> "AdaINTask":
+        return cls(AdaIN(**arguments), arguments)
+
+    @classmethod
+    def start(cls, vgg: str | None, init: Path | None, seed: int) -> "AdaINTask":
+        """A network to train: its decoder at random, or that of an exported checkpoint.
+
+        Args:
+            vgg: Where the encoder's weights come from; ``None`` for the checkpoint's own, or VGG-16 without one.
+            init: The checkpoint.
+            seed: Of the random decoder.
+
+        Raises:
+            WeightsError: The VGG weights cannot be used, or are not of the checkpoint's architecture.
+            CheckpointError: The checkpoint cannot be used.
+        """
+        torch.manual_seed(seed)
+        if init is None:
+            return cls.from_vgg(vgg or "vgg16")
+        trained, arguments = load(init), read_header(init).arguments
+        task = cls.from_vgg(vgg) if vgg else cls._around({**arguments, "styles": 0})
+        if task.arguments["architecture"] != arguments["architecture"]:
+            raise WeightsError(f"{vgg} is no {arguments['architecture']}, which {init} was trained with")
+        if not vgg:
+            task.network.encoder.load_state_dict(trained.encoder.state_dict())
+        task.network.decoder.load_state_dict(trained.decoder.state_dict())
+        return task
 
     def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """Content and style distance of the painted batch: (B, 3, H, W) in [0, 1] each → two scalars."""

@@ -6,6 +6,7 @@ batches that an uninterrupted one sees, however many loader processes there are.
 
 import random
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,18 @@ def list_images(folders: Sequence[Path]) -> list[Path]:
             raise DataError(f"{folder}: no images in it; looked for {', '.join(sorted(SUFFIXES))}")
         paths += found
     return paths
+
+
+def folder_counts(folders: Sequence[Path]) -> dict[str, int]:
+    """How many images each folder has, by the last two parts of its path: what a model card says of the data.
+
+    Raises:
+        DataError: A folder is missing, or has no image.
+    """
+    counts: Counter[str] = Counter()
+    for folder in folders:
+        counts["/".join(folder.resolve().parts[-2:])] += len(list_images([folder]))
+    return dict(counts)
 
 
 def random_crop(path: Path, stage: Stage, rng: random.Random) -> np.ndarray:
@@ -105,6 +118,7 @@ class PairCrops(Dataset[Batch]):
             path = rng.choice(paths)
             try:
                 crops.append(random_crop(path, stage, rng))
+                failures = 0
             except (OSError, ValueError, Image.DecompressionBombError):
                 unreadable.append(path)
                 failures += 1

@@ -17,6 +17,20 @@ class Rank:
     local_index: int
     world_size: int
 
+    @staticmethod
+    def from_environment() -> "Rank":
+        """What ``torchrun`` says; without it, the only process."""
+        index, local_index, world_size = (
+            int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1))
+        )
+        return Rank(index, local_index, world_size)
+
+    def device_name(self, wanted: str) -> str:
+        """Each of several processes on a host takes the GPU of its own number."""
+        if self.world_size > 1 and wanted in ("auto", "cuda") and torch.cuda.is_available():
+            return f"cuda:{self.local_index}"
+        return wanted
+
     @property
     def leads(self) -> bool:
         """Whether this is the process that reports and saves."""
@@ -26,15 +40,12 @@ class Rank:
 @contextmanager
 def process_group(device: torch.device) -> Iterator[Rank]:
     """Join the other processes of this training, if there are any."""
-    environment = os.environ
-    rank = Rank(
-        int(environment.get("RANK", "0")),
-        int(environment.get("LOCAL_RANK", "0")),
-        int(environment.get("WORLD_SIZE", "1")),
-    )
+    rank = Rank.from_environment()
     if rank.world_size == 1:
         yield rank
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield rank
@@ -50,7 +61,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], world_size: int) -> No
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
     flat /= world_size
-    for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+    for gradient, mean in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 

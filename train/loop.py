@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from model_store.runtime import Runtime
+from model_store.runtime import Runtime, choose_runtime
 from train.data import Batch, PairCrops, batches
 from train.distributed import Rank, any_process, average_gradients
-from train.recipes import Recipe
+from train.recipes import Recipe, SettingError
 from train.report import Report
 from train.state import TrainingState
 
@@ -30,7 +30,11 @@ class Task(Protocol):
 
     name: str
     arguments: dict[str, Any]
-    network: nn.Module
+
+    @property
+    def network(self) -> nn.Module:
+        """What the optimizer changes, as far as its parameters ask for gradients."""
+        ...
 
     def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """Loss terms, each a scalar, before their weights; images are (B, 3, H, W) in [0, 1]."""
@@ -160,6 +164,23 @@ class Training:
         return state
 
 
+def training_runtime(device: str, dtype: str) -> Runtime:
+    """Like ``choose_runtime``, but never fp16, in which gradients overflow.
+
+    Raises:
+        SettingError: The device is not there, or the type is unknown or fp16.
+    """
+    try:
+        runtime = choose_runtime(device, dtype)
+    except ValueError as err:
+        raise SettingError(str(err)) from err
+    if runtime.dtype != torch.float16:
+        return runtime
+    if dtype != "auto":
+        raise SettingError("--dtype float16: gradients overflow in it; use bfloat16 or float32")
+    return Runtime(runtime.device, torch.float32)
+
+
 @contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
     """Ctrl-C and SIGTERM end the training after the current step; a second one ends it at once."""
@@ -170,8 +191,8 @@ def _signals() -> Iterator[Callable[[], bool]]:
         signal.signal(number, before[number])
 
     before: dict[int, Any] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        before[wanted] = signal.signal(wanted, note)
     try:
         yield lambda: bool(received)
     finally:

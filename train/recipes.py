@@ -6,7 +6,12 @@ losses of ``model_store.perceptual`` and a one-cycle learning rate instead of th
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+
+class SettingError(Exception):
+    """An option that is out of range, or options that do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +76,43 @@ ADAIN_RECIPES = {
         peak_lr=5e-4,
     ),
 }
+
+
+def customised(
+    recipes: Mapping[str, Recipe], name: str, crop_px: int | None, batch_size: int | None, peak_lr: float | None
+) -> Recipe:
+    """A recipe by name, with what the command line says otherwise, in all stages alike.
+
+    Raises:
+        SettingError: No such recipe, or a number is out of range.
+    """
+    if name not in recipes:
+        raise SettingError(f"unknown recipe {name!r}: known are {', '.join(recipes)}")
+    recipe = recipes[name]
+    if crop_px is not None:
+        if crop_px < 32 or crop_px % 8:
+            raise SettingError(f"--crop {crop_px}: give a multiple of 8, at least 32")
+        recipe = replace(recipe, stages=tuple(replace(stage, crop_px=crop_px) for stage in recipe.stages))
+    if batch_size is not None:
+        if batch_size < 1:
+            raise SettingError(f"--batch-size {batch_size}: give at least 1")
+        recipe = replace(recipe, stages=tuple(replace(stage, batch_size=batch_size) for stage in recipe.stages))
+    if peak_lr is not None:
+        if not 0 < peak_lr < 1:
+            raise SettingError(f"--peak-lr {peak_lr}: give a number between 0 and 1, such as 1e-3")
+        recipe = replace(recipe, peak_lr=peak_lr)
+    return recipe
+
+
+def check_processes(recipe: Recipe, world_size: int) -> None:
+    """Every process takes an equal share of every batch.
+
+    Raises:
+        SettingError: A batch cannot be shared equally.
+    """
+    for stage in recipe.stages:
+        if stage.batch_size % world_size:
+            raise SettingError(
+                f"{world_size} processes cannot share batches of {stage.batch_size} pairs: "
+                "start as many as divide the batch size, or give another --batch-size"
+            )

@@ -72,3 +72,19 @@ def load_state(path: Path, task: str | None = None) -> TrainingState:
     if task is not None and state.task != task:
         raise StateError(f"{path}: a training of {state.task!r}, not of {task!r}")
     return state
+
+
+def check_continues(state: TrainingState, path: Path, recipe: Recipe, steps: int, data: dict[str, Any]) -> None:
+    """A resumed training goes on exactly, so it must be the same training.
+
+    Raises:
+        StateError: It is another one; says in what.
+    """
+    for what, before, now in (("recipe", state.recipe, recipe), ("steps", state.steps, steps)):
+        if before != now:
+            raise StateError(
+                f"{path}: its {what}: {before}; asked for: {now}. Resume with the same, or give another --out"
+            )
+    # A state of an earlier version does not say what it was trained on.
+    if state.data and state.data != data:
+        raise StateError(f"{path}: trained on {state.data}, asked for {data}. Resume with the same, or use --init")

@@ -1,0 +1,80 @@
+"""The model card: what a checkpoint's header says, for people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from model_store.catalog import Header
+
+
+def model_card(header: Header, model_id: str) -> str:
+    """Markdown, from the header alone."""
+    parts = [
+        f"# {model_id}",
+        _summary(header),
+        "## Training",
+        "\n".join(_training(header.training)),
+        "## Measured",
+        _measured(header.measured),
+        "## Styles",
+        _styles(header),
+        "## Licence",
+        f"{header.licence}\n\n{header.attribution}",
+        f"SHA-256 of the tensors: `{header.sha256}`",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(header: Header) -> str:
+    encoder = str(header.arguments.get("architecture", "vgg16")).upper().replace("VGG", "VGG-")
+    size = f"{header.parameters / 1e6:.1f} M parameters, stored in fp16"
+    return (
+        "Arbitrary style transfer in one forward pass: AdaIN (Huang & Belongie 2017, arXiv 1703.06868). The encoder,\n"
+        f"{encoder} up to relu4_1, sees photo and painting; the photo's features get the painting's mean and\n"
+        f"deviation per channel; a mirrored decoder paints the picture. {size}.\n"
+        "\n"
+        "It takes over the colours and textures of a painting, not its subject. It does not know faces or letters and\n"
+        "changes them like all else; a lower `alpha` spares them."
+    )
+
+
+def _training(training: dict[str, Any]) -> Iterator[str]:
+    if "recipe" in training:
+        done = f"{training['step']} of {training['steps']} steps, {training['hours']} hours"
+        yield f"- recipe `{training['recipe']}`: {done}; torch {training['torch']}"
+        for stage in training["stages"]:
+            low, high = stage["shorter_px"]
+            crops = f"{stage['crop_px']} px crops, the image's shorter side {low}–{high} px"
+            yield f"- up to {stage['until']:.0%} of the steps: batches of {stage['batch_size']} pairs, {crops}"
+        yield f"- Adam, one-cycle learning rate with peak {training['peak_lr']:g}"
+        yield f"- loss weights: {_figures(training['weights'])}; losses at the end: {_figures(training['losses'])}"
+    data = training.get("data", {})
+    for kind, folders in (("photos", data.get("content", {})), ("paintings", data.get("style", {}))):
+        if folders:
+            yield f"- {kind}: " + ", ".join(f"{count} of `{folder}`" for folder, count in folders.items())
+    if data.get("rights"):
+        yield f"- rights: {data['rights']}"
+    yield "- the checkpoint holds weights and statistics computed from these images, and none of the images"
+
+
+def _measured(measured: dict[str, Any]) -> str:
+    if not measured:
+        return "Not measured."
+    pairs = f"{measured['pairs']} pairs of `{measured['file']}`, squares of {measured['size_px']} px"
+    return (
+        f"Median over the {pairs}, painted in {measured['dtype']},\n"
+        f"judged in fp32 by `{measured['judge']}`; lower is better.\n\n"
+        "| | content | style |\n|---|---|---|\n"
+        f"| this checkpoint | {measured['content']:.3f} | {measured['style']:.3f} |\n"
+        f"| the content image itself | {measured['untouched_content']:.3f} | {measured['untouched_style']:.3f} |"
+    )
+
+
+def _styles(header: Header) -> str:
+    if not header.styles:
+        return "None by name: bring a picture."
+    rows = [f"| `{one.id}` | {one.title} | {one.artist} | {one.year or ''} | {one.rights} |" for one in header.styles]
+    return "\n".join(["| id | title | artist | year | rights |", "|---|---|---|---|---|", *rows])
+
+
+def _figures(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

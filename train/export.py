@@ -1,0 +1,159 @@
+"""From a training to what the service serves: checkpoint, named styles, previews and model card, in one step.
+
+What is measured and painted here is the network as it is stored: its weights are rounded to fp16 first.
+"""
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model_store.adain import AdaIN
+from model_store.catalog import Header, NamedStyle, read_header
+from model_store.checkpoint import load
+from model_store.runtime import Runtime
+from train.evaluate import JudgedPair, median_distances
+from train.images import fit_longer_side, read_image, to_image, to_tensor
+from train.recipes import ADAIN_RECIPES
+from train.state import TrainingState, load_state
+from train.tables import StyleFile
+
+STYLE_PX = 512
+"""Longer side at which named styles are encoded."""
+
+PAINT_PX = 512
+PREVIEW_PX = 256
+PREVIEW_QUALITY = 80
+
+LICENCE = "Decoder: Apache-2.0. Encoder: CC BY 4.0."
+ATTRIBUTION = (
+    "The encoder has the weights of {encoder} by Karen Simonyan and Andrew Zisserman (Very Deep Convolutional Networks "
+    "for Large-Scale Image Recognition, 2014, arXiv 1409.1556), University of Oxford, CC BY 4.0; changed: kept up to "
+    "relu4_1, rounded to fp16."
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network and what is known about it."""
+
+    network: AdaIN
+    header: Header
+
+
+def from_state(path: Path, rights: str = "") -> Trained:
+    """The network of a training state, which has no named styles yet.
+
+    Raises:
+        StateError: Not a state of an AdaIN training.
+    """
+    state = load_state(path, "adain")
+    network = AdaIN(**state.arguments)
+    network.load_state_dict(state.network)
+    encoder = str(state.arguments["architecture"]).upper().replace("VGG", "VGG-")
+    header = Header(
+        network="adain",
+        arguments={**state.arguments, "styles": 0},
+        licence=LICENCE,
+        attribution=ATTRIBUTION.format(encoder=encoder),
+        training=_training(state, rights),
+    )
+    return Trained(rounded(network).requires_grad_(False).eval(), header)
+
+
+def from_checkpoint(path: Path) -> Trained:
+    """An exported network with its named styles.
+
+    Raises:
+        CheckpointError: Not a usable checkpoint.
+    """
+    return Trained(load(path), read_header(path))
+
+
+def from_file(path: Path, rights: str = "") -> Trained:
+    """Either: a training's ``.pt``, or an exported ``.safetensors``."""
+    return from_state(path, rights) if path.suffix == ".pt" else from_checkpoint(path)
+
+
+def rounded(network: AdaIN) -> AdaIN:
+    """The same network with its weights as fp16 holds them."""
+    for tensor in network.state_dict().values():
+        tensor.copy_(tensor.half())
+    return network
+
+
+@torch.no_grad()
+def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.device) -> Trained:
+    """Encode pictures as named styles, in fp32; one whose id is there already takes its row.
+
+    Raises:
+        DataError: A picture cannot be read.
+    """
+    network, header = trained.network.to(device, torch.float32), trained.header
+    rows: dict[str, tuple[NamedStyle, torch.Tensor, torch.Tensor]] = {
+        named.id: (named, network.style_scales[row], network.style_shifts[row])
+        for row, named in enumerate(header.styles)
+    }
+    for file in files:
+        picture = to_tensor(fit_longer_side(read_image(file.path), STYLE_PX)).to(device)
+        style = network.encode_style(picture)
+        rows[file.named.id] = (file.named, style.scales[0][0], style.shifts[0][0])
+    if rows:
+        network.style_scales = torch.stack([scale for _, scale, _ in rows.values()])  # (N, 512)
+        network.style_shifts = torch.stack([shift for _, _, shift in rows.values()])
+    named_styles = tuple(named for named, _, _ in rows.values())
+    return Trained(network, replace(header, arguments={**header.arguments, "styles": len(rows)}, styles=named_styles))
+
+
+@torch.inference_mode()
+def paint_previews(trained: Trained, photo: Path, folder: Path, runtime: Runtime) -> None:
+    """The photo in each named style: ``folder/{id}.webp``. Painted larger than shown, so that strokes look fine.
+
+    Raises:
+        DataError: The photo cannot be read.
+    """
+    network = deepcopy(trained.network).to(runtime.device, runtime.dtype)
+    content = to_tensor(fit_longer_side(read_image(photo), PAINT_PX, network.stride)).to(runtime.device)
+    folder.mkdir(parents=True, exist_ok=True)
+    for row, named in enumerate(trained.header.styles):
+        painted = to_image(network(content, network.stored_style(row))[0])
+        fit_longer_side(painted, PREVIEW_PX).save(folder / f"{named.id}.webp", quality=PREVIEW_QUALITY, method=6)
+
+
+def measurement(
+    judged: Sequence[JudgedPair], pairs: Path, judge: str, size_px: int, runtime: Runtime
+) -> dict[str, Any]:
+    """For the header: distances and how they were measured."""
+    result = median_distances([one.result for one in judged])
+    untouched = median_distances([one.untouched for one in judged])
+    return {
+        "content": round(result.content, 4),
+        "style": round(result.style, 4),
+        "untouched_content": round(untouched.content, 4),
+        "untouched_style": round(untouched.style, 4),
+        "pairs": len(judged),
+        "file": "/".join(pairs.resolve().parts[-2:]),
+        "judge": Path(judge).stem,
+        "size_px": size_px,
+        "dtype": str(runtime.dtype).removeprefix("torch."),
+    }
+
+
+def _training(state: TrainingState, rights: str) -> dict[str, Any]:
+    recipe = state.recipe
+    name = next((name for name, known in ADAIN_RECIPES.items() if known.stages == recipe.stages), "custom")
+    return {
+        "recipe": name,
+        "steps": state.steps,
+        "step": state.step,
+        "hours": round(state.seconds / 3600, 2),
+        "stages": [{**vars(stage), "shorter_px": list(stage.shorter_px)} for stage in recipe.stages],
+        "weights": recipe.weights,
+        "peak_lr": recipe.peak_lr,
+        "losses": {name: round(value, 4) for name, value in state.losses.items()},
+        "data": {**state.data, **({"rights": rights} if rights else {})},
+        "torch": str(torch.__version__),
+    }
