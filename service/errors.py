@@ -7,6 +7,7 @@
     ├── PayloadTooLarge 413
     ├── UnsupportedImage 415
     ├── InvalidField 422
+    ├── ClientLeft 499           nobody reads the answer; for the log
     ├── JobFailed 500            the job killed its worker, or failed in it
     ├── Unavailable 503          with Retry-After
     │   ├── QueueFull
@@ -78,6 +79,13 @@ class InvalidField(ServiceError):
 
     status = 422
     title = "Invalid value"
+
+
+class ClientLeft(ServiceError):
+    """The client closed its connection; the answer goes nowhere."""
+
+    status = 499
+    title = "Client left"
 
 
 class JobFailed(ServiceError):

@@ -1,0 +1,72 @@
+"""``create_app``: the HTTP process. Endpoints live in ``routes``, without logic; here they are put together.
+
+This process never decodes pixels and never imports torch, so it is small and scales by replicas.
+"""
+
+import logging
+import os
+import platform
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata
+
+from fastapi import FastAPI
+
+from model_store.catalog import default_folder, read_catalog
+from service.context import Context
+from service.dispatch import Dispatcher
+from service.metrics import Metrics
+from service.middleware import BodyLimit, RequestScope
+from service.problems import add_problem_handlers
+from service.queue import JobQueue
+from service.routes import catalog, health, stylize
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
+
+Errors are `application/problem+json` (RFC 9457)."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application.
+
+    Raises:
+        CatalogError: The folder of checkpoints does not exist.
+        ValueError: ``settings.redis_url`` is missing or malformed.
+    """
+    if settings.redis_url is None:
+        raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` brings its own")
+    queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
+    dispatcher = Dispatcher(queue, settings.request_timeout_s)
+    shipped = read_catalog(settings.checkpoints or default_folder())
+    for model in shipped.models:
+        if model.problem is not None:
+            log.error("a checkpoint cannot be used: %s", model.problem)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await dispatcher.start()
+        try:
+            yield
+        finally:
+            await dispatcher.stop()
+            await queue.close()
+
+    app = FastAPI(
+        title="Stylize",
+        version=metadata.version("stylize"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.context = Context(settings, shipped, dispatcher, metrics)
+    add_problem_handlers(app)
+    for router in (stylize.router, catalog.router, health.router):
+        app.include_router(router)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestScope, metrics=metrics)
+    return app

@@ -1,0 +1,56 @@
+"""Prometheus metrics of one API process, and of the queue as Redis knows it at the moment of the scrape."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from service.queue import QueueStatus
+from service.schemas import Facts
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """All series, in a registry of their own: an application made twice in one process shares nothing."""
+
+    def __init__(self) -> None:
+        """Everything at zero."""
+        self._registry = registry = CollectorRegistry()
+        self.requests = Histogram(
+            "stylize_request_duration_seconds",
+            "From a request's first byte to its answer's last",
+            ["method", "route", "status"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "stylize_stage_duration_seconds", "A job's stages", ["stage"], buckets=SECONDS, registry=registry
+        )
+        self._batch_size = Histogram(
+            "stylize_batch_size",
+            "Images in the forward pass that a picture came from",
+            buckets=(1, 2, 4, 8, 16, 32),
+            registry=registry,
+        )
+        self.rejected = Counter(
+            "stylize_rejected_total", "Requests answered with an error", ["reason"], registry=registry
+        )
+        self._depth = Gauge("stylize_queue_depth", "Jobs that wait or run", registry=registry)
+        self._oldest = Gauge("stylize_queue_oldest_seconds", "Age of the oldest of them", registry=registry)
+        self._workers = Gauge("stylize_workers", "Workers that gave a sign of life lately", registry=registry)
+        self._redelivered = Gauge("stylize_redelivered_total", "Jobs whose worker died, so far", registry=registry)
+        self._dead = Gauge("stylize_dead_letter_total", "Jobs given up, so far", registry=registry)
+
+    def painted(self, facts: Facts) -> None:
+        """A picture was made."""
+        for stage in ("queue", "decode", "model", "encode"):
+            self._stages.labels(stage).observe(getattr(facts, f"{stage}_ms") / 1000)
+        self._batch_size.observe(facts.batch_size)
+
+    def exposition(self, queue: QueueStatus | None, lease_ms: int) -> bytes:
+        """The text that Prometheus reads; the queue's series are left out where Redis does not answer."""
+        if queue is not None:
+            self._depth.set(queue.depth)
+            self._oldest.set(queue.oldest_s)
+            self._workers.set(sum(beat.age_ms < lease_ms for beat in queue.workers))
+            self._redelivered.set(queue.redelivered)
+            self._dead.set(queue.dead_lettered)
+        return generate_latest(self._registry)

@@ -1,0 +1,108 @@
+"""Pure ASGI middleware: Starlette's ``BaseHTTPMiddleware`` would hide a client's disconnect from the endpoints."""
+
+import logging
+import re
+from time import monotonic
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import PayloadTooLarge, ServiceError
+from service.logs import request_context
+from service.metrics import Metrics
+from service.problems import problem_response
+
+REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+
+CLIENT_LEFT = 499
+"""Logged for a client that left before its answer began."""
+
+log = logging.getLogger(__name__)
+
+
+class RequestScope:
+    """Gives each request an id, a log line and its time in the metrics; outermost, so that it sees every answer."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap ``app``."""
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started, status = monotonic(), CLIENT_LEFT
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        with request_context(request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception:
+                log.exception("an endpoint failed")
+                if status == CLIENT_LEFT:
+                    error = ServiceError("this is our fault; the request's id helps to find it in the log")
+                    await problem_response(error, request_id)(scope, receive, send_with_id)
+            finally:
+                seconds = monotonic() - started
+                route = getattr(scope.get("route"), "path", "unmatched")
+                self._metrics.requests.labels(scope["method"], route, str(status)).observe(seconds)
+                fields = {
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "ms": round(seconds * 1000),
+                }
+                log.info("request", extra=fields)
+
+
+class BodyLimit:
+    """Answers 413 as soon as a body is known to be too long: by its header, or while it arrives."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        """Wrap ``app``."""
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self._max_body_bytes:
+            response = problem_response(
+                PayloadTooLarge(self._detail(f"{declared} bytes")), scope["state"]["request_id"]
+            )
+            response.headers["Connection"] = "close"  # the body will not be read
+            await response(scope, receive, send)
+            return
+        received = 0
+
+        async def limited_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                # Of the types that FastAPI's parsing of a body lets pass.
+                raise HTTPException(413, self._detail("more"), headers={"Connection": "close"})
+            return message
+
+        await self._app(scope, limited_receive, send)
+
+    def _detail(self, got: str) -> str:
+        return f"the request has {got}, at most {self._max_body_bytes} bytes are allowed: send smaller images"

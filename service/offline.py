@@ -1,0 +1,102 @@
+"""``python -m service stylize``: the same work on files, in this process, without server or queue."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_store.catalog import default_folder
+from model_store.runtime import choose_runtime, keep_freed_memory
+from service import images
+from service.decoding import decode_job
+from service.errors import InvalidField, ServiceError
+from service.images import FORMATS, ImageLimits, Picture
+from service.queue import Job
+from service.request import StylizeRequest, job_parameters
+from service.settings import Settings
+from service.stylizer import Stylizer
+
+
+@dataclass(frozen=True)
+class Look:
+    """How all photos of one call are painted. Each style is an image file, or else an id."""
+
+    styles: Sequence[str]
+    weights: str | None
+    alpha: float
+    size: str
+    format: str | None
+    quality: int | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one photo: the file written, or why there is none."""
+
+    photo: Path
+    written: Path | None = None
+    error: str | None = None
+
+
+def plan_outputs(photos: Sequence[Path], out: Path, format: str | None) -> list[Path]:
+    """Where each photo's result goes: ``out`` itself for one photo and a file name, else into the folder ``out``.
+
+    Raises:
+        InvalidField: Several photos and one file, or two results of one name.
+    """
+    if len(photos) == 1 and out.suffix and not out.is_dir():
+        return [out]
+    if out.suffix and not out.is_dir():
+        raise InvalidField(f"got {len(photos)} photos and the file {out}: name a folder for --out", "out")
+    suffix = f".{format}" if format else None
+    outputs = [out / f"{photo.stem}{suffix or '.jpg'}" for photo in photos]
+    if len(set(outputs)) < len(outputs):
+        raise InvalidField("two photos have the same name: paint them into different folders", "out")
+    return outputs
+
+
+def stylize_files(photos: Sequence[Path], outputs: Sequence[Path], look: Look, settings: Settings) -> Iterator[Outcome]:
+    """Paint photo by photo; one that cannot be painted does not stop the others.
+
+    Raises:
+        ServiceError: The styles cannot be used.
+        CatalogError: There is no usable checkpoint.
+    """
+    keep_freed_memory()
+    stylizer = Stylizer(
+        settings.checkpoints or default_folder(), choose_runtime(settings.device, settings.dtype), len(look.styles)
+    )
+    uploads = [Path(style).read_bytes() for style in look.styles if Path(style).is_file()]
+    ids = [style for style in look.styles if not Path(style).is_file()]
+    for photo, output in zip(photos, outputs, strict=True):
+        try:
+            asked = StylizeRequest(
+                request_id=str(photo),
+                content=photo.read_bytes(),
+                styles=uploads,
+                style_ids=ids,
+                weights=look.weights,
+                alpha=look.alpha,
+                size=look.size,
+                format=look.format or _format_of(output),
+                quality=look.quality,
+                accept=None,
+            )
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_bytes(_paint(asked, stylizer, settings))
+        except (ServiceError, OSError) as err:
+            yield Outcome(photo, error=err.detail if isinstance(err, ServiceError) else str(err))
+        else:
+            yield Outcome(photo, written=output)
+
+
+def _paint(asked: StylizeRequest, stylizer: Stylizer, settings: Settings) -> bytes:
+    parameters = job_parameters(asked, settings, stylizer.catalog)
+    limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
+    decoded = decode_job(Job(asked.request_id, parameters.model_dump(), asked.blobs), stylizer, limits)
+    (painted,) = stylizer.paint(parameters.model, [decoded.painting])
+    return images.encode(Picture(painted, decoded.content.alpha), parameters.format, parameters.quality)
+
+
+def _format_of(output: Path) -> str:
+    suffix = output.suffix.lower().removeprefix(".")
+    return {"jpg": "jpeg"}.get(suffix, suffix) if suffix else next(iter(FORMATS))

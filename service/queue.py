@@ -1,0 +1,393 @@
+"""``JobQueue``: jobs and their results in Redis. The only module that knows Redis keys.
+
+A job is a hash under its own key, and its id in a stream that workers read as one consumer group. **The hash is the
+job's life**: it exists from enqueue until the job is answered, cancelled or past its deadline (its expiry, on Redis'
+clock, so that hosts need not agree on the time). Whoever finds no hash drops the work. So the first result wins, a
+cancelled job is never computed, and late work costs one look-up.
+
+    api     enqueue ─▶ stream ─▶ claim    worker
+            replies ◀─ result ◀─ complete
+
+- A job is acknowledged in the same step that stores its result. A worker that dies leaves its entries pending; once
+  they are idle for a lease, ``reclaim`` hands them out, one at a time. Living workers ``extend`` theirs.
+- The stream holds waiting and running jobs and nothing else, so its length is what backpressure limits.
+- Commands and blocking reads have a connection pool each; redis-py's socket timeout must exceed the block time.
+
+Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from redis import exceptions as redis_errors
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from service import queue_scripts as scripts
+from service.errors import JobFailed, QueueFull, QueueUnreachable, ServiceError, error_from_json
+from service.settings import Settings
+
+GROUP = "workers"
+BLOCK_MS = 1000
+"""How long a read waits for news; also how long a worker may take to notice that it should stop."""
+
+SOCKET_TIMEOUT_S = 5.0
+FORGET_WORKER_MS = 10 * 60_000
+MAX_DEAD_LETTERS = 1000
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work to be done: JSON parameters and named blobs."""
+
+    id: str
+    parameters: Mapping[str, Any]
+    blobs: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that this worker holds.
+
+    Attributes:
+        job: What to do.
+        entry: Its place in the stream.
+        reply_to: The API process that waits for it.
+        deadline: On this process's monotonic clock, in seconds.
+        waited_ms: From enqueue to this claim.
+        deliveries: How many workers have had it, this one included.
+    """
+
+    job: Job
+    entry: bytes
+    reply_to: str
+    deadline: float
+    waited_ms: float
+    deliveries: int = 1
+
+    @property
+    def is_late(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return monotonic() >= self.deadline
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a job: an image with facts about its making, or an error."""
+
+    image: bytes = b""
+    facts: Mapping[str, Any] | None = None
+    error: ServiceError | None = None
+
+
+@dataclass(frozen=True)
+class WorkerBeat:
+    """A worker's last sign of life, and what it said of itself."""
+
+    name: str
+    age_ms: float
+    says: Mapping[str, Any]
+
+    def is_ready(self, patience_ms: float) -> bool:
+        """Whether it takes jobs, judged by a beat not older than ``patience_ms``."""
+        return self.age_ms < patience_ms and self.says["state"] == "ready"
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    """The queue at a glance; ``workers`` only those that gave a sign of life lately."""
+
+    depth: int
+    oldest_s: float
+    redelivered: int
+    dead_lettered: int
+    workers: tuple[WorkerBeat, ...]
+
+
+class JobQueue:
+    """One process's view of the queue; ``name`` is this API process's or worker's, unique."""
+
+    def __init__(self, url: str, settings: Settings, name: str) -> None:
+        """Connections are made when first used."""
+        retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2)
+        # Any, because redis-py's annotations cover both its protocols and both its text modes at once.
+        self._redis: Any = Redis.from_url(url, protocol=2, socket_timeout=SOCKET_TIMEOUT_S, retry=retry)
+        # A read that waits is not repeated for us: what it popped before the connection broke would be lost.
+        never, block_s = Retry(ExponentialBackoff(), retries=0), BLOCK_MS / 1000
+        self._blocking: Any = Redis.from_url(url, protocol=2, socket_timeout=block_s + SOCKET_TIMEOUT_S, retry=never)
+        self.name = name
+        self._settings = settings
+        prefix = settings.key_prefix
+        self._stream = f"{prefix}:jobs"
+        self._workers = f"{prefix}:workers"
+        self._dead = f"{prefix}:dead"
+        self._redelivered = f"{prefix}:redelivered"
+        self._job = f"{prefix}:job:{{}}".format
+        self._result = f"{prefix}:result:{{}}".format
+        self._replies = f"{prefix}:replies:{{}}".format
+        self._enqueue = self._redis.register_script(scripts.ENQUEUE)
+        self._cancel = self._redis.register_script(scripts.CANCEL)
+        self._complete = self._redis.register_script(scripts.COMPLETE)
+        self._release = self._redis.register_script(scripts.RELEASE)
+        self._beat = self._redis.register_script(scripts.BEAT)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+        await self._blocking.aclose()
+
+    # ---- the API's side -------------------------------------------------------------------------------------------
+
+    async def enqueue(self, job: Job, time_left_s: float) -> None:
+        """Accept a job; a second call with the same id changes nothing.
+
+        Raises:
+            QueueFull: As many jobs as allowed wait or run, or Redis has no memory left.
+            QueueUnreachable: Redis does not answer.
+        """
+        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "reply_to", self.name]
+        for name, blob in job.blobs.items():
+            fields += [f"blob:{name}", blob]
+        async with _translated():
+            accepted = await self._enqueue(
+                keys=[self._stream, self._job(job.id), self._result(job.id)],
+                args=[self._settings.max_queue, max(1, int(time_left_s * 1000)), job.id, *fields],
+            )
+        if not accepted:
+            raise QueueFull(f"{self._settings.max_queue} jobs are waiting already: try again later")
+
+    async def cancel(self, job_id: str) -> None:
+        """Nobody waits for the job any more: take it out, unless a worker is computing it this moment."""
+        async with _translated():
+            await self._cancel(keys=[self._stream, self._job(job_id)], args=[GROUP])
+
+    async def replies(self) -> list[str]:
+        """Ids of jobs of this API process that have been answered; waits up to ``BLOCK_MS`` for the first."""
+        async with _translated():
+            popped = await self._blocking.blmpop(
+                BLOCK_MS / 1000, 1, self._replies(self.name), direction="LEFT", count=64
+            )
+        return [job_id.decode() for job_id in popped[1]] if popped else []
+
+    async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
+        """The results that are there, by job id; each is given out once."""
+        job_ids = list(job_ids)
+        async with _translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hgetall(self._result(job_id))
+                pipe.unlink(self._result(job_id))
+            answers = (await pipe.execute())[::2]
+        return {job_id: _result(fields) for job_id, fields in zip(job_ids, answers, strict=True) if fields}
+
+    # ---- the worker's side ----------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make the consumer group, from the stream's beginning: jobs may be older than the first worker."""
+        async with _translated():
+            try:
+                await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+            except redis_errors.ResponseError as err:
+                if "BUSYGROUP" not in str(err):
+                    raise
+
+    async def claim(self, count: int) -> list[Claim]:
+        """Up to ``count`` waiting jobs, oldest first; waits up to ``BLOCK_MS`` for the first."""
+        async with _translated():
+            try:
+                answer = await self._blocking.xreadgroup(
+                    GROUP, self.name, {self._stream: ">"}, count=count, block=BLOCK_MS
+                )
+            except redis_errors.ResponseError as err:
+                if "NOGROUP" not in str(err):
+                    raise
+                await self.prepare()  # Redis was restarted, or flushed, without its data
+                return []
+            entries = [entry for _, stream in answer for entry in stream]
+            return await self._load([(entry, fields[b"job"].decode(), 1) for entry, fields in entries])
+
+    async def has_orphans(self) -> bool:
+        """Whether there is a job whose worker has been silent for a lease."""
+        async with _translated():
+            lease_ms = self._settings.lease_ms
+            return bool(await self._redis.xpending_range(self._stream, GROUP, "-", "+", 1, idle=lease_ms))
+
+    async def reclaim(self) -> Claim | None:
+        """The oldest job whose worker has been silent for a lease, if any: it may have killed that worker.
+
+        Jobs that had their last delivery are dead-lettered on the way.
+        """
+        lease_ms = self._settings.lease_ms
+        async with _translated():
+            pending = await self._redis.xpending_range(self._stream, GROUP, "-", "+", 16, idle=lease_ms)
+            for orphan in pending:
+                entry, deliveries = orphan["message_id"], orphan["times_delivered"] + 1
+                # Two workers may try: the claim resets the idle time, so only one gets it.
+                claimed = await self._redis.xclaim(self._stream, GROUP, self.name, lease_ms, [entry])
+                if not claimed or claimed[0] is None or not claimed[0][1]:
+                    continue
+                claims = await self._load([(entry, claimed[0][1][b"job"].decode(), deliveries)])
+                if not claims:
+                    continue
+                if deliveries > self._settings.max_deliveries:
+                    await self._dead_letter(claims[0])
+                    continue
+                await self._redis.incr(self._redelivered)
+                return claims[0]
+        return None
+
+    async def still_wanted(self, claims: Iterable[Claim]) -> list[bool]:
+        """For each job, whether someone still waits for it."""
+        async with _translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for claim in claims:
+                pipe.exists(self._job(claim.job.id))
+            return [bool(exists) for exists in await pipe.execute()]
+
+    async def extend(self, claims: Iterable[Claim]) -> None:
+        """Renew the lease of held jobs."""
+        entries = [claim.entry for claim in claims]
+        if entries:
+            async with _translated():
+                await self._redis.xclaim(self._stream, GROUP, self.name, 0, entries, justid=True)
+
+    async def complete(self, claim: Claim, result: Result) -> bool:
+        """Store the result, tell the API and acknowledge the job, in one step.
+
+        Returns:
+            Whether this was the answer; ``False`` if the job was answered before, cancelled or late.
+        """
+        fields: list[str | bytes] = ["image", result.image, "facts", json.dumps(result.facts)]
+        if result.error is not None:
+            fields += ["error", json.dumps(result.error.to_json())]
+        job_id = claim.job.id
+        async with _translated():
+            answered = await self._complete(
+                keys=[self._stream, self._job(job_id), self._result(job_id), self._replies(claim.reply_to)],
+                args=[GROUP, claim.entry, job_id, int(self._settings.result_ttl_s * 1000), *fields],
+            )
+        return bool(answered)
+
+    async def drop(self, entries: Iterable[bytes]) -> None:
+        """Acknowledge jobs that nobody waits for."""
+        entries = list(entries)
+        if entries:
+            async with _translated():
+                pipe = self._redis.pipeline()
+                pipe.xack(self._stream, GROUP, *entries)
+                pipe.xdel(self._stream, *entries)
+                await pipe.execute()
+
+    async def release(self, claims: Iterable[Claim]) -> None:
+        """Give jobs back, for another worker to claim at once: this one stops."""
+        async with _translated():
+            for claim in claims:
+                await self._release(
+                    keys=[self._stream, self._job(claim.job.id)], args=[GROUP, claim.entry, claim.job.id]
+                )
+
+    async def beat(self, says: Mapping[str, Any]) -> None:
+        """This worker lives; ``says`` is what it tells of itself."""
+        async with _translated():
+            await self._beat(keys=[self._workers], args=[self.name, json.dumps(says)])
+
+    async def leave(self) -> None:
+        """This worker stops, and holds nothing any more."""
+        async with _translated():
+            await self._redis.hdel(self._workers, self.name)
+            await self._redis.xgroup_delconsumer(self._stream, GROUP, self.name)
+
+    # ---- for everyone ---------------------------------------------------------------------------------------------
+
+    async def status(self) -> QueueStatus:
+        """How the queue is doing."""
+        async with _translated():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.time()
+            pipe.xlen(self._stream)
+            pipe.xrange(self._stream, count=1)
+            pipe.get(self._redelivered)
+            pipe.xlen(self._dead)
+            pipe.hgetall(self._workers)
+            (seconds, microseconds), depth, oldest, redelivered, dead, workers = await pipe.execute()
+        now_ms = seconds * 1000 + microseconds // 1000
+        oldest_ms = int(oldest[0][0].split(b"-")[0]) if oldest else now_ms
+        beats = []
+        for name, value in workers.items():
+            at_ms, _, says = value.partition(b" ")
+            age_ms = now_ms - float(at_ms)
+            if age_ms < FORGET_WORKER_MS:
+                beats.append(WorkerBeat(name.decode(), age_ms, json.loads(says)))
+            else:
+                await self._forget(name)
+        return QueueStatus(depth, max(0.0, (now_ms - oldest_ms) / 1000), int(redelivered or 0), dead, tuple(beats))
+
+    async def _forget(self, worker: bytes) -> None:
+        """Remove a worker that died long ago. Its jobs were reclaimed, or its consumer is kept."""
+        async with _translated():
+            await self._redis.hdel(self._workers, worker.decode())
+            if not await self._redis.xpending_range(self._stream, GROUP, "-", "+", 1, consumername=worker.decode()):
+                await self._redis.xgroup_delconsumer(self._stream, GROUP, worker.decode())
+
+    async def _load(self, entries: list[tuple[bytes, str, int]]) -> list[Claim]:
+        """Read the jobs of claimed entries (entry, job id, deliveries); those without a hash are dropped."""
+        if not entries:
+            return []
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.time()
+        for _, job_id, _ in entries:
+            pipe.hgetall(self._job(job_id))
+            pipe.pttl(self._job(job_id))
+        (seconds, microseconds), *answers = await pipe.execute()
+        now_ms = seconds * 1000 + microseconds / 1000
+        claims, gone = [], []
+        for (entry, job_id, deliveries), fields, ttl_ms in zip(entries, answers[::2], answers[1::2], strict=True):
+            if not fields or ttl_ms <= 0:
+                gone.append(entry)
+                continue
+            blobs = {name[5:].decode(): blob for name, blob in fields.items() if name.startswith(b"blob:")}
+            claims.append(
+                Claim(
+                    job=Job(job_id, json.loads(fields[b"parameters"]), blobs),
+                    entry=entry,
+                    reply_to=fields[b"reply_to"].decode(),
+                    deadline=monotonic() + ttl_ms / 1000,
+                    waited_ms=max(0.0, now_ms - float(entry.split(b"-")[0])),
+                    deliveries=deliveries,
+                )
+            )
+        await self.drop(gone)
+        return claims
+
+    async def _dead_letter(self, claim: Claim) -> None:
+        """Answer a job that outlived too many workers, and keep its parameters for whoever looks into it."""
+        letter = {
+            "job": claim.job.id,
+            "deliveries": claim.deliveries - 1,
+            "parameters": json.dumps(claim.job.parameters),
+        }
+        await self._redis.xadd(self._dead, letter, maxlen=MAX_DEAD_LETTERS)
+        await self.complete(
+            claim, Result(error=JobFailed(f"{claim.deliveries - 1} workers tried, and none survived it"))
+        )
+
+
+def _result(fields: Mapping[bytes, bytes]) -> Result:
+    error = error_from_json(json.loads(fields[b"error"])) if b"error" in fields else None
+    return Result(fields[b"image"], json.loads(fields[b"facts"]), error)
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Redis' errors as ours: all of them mean «not now»."""
+    try:
+        yield
+    except redis_errors.OutOfMemoryError as err:
+        raise QueueFull("the queue has no memory left: try again later") from err
+    except (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError, OSError) as err:
+        raise QueueUnreachable("the queue does not answer: try again later") from err

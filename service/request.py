@@ -1,0 +1,147 @@
+"""From the fields of a request to the parameters of a job: everything is checked here, before anything is enqueued."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+from model_store.catalog import Catalog, CatalogError
+from service.errors import InvalidField, NotFound
+from service.images import ImageLimits, choose_format, fitted, read_header
+from service.schemas import StylePart, StylizeParameters
+from service.settings import Settings
+
+FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "format", "quality")
+MAX_STYLES = 4
+MIN_SIZE_PX = 64
+UPLOAD_MODEL = "adain"
+"""The network for uploaded styles; ids know theirs."""
+
+
+@dataclass(frozen=True)
+class StylizeRequest:
+    """A request's fields as they came, but for what HTTP and multipart guarantee."""
+
+    request_id: str
+    content: bytes
+    styles: list[bytes]
+    style_ids: list[str]
+    weights: str | None
+    alpha: float
+    size: str
+    format: str | None
+    quality: int | None
+    accept: str | None
+
+    @property
+    def blobs(self) -> Mapping[str, bytes]:
+        """The files, by the names that ``StylePart.upload`` uses."""
+        return {"content": self.content, **{f"style-{index}": data for index, data in enumerate(self.styles)}}
+
+
+def reject_unknown_fields(names: Iterable[str]) -> None:
+    """A misspelt field must not be ignored: the picture would not be what was asked for.
+
+    Raises:
+        InvalidField: Names the first such field.
+    """
+    for name in names:
+        if name not in FIELDS:
+            raise InvalidField(f"unknown field {name!r:.80}: known are {', '.join(FIELDS)}", field=name[:80])
+
+
+def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) -> StylizeParameters:
+    """What the worker shall do.
+
+    Raises:
+        InvalidField: A value is not allowed.
+        UnsupportedImage: A file is no image of a format that we read.
+        NotFound: There is no such style.
+        NotAcceptable: The client accepts no format that we write.
+    """
+    limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
+    header = read_header(asked.content, "content", limits)
+    for data in asked.styles:
+        read_header(data, "style", limits)
+    model = _model(asked, catalog)
+    width, height = _size(asked.size, header.width, header.height, settings.max_size_px)
+    return StylizeParameters(
+        request_id=asked.request_id,
+        model=model,
+        width=width,
+        height=height,
+        styles=_parts(asked),
+        alpha=asked.alpha,
+        format=choose_format(asked.accept, asked.format, header.has_alpha),
+        quality=asked.quality,
+    )
+
+
+def _model(asked: StylizeRequest, catalog: Catalog) -> str:
+    """The one network that can paint all the styles."""
+    count = len(asked.styles) + len(asked.style_ids)
+    if count == 0:
+        raise InvalidField(
+            "no style given: send a style image as `style`, or an id from GET /styles as `style_id`", "style"
+        )
+    if count > MAX_STYLES:
+        raise InvalidField(f"got {count} styles, at most {MAX_STYLES} are allowed: send fewer", "style")
+    models = {UPLOAD_MODEL} if asked.styles else set()
+    for style_id in asked.style_ids:
+        try:
+            models.add(catalog.style(style_id).model)
+        except CatalogError as err:
+            raise NotFound(f"there is no style {style_id!r:.80}: GET /styles lists them", "style_id") from err
+    if len(models) > 1:
+        raise InvalidField(
+            f"the styles belong to different networks ({', '.join(sorted(models))}): mix within one", "style_id"
+        )
+    return models.pop()
+
+
+def _parts(asked: StylizeRequest) -> tuple[StylePart, ...]:
+    """The mix: uploads first, then ids, their weights normalised to sum 1."""
+    count = len(asked.styles) + len(asked.style_ids)
+    weights = _weights(asked.weights, count)
+    uploads = [
+        StylePart(weight=weight, upload=f"style-{index}") for index, weight in enumerate(weights[: len(asked.styles)])
+    ]
+    stored = [
+        StylePart(weight=weight, style_id=style_id)
+        for weight, style_id in zip(weights[len(asked.styles) :], asked.style_ids, strict=True)
+    ]
+    return (*uploads, *stored)
+
+
+def _weights(text: str | None, count: int) -> list[float]:
+    if text is None:
+        return [1 / count] * count
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError as err:
+        raise InvalidField(
+            f"got {text!r:.80}: weights are numbers separated by commas, such as 3,1", "weights"
+        ) from err
+    if len(weights) != count:
+        raise InvalidField(
+            f"got {len(weights)} weights for {count} styles: give one for each, uploads first", "weights"
+        )
+    total = sum(weights)
+    if min(weights) < 0 or not isfinite(total) or total <= 0:
+        raise InvalidField(f"got {text!r:.80}: weights must not be negative, and not all zero", "weights")
+    return [weight / total for weight in weights]
+
+
+def _size(text: str, width: int, height: int, max_size_px: int) -> tuple[int, int]:
+    """Width and height of the result."""
+    if text == "original":
+        if max(width, height) > max_size_px:
+            raise InvalidField(
+                f"the original is {width} × {height} pixels, at most {max_size_px} are allowed: name a size", "size"
+            )
+        return width, height
+    if not (text.isascii() and text.isdecimal()) or not MIN_SIZE_PX <= int(text[:9]) <= max_size_px:
+        raise InvalidField(
+            f"got {text!r:.80}: the longer side must be from {MIN_SIZE_PX} to {max_size_px} pixels, or `original`",
+            "size",
+        )
+    return fitted(width, height, int(text))

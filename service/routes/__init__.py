@@ -1,0 +1,1 @@
+"""The endpoints: from HTTP to calls and back, without logic of their own."""

@@ -1,0 +1,77 @@
+"""``POST /stylize``: a photo and styles in, the painted photo out."""
+
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
+
+from service.connection import while_connected
+from service.context import ContextOfProcess
+from service.images import FORMATS
+from service.problems import problem_statuses
+from service.queue import Job
+from service.request import StylizeRequest, job_parameters, reject_unknown_fields
+from service.schemas import Facts
+
+router = APIRouter(tags=["stylize"])
+
+PICTURE = {"content": {spec.mime: {"schema": {"type": "string", "format": "binary"}} for spec in FORMATS.values()}}
+
+
+@router.post(
+    "/stylize",
+    response_class=Response,
+    responses={
+        200: {"description": "The painted photo", **PICTURE},
+        **problem_statuses(400, 404, 406, 413, 415, 422, 500, 503, 504),
+    },
+)
+async def stylize(
+    request: Request,
+    context: ContextOfProcess,
+    content: Annotated[UploadFile, File(description="The photo: JPEG, PNG, WebP or AVIF.")],
+    style: Annotated[list[UploadFile], File(description="Up to four style images.")] = [],  # noqa: B006
+    style_id: Annotated[list[str], Form(description="Up to four ids from `GET /styles`.")] = [],  # noqa: B006
+    weights: Annotated[
+        str | None,
+        Form(description="Comma-separated, uploads first, then ids; equal when not given.", examples=["3,1"]),
+    ] = None,
+    alpha: Annotated[
+        float, Form(ge=0, le=1, description="0 keeps the photo's own statistics, 1 is the full style.")
+    ] = 1.0,
+    size: Annotated[str, Form(description="Longer side in pixels, or `original`.", examples=["512"])] = "512",
+    format: Annotated[str | None, Form(description="jpeg, png, webp or avif; overrides `Accept`.")] = None,
+    quality: Annotated[int | None, Form(ge=1, le=100, description="Of lossy formats.")] = None,
+    accept: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Paint a photo in the style of other pictures, or of styles known by id, or of a mix of them."""
+    reject_unknown_fields(await request.form())
+    asked = StylizeRequest(
+        request_id=request.state.request_id,
+        content=await content.read(),
+        styles=[await upload.read() for upload in style],
+        style_ids=style_id,
+        weights=weights,
+        alpha=alpha,
+        size=size,
+        format=format,
+        quality=quality,
+        accept=accept,
+    )
+    parameters = job_parameters(asked, context.settings, context.catalog)
+    job = Job(uuid4().hex, parameters.model_dump(), asked.blobs)
+    result = await while_connected(request, context.dispatcher.submit(job))
+    facts = Facts.model_validate(result.facts)
+    context.metrics.painted(facts)
+    return Response(result.image, media_type=FORMATS[parameters.format].mime, headers=_headers(facts))
+
+
+def _headers(facts: Facts) -> dict[str, str]:
+    stages = ("queue", "decode", "model", "encode")
+    return {
+        "Server-Timing": ", ".join(f"{stage};dur={getattr(facts, f'{stage}_ms'):.1f}" for stage in stages),
+        "X-Stylize-Model": facts.model,
+        "X-Stylize-Batch-Size": str(facts.batch_size),
+        "Vary": "Accept",
+        "Cache-Control": "no-store",
+    }

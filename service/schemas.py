@@ -1,0 +1,112 @@
+"""What travels: job parameters between API and worker, and the bodies of JSON answers."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """Base of all: a value, not a thing that changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StylePart(Frozen):
+    """One style of a mix: a stored one by id, or an upload by the name of its blob."""
+
+    weight: float
+    style_id: str | None = None
+    upload: str | None = None
+
+
+class StylizeParameters(Frozen):
+    """What to do with a photo; all of it is validated by the API."""
+
+    request_id: str
+    model: str
+    width: int
+    height: int
+    styles: tuple[StylePart, ...]
+    alpha: float
+    format: str
+    quality: int | None
+
+
+class Facts(Frozen):
+    """How a picture was made; times in milliseconds."""
+
+    model: str
+    batch_size: int
+    queue_ms: float
+    decode_ms: float
+    model_ms: float
+    encode_ms: float
+
+
+class FieldProblem(Frozen):
+    """One field of a request that cannot be used."""
+
+    field: str
+    detail: str
+
+
+class Problem(Frozen):
+    """An error, as RFC 9457 has it."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The request's id, as a URN-like `/requests/{id}`.")
+    errors: tuple[FieldProblem, ...] = ()
+
+
+class StyleView(Frozen):
+    """A style that can be asked for by id."""
+
+    id: str
+    title: str
+    artist: str
+    year: int | None
+    rights: str
+    model: str
+    kind: Literal["shipped", "learned", "registered"]
+    controls: tuple[str, ...]
+    preview: str | None = Field(description="Path of a small picture painted in this style.")
+
+
+class StylePage(Frozen):
+    """A list of styles; `next` is the path of the following page."""
+
+    styles: tuple[StyleView, ...]
+    next: str | None = None
+
+
+class ModelView(Frozen):
+    """A network that the service has, or a checkpoint that it could not read."""
+
+    id: str
+    network: str
+    norm: str
+    styles: int
+    controls: tuple[str, ...]
+    parameters: int
+    licence: str
+    attribution: str
+    training: dict[str, Any]
+    measured: dict[str, Any]
+    state: str = Field(description="`available`, or what is wrong with the checkpoint.")
+
+
+class ModelList(Frozen):
+    """All networks."""
+
+    models: tuple[ModelView, ...]
+
+
+class Readiness(Frozen):
+    """Whether requests will be answered."""
+
+    ready: bool
+    queue_depth: int
+    workers: int

@@ -1,0 +1,401 @@
+"""The worker: claim → decode → batch → forward → encode → complete, as a pipeline on one device.
+
+While the device runs one batch, threads decode the next and encode the last. The worker holds at most ``AHEAD`` batches
+of jobs that have not run yet; the rest stays in Redis for other workers.
+
+A job may be fatal: a file that crashes a codec, a size that kills the process. So a job whose worker died is run with
+nothing else in the pipeline (``_run_alone``): if it kills this worker too, it harms no other job's count of deliveries.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import monotonic
+from typing import TypeVar
+
+import torch
+from PIL import Image
+
+from model_store.catalog import default_folder
+from model_store.runtime import choose_runtime, keep_freed_memory
+from service import images
+from service.batching import BatchLimits, Shape, next_batch, wait_left_ms
+from service.decoding import Decoded, decode_job
+from service.errors import JobFailed, ServiceError
+from service.images import ImageLimits, Picture
+from service.queue import Claim, JobQueue, Result
+from service.schemas import Facts
+from service.settings import Settings
+from service.stylizer import Stylizer
+
+AHEAD = 2
+"""Batches that are claimed and not yet run: one decoded, one being decoded."""
+
+RETRY_S = 0.5
+EXIT_DEVICE_FAILED = 70
+
+T = TypeVar("T")
+Outcome = Image.Image | ServiceError
+log = logging.getLogger(__name__)
+
+
+class DeviceFailed(Exception):
+    """The device is in an unknown state: only a new process may use it again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A claimed and decoded job; ``since`` is on the monotonic clock."""
+
+    claim: Claim
+    decoded: Decoded
+    since: float
+
+    @property
+    def shape(self) -> Shape:
+        """What it must share with the others of its batch."""
+        return self.decoded.shape
+
+
+class Worker:
+    """One process's pipeline. ``run`` returns when it is told to stop and has drained."""
+
+    def __init__(self, queue: JobQueue, stylizer: Stylizer, settings: Settings) -> None:
+        """``stylizer`` is loaded; it is warmed up by ``run``."""
+        self._queue = queue
+        self._stylizer = stylizer
+        self._settings = settings
+        self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
+        self._image_limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
+        self._held: dict[bytes, Claim] = {}
+        self._unstarted = 0
+        self._waiting: list[Waiting] = []
+        self._changed = asyncio.Condition()
+        self._stopping = False
+        self._state = "warming up"
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._device = ThreadPoolExecutor(1, "device")
+        self._codecs = ThreadPoolExecutor(max(2, (os.cpu_count() or 2) // 2), "codec")
+
+    async def run(self) -> None:
+        """Work until ``stop``.
+
+        Raises:
+            DeviceFailed: The process must end; jobs it held are redelivered.
+        """
+        heartbeat = asyncio.create_task(self._keep_alive(), name="heartbeat")
+        await self._in(self._device, self._stylizer.warm_up)
+        self._state = "ready"
+        await self._patiently(lambda: self._queue.beat(self._says()))
+        log.info("ready", extra={"device": str(self._stylizer.runtime.device), "models": self._stylizer.models})
+        tasks = [asyncio.create_task(stage()) for stage in (self._claim_jobs, self._run_batches)] + [heartbeat]
+        try:
+            # Only claiming ends by itself: when the worker has drained.
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+        with contextlib.suppress(ServiceError):
+            await self._queue.leave()
+
+    def stop(self) -> None:
+        """Claim no more, finish what is claimed, then return from ``run``."""
+        self._stopping = True
+        self._state = "draining"
+
+    # ---- claim and decode -----------------------------------------------------------------------------------------
+
+    async def _claim_jobs(self) -> None:
+        """Keep the pipeline fed until told to stop; then wait for it to run empty, or give back what it cannot do."""
+        reclaim_every_s = self._settings.heartbeat_s
+        reclaimed_at = -float("inf")
+        while not self._stopping:
+            try:
+                if monotonic() - reclaimed_at > reclaim_every_s:
+                    if await self._run_alone():
+                        continue
+                    reclaimed_at = monotonic()
+                room = AHEAD * self._limits.size - self._unstarted
+                if room <= 0:
+                    await self._until(lambda: self._unstarted < AHEAD * self._limits.size)
+                    continue
+                for claim in await self._queue.claim(room):
+                    self._accept(claim)
+            except ServiceError as err:
+                log.warning("no jobs can be claimed: %s", err.detail)
+                await asyncio.sleep(RETRY_S)
+        await self._drain()
+
+    async def _run_alone(self) -> bool:
+        """Take one job whose worker died, if there is one, through an otherwise empty pipeline."""
+        if not await self._queue.has_orphans():
+            return False
+        await self._until(lambda: not self._held)
+        claim = await self._queue.reclaim()
+        if claim is None:
+            return False
+        log.warning("a job's worker died: it runs alone", extra={"job": claim.job.id, "deliveries": claim.deliveries})
+        self._accept(claim)
+        await self._until(lambda: not self._held)
+        return True
+
+    def _accept(self, claim: Claim) -> None:
+        self._held[claim.entry] = claim
+        self._unstarted += 1
+        self._spawn(self._decode(claim))
+
+    async def _decode(self, claim: Claim) -> None:
+        """Decode a job's images in a thread; it then waits for a batch."""
+        try:
+            decoded = await self._in(self._codecs, lambda: decode_job(claim.job, self._stylizer, self._image_limits))
+        except ServiceError as err:
+            await self._finish(claim, Result(error=err), started=False)
+        except Exception:
+            log.exception("decoding failed", extra={"job": claim.job.id})
+            await self._finish(claim, Result(error=JobFailed("the images could not be decoded")), started=False)
+        else:
+            async with self._changed:
+                self._waiting.append(Waiting(claim, decoded, monotonic()))
+                self._waiting.sort(key=lambda job: _arrival(job.claim))  # a small file decodes sooner
+                self._changed.notify_all()
+
+    # ---- batch and forward ----------------------------------------------------------------------------------------
+
+    async def _run_batches(self) -> None:
+        """Keep the device busy: one batch after the other, each of what waits at that moment."""
+        while True:
+            await self._until(lambda: bool(self._waiting))
+            await self._let_batch_fill()
+            batch = next_batch(self._waiting, self._limits)
+            async with self._changed:
+                self._waiting = [job for job in self._waiting if job not in batch]
+                self._unstarted -= len(batch)
+                self._changed.notify_all()
+            if batch := await self._still_wanted(batch):
+                await self._run_batch(batch)
+
+    async def _let_batch_fill(self) -> None:
+        """With ``max_wait_ms``, an idle device gives the oldest job's batch that long to become full."""
+
+        def left_ms() -> float:
+            age_ms = (monotonic() - self._waiting[0].since) * 1000
+            return (
+                0.0 if self._stopping else wait_left_ms(self._waiting, age_ms, self._limits, self._settings.max_wait_ms)
+            )
+
+        while (wait_ms := left_ms()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_ms / 1000), self._changed:
+                    await self._changed.wait()
+
+    async def _still_wanted(self, batch: list[Waiting]) -> list[Waiting]:
+        """Without the jobs that are late or cancelled: those are dropped, not computed."""
+        try:
+            wanted = await self._queue.still_wanted([job.claim for job in batch])
+        except ServiceError:
+            wanted = [True] * len(batch)  # it cannot be known; the result will be stored when Redis is back
+        wanted = [is_wanted and not job.claim.is_late for job, is_wanted in zip(batch, wanted, strict=True)]
+        for job, is_wanted in zip(batch, wanted, strict=True):
+            if not is_wanted:
+                log.info("dropped: nobody waits for it", extra={"job": job.claim.job.id})
+                self._spawn(self._let_go(job.claim))
+        return [job for job, is_wanted in zip(batch, wanted, strict=True) if is_wanted]
+
+    async def _run_batch(self, batch: list[Waiting]) -> None:
+        """One forward pass; its results are encoded while the next batch runs."""
+        started = monotonic()
+        outcomes = await self._paint(batch)
+        assert len(outcomes) == len(batch), f"{len(batch)} jobs went in, {len(outcomes)} results came out"
+        model_ms = (monotonic() - started) * 1000
+        for job, outcome in zip(batch, outcomes, strict=True):
+            self._spawn(self._encode(job, outcome, len(batch), model_ms))
+
+    async def _paint(self, batch: list[Waiting]) -> list[Outcome]:
+        """Results in the batch's order. A batch that fails is tried one by one, so that one item fails alone.
+
+        Raises:
+            DeviceFailed: The device can no longer be trusted, or does not answer.
+        """
+        paintings = [job.decoded.painting for job in batch]
+        painting = self._in(self._device, lambda: self._stylizer.paint(batch[0].shape.model, paintings))
+        try:
+            async with asyncio.timeout(self._settings.forward_timeout_s):
+                return list(await painting)
+        except TimeoutError as err:
+            raise DeviceFailed(f"a forward pass took more than {self._settings.forward_timeout_s:g} s") from err
+        except torch.OutOfMemoryError as err:
+            return await self._paint_in_halves(batch, err)
+        except Exception as err:
+            if _is_device_error(err):
+                raise DeviceFailed(str(err)) from err
+            log.exception("a batch failed", extra={"jobs": [job.claim.job.id for job in batch]})
+            if len(batch) == 1:
+                return [JobFailed("the picture could not be painted")]
+            return [outcome for job in batch for outcome in await self._paint([job])]
+
+    async def _paint_in_halves(self, batch: list[Waiting], err: Exception) -> list[Outcome]:
+        """Out of memory: later batches are half as big, and so is this one."""
+        self._limits = self._limits.halved()
+        log.warning("out of memory: batches are halved", extra={"limits": str(self._limits), "batch": len(batch)})
+        torch.cuda.empty_cache()
+        if len(batch) == 1:
+            return [JobFailed("the device has not enough memory for this size: ask for a smaller one")]
+        half = (len(batch) + 1) // 2
+        return await self._paint(batch[:half]) + await self._paint(batch[half:])
+
+    # ---- encode and complete --------------------------------------------------------------------------------------
+
+    async def _encode(self, job: Waiting, outcome: Outcome, batch_size: int, model_ms: float) -> None:
+        """Pixels to bytes in a thread, then the answer."""
+        if isinstance(outcome, ServiceError):
+            await self._finish(job.claim, Result(error=outcome))
+            return
+        started, parameters = monotonic(), job.decoded.parameters
+        picture = Picture(outcome, job.decoded.content.alpha)
+        try:
+            image = await self._in(self._codecs, lambda: images.encode(picture, parameters.format, parameters.quality))
+        except Exception:
+            log.exception("encoding failed", extra={"job": job.claim.job.id})
+            await self._finish(job.claim, Result(error=JobFailed("the picture could not be encoded")))
+            return
+        facts = Facts(
+            model=parameters.model,
+            batch_size=batch_size,
+            queue_ms=job.claim.waited_ms,
+            decode_ms=job.decoded.decode_ms,
+            model_ms=model_ms,
+            encode_ms=(monotonic() - started) * 1000,
+        )
+        await self._finish(job.claim, Result(image, facts.model_dump()))
+
+    async def _finish(self, claim: Claim, result: Result, started: bool = True) -> None:
+        """Answer a job; if Redis is away, for as long as someone may wait for the answer."""
+        with contextlib.suppress(ServiceError):
+            answered = await self._patiently(lambda: self._queue.complete(claim, result), until=claim.deadline)
+            if not answered:
+                log.info("a result came too late, or second", extra={"job": claim.job.id})
+        await self._forget(claim, started)
+
+    async def _let_go(self, claim: Claim) -> None:
+        """Acknowledge a job that nobody waits for."""
+        with contextlib.suppress(ServiceError):  # its entry is pending then, and dropped by who reclaims it
+            await self._queue.drop([claim.entry])
+        await self._forget(claim, started=True)
+
+    async def _forget(self, claim: Claim, started: bool) -> None:
+        async with self._changed:
+            del self._held[claim.entry]
+            if not started:
+                self._unstarted -= 1
+            self._changed.notify_all()
+
+    # ---- living and stopping --------------------------------------------------------------------------------------
+
+    async def _keep_alive(self) -> None:
+        """Tell Redis that this worker lives, and renew the lease of what it holds."""
+        while True:
+            try:
+                await self._queue.beat(self._says())
+                await self._queue.extend(self._held.values())
+            except ServiceError as err:
+                log.warning("no heartbeat: %s", err.detail)
+            await asyncio.sleep(self._settings.heartbeat_s)
+
+    def _says(self) -> dict[str, object]:
+        runtime = self._stylizer.runtime
+        return {
+            "state": self._state,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "device": str(runtime.device),
+            "dtype": str(runtime.dtype).removeprefix("torch."),
+            "models": self._stylizer.models,
+            "held": len(self._held),
+        }
+
+    async def _drain(self) -> None:
+        """Finish what is claimed; give back what does not finish in time."""
+        log.info("draining", extra={"held": len(self._held)})
+        try:
+            await asyncio.wait_for(self._until(lambda: not self._held), self._settings.drain_timeout_s)
+        except TimeoutError:
+            log.warning("giving back what could not be finished", extra={"held": len(self._held)})
+            with contextlib.suppress(ServiceError):  # their lease ends by itself
+                await self._queue.release(list(self._held.values()))
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]], until: float = float("inf")) -> T:
+        """Call again while Redis is away, up to a moment of the monotonic clock."""
+        while True:
+            try:
+                return await call()
+            except ServiceError:
+                if monotonic() + RETRY_S > until:
+                    raise
+                await asyncio.sleep(RETRY_S)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(condition)
+
+    async def _in(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, call)
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        """Run beside the stages; the set keeps the task from being collected."""
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _is_device_error(err: Exception) -> bool:
+    """Errors after which every further call on the device fails too."""
+    return isinstance(err, torch.AcceleratorError) or "CUDA error" in str(err)
+
+
+def _arrival(claim: Claim) -> tuple[int, int]:
+    """Stream entries are numbered by time: (ms, sequence)."""
+    ms, _, sequence = claim.entry.partition(b"-")
+    return int(ms), int(sequence)
+
+
+def run_worker(settings: Settings, redis_url: str) -> None:
+    """Load the networks and work until SIGTERM or SIGINT; leaves with ``EXIT_DEVICE_FAILED`` if the device fails.
+
+    Raises:
+        CatalogError: There is no usable checkpoint.
+        CheckpointError: A checkpoint is damaged.
+        ValueError: There is no such device.
+    """
+    keep_freed_memory()
+    stylizer = Stylizer(
+        settings.checkpoints or default_folder(),
+        choose_runtime(settings.device, settings.dtype),
+        settings.style_cache_entries,
+    )
+    try:
+        asyncio.run(_serve_queue(settings, redis_url, stylizer))
+    except DeviceFailed as err:
+        # The device's thread may hang for ever: leave without waiting for it. Others get the jobs when the lease ends.
+        log.critical("the device failed: %s", err)
+        logging.shutdown()
+        os._exit(EXIT_DEVICE_FAILED)
+
+
+async def _serve_queue(settings: Settings, redis_url: str, stylizer: Stylizer) -> None:
+    queue = JobQueue(redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
+    worker = Worker(queue, stylizer, settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+    try:
+        await worker.run()
+    finally:
+        await queue.close()
