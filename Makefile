@@ -28,8 +28,10 @@ bench: $(READY)  ## Engine and service, each beside its baseline
 CONTENT ?= ../shared/data/train/content
 STYLE ?= ../shared/data/train/style
 VGG ?= vgg16
+OUT ?= runs/adain
 train-adain: $(READY)  ## Train AdaIN: make train-adain CONTENT=photos STYLE=paintings VGG=vgg16
-	$(BIN)/python -m train adain --content $(CONTENT) --style $(STYLE) --vgg $(VGG) --resume-if-possible
+	$(BIN)/python -m train adain --content $(CONTENT) --style $(STYLE) --vgg $(VGG) --out $(OUT) \
+		$(if $(wildcard $(OUT)/state.pt),--resume)
 
 up:  ## The containers, on a host with a GPU
 	docker compose up --build

@@ -140,7 +140,14 @@ def batches(crops: PairCrops, first_step: int, workers: int, pin_memory: bool) -
         pin_memory=pin_memory,
         worker_init_fn=_leave_signals_to_the_trainer,
     )
-    return iter(loader)
+    batches_ahead = iter(loader)
+    try:
+        yield from batches_ahead
+    finally:
+        # The loaders ignore SIGTERM, by which the interpreter would end them: one left alive by an error that is still
+        # being handled makes the process wait for it for ever.
+        if hasattr(batches_ahead, "_shutdown_workers"):
+            batches_ahead._shutdown_workers()
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:

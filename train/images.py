@@ -24,8 +24,12 @@ def read_image(path: Path) -> Image.Image:
 
 
 def centre_square(image: Image.Image, side_px: int) -> Image.Image:
-    """The shorter side resized to ``side_px``, then the middle of the longer one."""
-    return ImageOps.fit(image, (side_px, side_px), Image.Resampling.BICUBIC)
+    """The shorter side resized to ``side_px``, then the middle of the longer one.
+
+    The filter is part of the metric: on the pairs whose untouched distance is published as 0.270, Lanczos gives 0.270
+    and bicubic 0.255, because relu1_1 sees how sharp a picture is.
+    """
+    return ImageOps.fit(image, (side_px, side_px), Image.Resampling.LANCZOS)
 
 
 def fit_longer_side(image: Image.Image, longer_px: int, stride: int = 1) -> Image.Image:

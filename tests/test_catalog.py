@@ -1,0 +1,166 @@
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model_store.catalog import (
+    MAX_HEADER_BYTES,
+    CatalogError,
+    CheckpointError,
+    Header,
+    NamedStyle,
+    default_folder,
+    read_catalog,
+    read_header,
+)
+
+
+def named(style_id: str) -> NamedStyle:
+    return NamedStyle(id=style_id, title=style_id.title(), artist="Someone", year=1888, rights="public domain")
+
+
+def header(*style_ids: str) -> Header:
+    return Header(
+        network="adain",
+        arguments={"architecture": "vgg16", "styles": len(style_ids)},
+        styles=tuple(named(style_id) for style_id in style_ids),
+        training={"steps": 4000},
+        controls=("style", "alpha"),
+        parameters=7,
+    )
+
+
+def write(path: Path, metadata: object) -> Path:
+    table = json.dumps({"__metadata__": metadata}).encode()
+    path.write_bytes(struct.pack("<Q", len(table)) + table)
+    return path
+
+
+def document(**changes: object) -> dict[str, str]:
+    return {"stylize": json.dumps(json.loads(header("wave").to_metadata()["stylize"]) | changes)}
+
+
+def test_a_header_survives_the_round_trip(tmp_path):
+    assert read_header(write(tmp_path / "a.safetensors", header("wave", "night").to_metadata())) == header(
+        "wave", "night"
+    )
+
+
+def test_models_and_styles_are_listed_with_their_place(tmp_path):
+    write(tmp_path / "one.safetensors", header("wave", "night").to_metadata())
+    write(tmp_path / "two.safetensors", header("garden").to_metadata())
+    (tmp_path / "previews").mkdir()
+    (tmp_path / "previews/night.webp").write_bytes(b"a picture")
+    catalog = read_catalog(tmp_path)
+    assert [(style.id, style.model, style.row) for style in catalog.styles] == [
+        ("wave", "one", 0),
+        ("night", "one", 1),
+        ("garden", "two", 0),
+    ]
+    assert catalog.style("night").preview == tmp_path / "previews/night.webp"
+    assert catalog.style("wave").preview is None
+    model = catalog.model("two")
+    assert (model.path, model.network, model.parameters) == (tmp_path / "two.safetensors", "adain", 7)
+    assert model.training == {"steps": 4000} and model.controls == ("style", "alpha") and model.problem is None
+
+
+def test_unknown_names_list_the_known_ones(tmp_path):
+    write(tmp_path / "one.safetensors", header("wave", "night").to_metadata())
+    with pytest.raises(CatalogError, match="unknown style 'dawn': known are night, wave"):
+        read_catalog(tmp_path).style("dawn")
+    with pytest.raises(CatalogError, match="unknown model 'two': known are one"):
+        read_catalog(tmp_path).model("two")
+
+
+def test_no_folder_is_an_error_and_an_empty_one_is_not(tmp_path):
+    with pytest.raises(CatalogError, match="no such folder"):
+        read_catalog(tmp_path / "missing")
+    assert read_catalog(tmp_path).models == ()
+    with pytest.raises(CatalogError, match="unknown style 'wave': there are none"):
+        read_catalog(tmp_path).style("wave")
+
+
+BROKEN = {
+    "empty": (b"", "cut short at 0 bytes"),
+    "text": (b"this is a text, not a checkpoint", "not a safetensors file, or cut short"),
+    "giant length": (struct.pack("<Q", 2**63) + b"{}", "not a safetensors file, or cut short"),
+    "cut header": (struct.pack("<Q", 100) + b'{"a":', "cut short at 13 bytes"),
+    "no JSON": (struct.pack("<Q", 5) + b"{oops", "its header is not JSON"),
+    "no UTF-8": (struct.pack("<Q", 4) + b"\x80\x80\x80\x80", "decode"),
+    "too deep": (struct.pack("<Q", 200_000) + b"[" * 200_000, "recursion|not JSON"),
+    "a list": (struct.pack("<Q", 2) + b"[]", "not a checkpoint of ours"),
+    "not ours": (struct.pack("<Q", 2) + b"{}", "not a checkpoint of ours"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_a_problem_of_its_own(name, tmp_path):
+    content, reason = BROKEN[name]
+    (tmp_path / "broken.safetensors").write_bytes(content)
+    write(tmp_path / "good.safetensors", header("wave").to_metadata())
+    catalog = read_catalog(tmp_path)
+    assert [model.id for model in catalog.models] == ["broken", "good"]
+    assert [style.id for style in catalog.styles] == ["wave"]
+    with pytest.raises(CatalogError, match=f"the model 'broken' cannot be used: .*broken.safetensors: .*({reason})"):
+        catalog.model("broken")
+
+
+def test_a_header_of_a_giant_file_is_not_read_into_memory(tmp_path):
+    path = tmp_path / "giant.safetensors"
+    with path.open("wb") as file:  # sparse: takes no space
+        file.write(struct.pack("<Q", 2**33))
+        file.truncate(2**34)
+    with pytest.raises(CheckpointError, match=f"claims {2**33} bytes, at most {MAX_HEADER_BYTES}"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"format": 2}, "its format is 2, this program reads 1: export it again"),
+        ({"colour": "red"}, "unknown field 'colour'"),
+        ({"network": 3}, "the field 'network' of its header is 3"),
+        ({"parameters": True}, "the field 'parameters' of its header is True"),
+        ({"styles": ["wave"]}, "'wave', which is no style"),
+        ({"styles": [vars(named("wave")), vars(named("wave"))]}, "it has 2 styles 'wave'"),
+        ({"styles": [vars(named("../../etc/passwd"))]}, "style id '../../etc/passwd'"),
+        ({"styles": []}, "it names 0 styles, but stores 1"),
+    ],
+)
+def test_a_header_that_is_not_ours_says_why(changes, reason, tmp_path):
+    write(tmp_path / "a.safetensors", document(**changes))
+    (model,) = read_catalog(tmp_path).models
+    assert model.problem is not None and reason in model.problem
+
+
+def test_a_missing_field_is_named(tmp_path):
+    fields = json.loads(document()["stylize"])
+    del fields["sha256"]
+    with pytest.raises(CheckpointError, match="its header lacks the field 'sha256'"):
+        read_header(write(tmp_path / "a.safetensors", {"stylize": json.dumps(fields)}))
+
+
+def test_a_style_id_of_two_models_is_a_problem_of_the_second(tmp_path):
+    write(tmp_path / "one.safetensors", header("wave").to_metadata())
+    write(tmp_path / "two.safetensors", header("night", "wave").to_metadata())
+    catalog = read_catalog(tmp_path)
+    assert [style.id for style in catalog.styles] == ["wave"]
+    assert catalog.models[1].problem == "two.safetensors: its style 'wave' is one of the model 'one' too"
+
+
+def test_the_catalog_needs_no_torch():
+    code = "import sys, model_store.catalog; print(sorted({'torch', 'numpy', 'safetensors', 'PIL'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_shipped_checkpoint_is_usable():
+    if not default_folder().is_dir():
+        pytest.skip("no checkpoint is shipped yet")
+    for model in read_catalog(default_folder()).models:
+        assert model.problem is None
+        assert model.path.with_suffix(".md").is_file(), "every checkpoint comes with its model card"
+        assert all(style.preview for style in model.styles)

@@ -1,0 +1,86 @@
+"""The arrows between the rooms: service → model_store ← train, and who may import torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = {"model_store", "service", "train", "bench"}
+TORCH = {"torch", "torchvision", "safetensors", "numpy"}
+TRAINING = {"torch", "torchvision", "numpy", "PIL", "safetensors", "typer", "rich", "tensorboard", "matplotlib"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def foreign(path: Path) -> set[str]:
+    return roots(path) - OURS - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [("service", {"train", "bench"}), ("train", {"service", "bench"}), ("model_store", {"service", "train", "bench"})],
+)
+def test_rooms_import_along_the_arrows_only(package, forbidden):
+    assert modules(package)
+    wrong = {str(path.relative_to(ROOT)): roots(path) & forbidden for path in modules(package)}
+    assert not {path: names for path, names in wrong.items() if names}
+
+
+def test_the_catalog_is_standard_library_only():
+    path = ROOT / "model_store/catalog.py"
+    assert roots(path) <= set(sys.stdlib_module_names)
+    assert not foreign(ROOT / "model_store/__init__.py")
+
+
+def test_only_the_stylizer_and_the_worker_import_torch():
+    allowed = {"service/stylizer.py", "service/worker.py"}
+    with_torch = {
+        str(path.relative_to(ROOT))
+        for path in modules("service")
+        if roots(path) & {"torch", "torchvision", "safetensors"}
+    }
+    assert with_torch <= allowed
+
+
+def test_the_service_takes_nothing_but_the_catalog_without_torch():
+    allowed = {"service/stylizer.py", "service/worker.py"}
+    for path in modules("service"):
+        name = str(path.relative_to(ROOT))
+        if name not in allowed:
+            used = {one for one in imports(path) if one.startswith("model_store.")}
+            assert all(one.startswith("model_store.catalog") for one in used), f"{name} imports {used}"
+
+
+@pytest.mark.parametrize("package", ["model_store", "train"])
+def test_training_needs_no_other_package(package):
+    wrong = {str(path.relative_to(ROOT)): foreign(path) - TRAINING for path in modules(package)}
+    assert not {path: names for path, names in wrong.items() if names}
+
+
+def test_the_http_process_starts_without_torch():
+    if not (ROOT / "service/app.py").exists():
+        pytest.skip("service/app.py is not there yet")
+    code = f"import sys, service.app; print(sorted({TORCH!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,127 @@
+import pytest
+import torch
+from torch import nn
+
+from model_store.layers import (
+    EPSILON,
+    BatchNorm,
+    InstanceNorm,
+    UpsampledConv,
+    adaptive_instance_norm,
+    instance_statistics,
+    normalise,
+    reflect_conv,
+)
+
+BATCH, CHANNELS = 3, 5
+
+
+@pytest.fixture
+def features() -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.randn(BATCH, CHANNELS, 6, 8) * 4 + 3
+
+
+@pytest.fixture
+def rows() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    return torch.rand(BATCH, CHANNELS) + 0.5, torch.randn(BATCH, CHANNELS)
+
+
+def test_statistics_are_the_population_mean_and_deviation_of_each_map():
+    one_map = torch.tensor([[1.0, 3.0], [5.0, 7.0]]).view(1, 1, 2, 2)
+    mean, deviation = instance_statistics(one_map)
+    assert mean.item() == 4
+    assert deviation.item() == pytest.approx((5 + EPSILON) ** 0.5)
+
+
+def test_statistics_of_half_precision_features_are_computed_in_fp32():
+    large = torch.full((1, 1, 64, 64), 2000.0, dtype=torch.float16)  # its sum and its square overflow fp16
+    mean, deviation = instance_statistics(large)
+    assert mean.dtype == deviation.dtype == torch.float32
+    assert mean.item() == 2000
+    assert deviation.item() == pytest.approx(EPSILON**0.5)
+
+
+def test_normalised_maps_have_mean_zero_and_deviation_one(features):
+    mean, deviation = instance_statistics(normalise(features))
+    torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-6, rtol=0)
+    torch.testing.assert_close(deviation, torch.ones_like(deviation), atol=1e-5, rtol=0)
+
+
+def test_output_has_the_deviation_and_mean_that_were_asked_for(features, rows):
+    scale, shift = rows
+    mean, deviation = instance_statistics(adaptive_instance_norm(features, scale, shift))
+    torch.testing.assert_close(mean.flatten(1), shift, atol=1e-5, rtol=0)
+    torch.testing.assert_close(deviation.flatten(1), scale, atol=1e-5, rtol=0)
+
+
+def test_alpha_zero_is_the_identity(features, rows):
+    unchanged = adaptive_instance_norm(features, *rows, alpha=torch.zeros(BATCH))
+    torch.testing.assert_close(unchanged, features, atol=1e-5, rtol=0)
+
+
+def test_alpha_blends_feature_maps_as_equation_14_does(features, rows):
+    alpha = torch.tensor([0.0, 0.3, 1.0])
+    blended = adaptive_instance_norm(features, *rows, alpha)
+    share = alpha.view(-1, 1, 1, 1)
+    paper = (1 - share) * features + share * adaptive_instance_norm(features, *rows)
+    torch.testing.assert_close(blended, paper, atol=1e-5, rtol=0)
+
+
+def test_maps_of_scale_and_shift_style_each_place_by_its_own(features, rows):
+    scale, shift = (row[..., None, None].repeat(1, 1, 6, 8) for row in rows)
+    scale[..., 4:], shift[..., 4:] = 2.0, -1.0
+    painted = adaptive_instance_norm(features, scale, shift)
+    torch.testing.assert_close(painted[..., :4], adaptive_instance_norm(features, *rows)[..., :4])
+    torch.testing.assert_close(painted[..., 4:], (2 * normalise(features) - 1)[..., 4:], atol=1e-5, rtol=1e-5)
+
+
+def test_a_constant_map_stays_finite():
+    painted = adaptive_instance_norm(torch.full((1, 1, 4, 4), 7.0), torch.ones(1, 1), torch.full((1, 1), 2.0))
+    torch.testing.assert_close(painted, torch.full_like(painted, 2.0), atol=1e-2, rtol=0)
+
+
+def test_instance_norm_of_an_image_ignores_the_rest_of_the_batch(features, rows):
+    layer = InstanceNorm(CHANNELS)
+    alone = torch.cat([layer(features[i : i + 1], rows[0][i : i + 1], rows[1][i : i + 1]) for i in range(BATCH)])
+    torch.testing.assert_close(layer(features, *rows), alone)
+
+
+def test_batch_norm_uses_the_batch_in_training_and_what_it_remembers_in_evaluation(features):
+    layer = BatchNorm(CHANNELS)
+    ones, zeros = torch.ones(BATCH, CHANNELS), torch.zeros(BATCH, CHANNELS)
+    trained = layer.train()(features, ones, zeros)
+    torch.testing.assert_close(trained.mean(dim=(0, 2, 3)), torch.zeros(CHANNELS), atol=1e-5, rtol=0)
+    assert instance_statistics(trained)[0].abs().max() > 1e-2, "a single image must not be normalised by itself"
+    evaluated = layer.eval()(features, ones, zeros)
+    memory = layer.statistics
+    expected = nn.functional.batch_norm(features, memory.running_mean, memory.running_var, eps=EPSILON)
+    torch.testing.assert_close(evaluated, expected)
+
+
+def test_batch_norm_refuses_alpha(features, rows):
+    with pytest.raises(ValueError, match="no alpha"):
+        BatchNorm(CHANNELS)(features, *rows, alpha=torch.ones(BATCH))
+
+
+def test_norm_tables_start_as_the_identity():
+    layer = InstanceNorm(CHANNELS, styles=4)
+    assert layer.scale.shape == layer.shift.shape == (4, CHANNELS)
+    assert layer.scale.eq(1).all() and layer.shift.eq(0).all()
+
+
+def test_convolutions_pad_by_reflection():
+    conv = reflect_conv(1, 1)
+    nn.init.constant_(conv.weight, 1 / 9)
+    nn.init.zeros_(conv.bias)
+    assert torch.allclose(conv(torch.ones(1, 1, 4, 4)), torch.ones(1, 1, 4, 4)), "zero padding would darken the border"
+
+
+def test_upsampling_doubles_by_repeating_pixels():
+    layer = UpsampledConv(1, 1)
+    nn.init.zeros_(layer.conv.weight)
+    nn.init.zeros_(layer.conv.bias)
+    layer.conv.weight.data[0, 0, 1, 1] = 1
+    doubled = layer(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    assert doubled.squeeze().tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]

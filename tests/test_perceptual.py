@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from model_store.layers import adaptive_instance_norm
+from model_store.perceptual import content_distance, gram_distance, gram_matrix, style_distance, total_variation
+
+
+def features(seed: int, batch: int = 2) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return torch.randn(batch, 4, 8, 8)
+
+
+def test_gram_matrix_of_ones_is_ones():
+    assert torch.equal(gram_matrix(torch.ones(2, 3, 4, 5)), torch.ones(2, 3, 3))
+
+
+def test_gram_matrix_is_the_mean_product_of_channels():
+    maps = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])  # (1, 2, 1, 2)
+    assert gram_matrix(maps).tolist() == [[[2.5, 0.5], [0.5, 5.0]]]
+
+
+def test_gram_distance_is_relative_to_the_style():
+    style = features(0)
+    assert gram_distance(style, style).tolist() == [0, 0]
+    # Twice the features have four times the Gram matrix: (4 − 1)² of its size.
+    torch.testing.assert_close(gram_distance(2 * style, style), torch.full((2,), 9.0))
+
+
+def test_total_variation_of_a_checkerboard_is_two():
+    board = (torch.arange(8)[:, None] + torch.arange(8)) % 2
+    images = board.float().expand(2, 3, 8, 8)
+    assert total_variation(images).tolist() == [2, 2]
+
+
+def test_total_variation_of_a_constant_is_zero_and_of_a_ramp_its_slope():
+    assert total_variation(torch.full((1, 3, 8, 8), 0.3)).item() == 0
+    ramp = torch.arange(8.0).expand(1, 3, 8, 8) / 8
+    assert total_variation(ramp).item() == pytest.approx(1 / 64)
+
+
+def test_content_distance_is_blind_to_a_change_of_style():
+    content = features(0)
+    restyled = adaptive_instance_norm(content, torch.rand(2, 4) + 0.5, torch.randn(2, 4))
+    torch.testing.assert_close(content_distance(restyled, content), torch.zeros(2), atol=1e-5, rtol=0)
+
+
+def test_content_distance_of_the_negative_is_four():
+    content = features(0)
+    torch.testing.assert_close(content_distance(-content, content), torch.full((2,), 4.0), atol=1e-3, rtol=0)
+
+
+def test_style_distance_sees_statistics_alone():
+    style = features(0)
+    shuffled = style.flatten(2)[..., torch.randperm(64)].view_as(style)
+    torch.testing.assert_close(style_distance({"a": shuffled}, {"a": style}), torch.zeros(2), atol=1e-6, rtol=0)
+
+
+def test_style_distance_is_the_mean_of_relative_layer_distances():
+    style = {"a": features(0), "b": features(1)}
+    # Doubled features move mean and deviation by their own size: a relative distance of one.
+    result = {"a": 2 * style["a"], "b": style["b"]}
+    torch.testing.assert_close(style_distance(result, style), torch.full((2,), 0.5), atol=1e-4, rtol=0)
+
+
+def test_style_distance_compares_images_of_different_sizes():
+    small = {"a": torch.ones(1, 4, 4, 4)}
+    assert style_distance({"a": torch.ones(1, 4, 8, 8)}, small).item() == pytest.approx(0)

@@ -1,0 +1,50 @@
+"""Small data and weights for the tests of model_store and train."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from model_store.adain import AdaIN
+from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, torchvision_keys
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def images(folder: Path, count: int, seed: int, side_px: int = 64) -> Path:
+    """Blotches of random colours, one PNG each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    for index in range(count):
+        blotches = Image.fromarray(random.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        blotches.resize((side_px * 4 // 3, side_px), Image.Resampling.BICUBIC).save(folder / f"{index:02}.png")
+    return folder
+
+
+def vgg_file(path: Path, architecture: str = "vgg16", leave_out: str = "") -> Path:
+    """Random weights up to conv4_1 under torchvision's names."""
+    torch.manual_seed(7)
+    tensors, channels = {}, 3
+    for conv, key in torchvision_keys(architecture).items():
+        out = BLOCK_CHANNELS[int(conv[4]) - 1]
+        weight = torch.empty(out, channels, 3, 3)
+        torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
+        tensors |= {f"{key}.weight": weight.half(), f"{key}.bias": torch.zeros(out).half()}
+        channels = out
+        if conv == "conv4_1":
+            break
+    assert sum(BLOCK_CONVS[architecture][:3]) + 1 == len(tensors) // 2
+    save_file({key: tensor for key, tensor in tensors.items() if key != leave_out}, path)
+    return path
+
+
+def adain(styles: int = 0, seed: int = 0) -> AdaIN:
+    """Random, with features of a size that fp32 compares well."""
+    torch.manual_seed(seed)
+    network = AdaIN(styles=styles).requires_grad_(False).eval()
+    for name, parameter in network.encoder.named_parameters():
+        if name.endswith("weight"):
+            torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+    return network
