@@ -63,15 +63,6 @@ def test_only_the_stylizer_and_the_worker_import_torch():
     assert with_torch <= allowed
 
 
-def test_the_service_takes_nothing_but_the_catalog_without_torch():
-    allowed = {"service/stylizer.py", "service/worker.py"}
-    for path in modules("service"):
-        name = str(path.relative_to(ROOT))
-        if name not in allowed:
-            used = {one for one in imports(path) if one.startswith("model_store.")}
-            assert all(one.startswith("model_store.catalog") for one in used), f"{name} imports {used}"
-
-
 @pytest.mark.parametrize("package", ["model_store", "train"])
 def test_training_needs_no_other_package(package):
     wrong = {str(path.relative_to(ROOT)): foreign(path) - TRAINING for path in modules(package)}
@@ -82,5 +73,6 @@ def test_the_http_process_starts_without_torch():
     if not (ROOT / "service/app.py").exists():
         pytest.skip("service/app.py is not there yet")
     code = f"import sys, service.app; print(sorted({TORCH!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
