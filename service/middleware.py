@@ -16,6 +16,9 @@ from service.problems import problem_response
 
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
+PROBES = ("/healthz", "/readyz", "/metrics")
+"""Asked every few seconds, and worth no line each."""
+
 CLIENT_LEFT = 499
 """Logged for a client that left before its answer began."""
 

@@ -9,7 +9,8 @@ from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.decoding import decode_job
 from service.errors import InvalidField, ServiceError
-from service.images import FORMATS, ImageLimits, Picture
+from service.formats import FORMATS
+from service.images import ImageLimits, Picture
 from service.queue import Job
 from service.request import StylizeRequest, job_parameters
 from service.settings import Settings

@@ -199,15 +199,8 @@ class JobQueue:
     async def claim(self, count: int) -> list[Claim]:
         """Up to ``count`` waiting jobs, oldest first; waits up to ``BLOCK_MS`` for the first."""
         async with _translated():
-            try:
-                answer = await self._blocking.xreadgroup(
-                    GROUP, self.name, {self._stream: ">"}, count=count, block=BLOCK_MS
-                )
-            except redis_errors.ResponseError as err:
-                if "NOGROUP" not in str(err):
-                    raise
-                await self.prepare()  # Redis was restarted, or flushed, without its data
-                return []
+            streams = {self._stream: ">"}
+            answer = await self._blocking.xreadgroup(GROUP, self.name, streams, count=count, block=BLOCK_MS)
             entries = [entry for _, stream in answer for entry in stream]
             return await self._load([(entry, fields[b"job"].decode(), 1) for entry, fields in entries])
 
@@ -391,3 +384,8 @@ async def _translated() -> AsyncIterator[None]:
         raise QueueFull("the queue has no memory left: try again later") from err
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError, OSError) as err:
         raise QueueUnreachable("the queue does not answer: try again later") from err
+    except redis_errors.ResponseError as err:
+        if "NOGROUP" not in str(err):
+            raise
+        # Redis was restarted, or flushed, without its data: workers ``prepare`` it again.
+        raise QueueUnreachable("the queue was emptied: try again") from err

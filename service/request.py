@@ -6,7 +6,8 @@ from math import isfinite
 
 from model_store.catalog import Catalog, CatalogError
 from service.errors import InvalidField, NotFound
-from service.images import ImageLimits, choose_format, fitted, read_header
+from service.formats import choose_format
+from service.images import ImageLimits, fitted, read_header
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 
 from service.connection import while_connected
 from service.context import ContextOfProcess
-from service.images import FORMATS
+from service.formats import FORMATS
 from service.problems import problem_statuses
 from service.queue import Job
 from service.request import StylizeRequest, job_parameters, reject_unknown_fields

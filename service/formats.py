@@ -1,0 +1,89 @@
+"""The image formats that we read and write, and which one a client gets (RFC 9110, section 12.5)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import InvalidField, NotAcceptable
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format, and how we write it.
+
+    Attributes:
+        mime: Its media type.
+        pillow: Pillow's name of it.
+        has_alpha: Whether it keeps transparency.
+        default_quality: 1 to 100; ``None`` for a lossless format.
+        options: Of Pillow's encoder; chosen for speed, at a size close to the best.
+    """
+
+    mime: str
+    pillow: str
+    has_alpha: bool
+    default_quality: int | None
+    options: dict[str, Any]
+
+
+FORMATS = {
+    "jpeg": Format("image/jpeg", "JPEG", False, 90, {"subsampling": 0}),
+    "png": Format("image/png", "PNG", True, None, {"compress_level": 1}),
+    "webp": Format("image/webp", "WEBP", True, 85, {"method": 2}),
+    "avif": Format("image/avif", "AVIF", True, 70, {"speed": 9}),
+}
+
+NAMES = ", ".join(FORMATS)
+
+
+def choose_format(accept: str | None, override: str | None, content_has_alpha: bool) -> str:
+    """The format of an answer.
+
+    Args:
+        accept: The request's ``Accept`` header. One that cannot be parsed counts as absent.
+        override: A format by name, which wins over ``accept``.
+        content_has_alpha: Whether there is transparency to keep: then PNG is preferred, else JPEG.
+
+    Raises:
+        InvalidField: ``override`` is not a format that we write.
+        NotAcceptable: ``accept`` allows none of them.
+    """
+    if override is not None:
+        name = {"jpg": "jpeg"}.get(override.lower(), override.lower())
+        if name not in FORMATS:
+            raise InvalidField(f"got {override!r:.80}: allowed are {NAMES}", "format")
+        return name
+    default = "png" if content_has_alpha else "jpeg"
+    ranges = _parse_accept(accept or "")
+    if not ranges:
+        return default
+    preferred = sorted(FORMATS, key=lambda name: name != default)
+    best = max(preferred, key=lambda name: _quality_of(FORMATS[name].mime, ranges))
+    if _quality_of(FORMATS[best].mime, ranges) <= 0:
+        mimes = ", ".join(format.mime for format in FORMATS.values())
+        raise NotAcceptable(f"Accept is {accept!r:.200}, we write {mimes}: accept one of these, or send `format`")
+    return best
+
+
+def _parse_accept(accept: str) -> dict[str, float]:
+    """``image/webp, */*;q=0.5`` as media range → quality, ill-formed parts left out."""
+    ranges = {}
+    for part in accept.split(","):
+        media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = min(1.0, max(0.0, float(parameter[2:])))
+                except ValueError:
+                    quality = 0.0
+        if "/" in media_range:
+            ranges[media_range] = quality
+    return ranges
+
+
+def _quality_of(mime: str, ranges: dict[str, float]) -> float:
+    """What the most specific range says of a type."""
+    for media_range in (mime, "image/*", "*/*"):
+        if media_range in ranges:
+            return ranges[media_range]
+    return 0.0

@@ -1,0 +1,261 @@
+"""Image files ⇄ RGB pixels: an allow-list of formats, limits by the header, orientation, colour profile, transparency.
+
+The API reads headers only (``read_header``); the worker decodes, and checks the limits again. Needs Pillow and nothing
+else: the HTTP process imports this module.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image, ImageCms, ImageStat, UnidentifiedImageError
+
+from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
+from service.formats import FORMATS, NAMES
+
+# Pillow's own guard warns at a number of its own and raises at twice that; ``read_header`` checks ours, always.
+Image.MAX_IMAGE_PIXELS = None
+
+MAX_ASPECT = 8
+"""Longer side over shorter side: keeps the shortest result at least as long as the networks' stride."""
+
+ORIENTATION_TAG = 0x0112
+TRANSPOSED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+SIGNATURES = {
+    # What people send besides; only to name it in the message.
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"%PDF": "a PDF",
+    b"<svg": "an SVG",
+    b"<?xml": "an XML file",
+    b"<!DOC": "an HTML page",
+    b"<html": "an HTML page",
+    b"PK\x03\x04": "a ZIP archive",
+}
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What a file may be at most."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself; width and height as it is to be seen, after its EXIF orientation."""
+
+    format: str
+    width: int
+    height: int
+    has_alpha: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Upright sRGB pixels of mode RGB; ``alpha`` of mode L and the same size, if any of it is transparent."""
+
+    rgb: Image.Image
+    alpha: Image.Image | None
+
+
+def read_header(data: bytes, field: str, limits: ImageLimits) -> Header:
+    """Check a file by its header; no pixel is decoded.
+
+    Args:
+        data: The file.
+        field: The form field that it came in, for the message.
+        limits: What is allowed.
+
+    Raises:
+        InvalidField: Empty, animated, or of a shape that is not allowed.
+        PayloadTooLarge: Too many bytes.
+        UnsupportedImage: Not an image of a format that we read.
+    """
+    with _opened(data, field, limits) as image:
+        return _header(image, field, limits)
+
+
+def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> Picture:
+    """A file's pixels, upright, in sRGB, its longer side resized to ``longer_px``.
+
+    Args:
+        data: The file.
+        field: The form field that it came in, for the message.
+        limits: Checked here too: who decodes trusts nobody.
+        longer_px: Of the result.
+
+    Raises:
+        InvalidField: As in ``read_header``; also damaged or truncated data.
+        PayloadTooLarge: As in ``read_header``.
+        UnsupportedImage: As in ``read_header``.
+    """
+    with _opened(data, field, limits) as image:
+        header = _header(image, field, limits)
+        size = fitted(header.width, header.height, longer_px)
+        orientation = _orientation(image)
+        if orientation >= 5:
+            size = size[::-1]  # of the file's pixels, which lie on their side
+        image.draft(None, size)  # a large JPEG decodes at a reduced size, never below this one
+        try:
+            image.load()
+            picture = _split_alpha(_to_8_bit(image), size)
+        except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as err:
+            raise InvalidField(
+                f"the {header.format} data ends early or is damaged: send the whole file", field
+            ) from err
+    if orientation in TRANSPOSED:
+        alpha = picture.alpha.transpose(TRANSPOSED[orientation]) if picture.alpha is not None else None
+        return Picture(picture.rgb.transpose(TRANSPOSED[orientation]), alpha)
+    return picture
+
+
+def encode(picture: Picture, format: str, quality: int | None) -> bytes:
+    """A file without metadata; a format without transparency gets white under it.
+
+    Args:
+        picture: What to write.
+        format: A name of ``FORMATS``.
+        quality: 1 to 100, for lossy formats; the format's default when not given.
+    """
+    spec = FORMATS[format]
+    image = picture.rgb
+    if picture.alpha is not None and spec.has_alpha:
+        image = image.copy()
+        image.putalpha(picture.alpha)
+    elif picture.alpha is not None:
+        image = Image.composite(image, Image.new("RGB", image.size, "white"), picture.alpha)
+    options = dict(spec.options)
+    if spec.default_quality is not None:
+        options["quality"] = quality or spec.default_quality
+    file = BytesIO()
+    image.save(file, spec.pillow, **options)
+    return file.getvalue()
+
+
+def fitted(width: int, height: int, longer_px: int) -> tuple[int, int]:
+    """The size of the same aspect whose longer side is ``longer_px``."""
+    longer = max(width, height)
+    return max(1, round(width * longer_px / longer)), max(1, round(height * longer_px / longer))
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, field: str, limits: ImageLimits) -> Iterator[Image.Image]:
+    if not data:
+        raise InvalidField(f"the file is empty: send an image ({NAMES})", field)
+    if len(data) > limits.max_bytes:
+        raise PayloadTooLarge(
+            f"got {len(data)} bytes, at most {limits.max_bytes} are allowed: send a smaller file", field
+        )
+    try:
+        image = Image.open(BytesIO(data), formats=[spec.pillow for spec in FORMATS.values()])
+    except UnidentifiedImageError as err:
+        raise UnsupportedImage(f"got {_looks_like(data)}, allowed are {NAMES}: convert the file", field) from err
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as err:
+        raise InvalidField("the image's header is damaged: send the whole file", field) from err
+    with image:
+        yield image
+
+
+def _looks_like(data: bytes) -> str:
+    start = data[:16].lstrip()
+    named = next((name for signature, name in SIGNATURES.items() if start.startswith(signature)), None)
+    if named is None and start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+        named = "a HEIC"
+    if named is None:
+        text = all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in data[:64])
+        named = "a text" if text else "a file of no image type that we know, or a damaged one"
+    return named
+
+
+def _header(image: Image.Image, field: str, limits: ImageLimits) -> Header:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        megapixels, allowed = width * height / 1e6, limits.max_pixels / 1e6
+        raise InvalidField(
+            f"got {width} × {height} pixels ({megapixels:.1f} megapixels), at most {allowed:g} megapixels are allowed:"
+            " send a smaller image",
+            field,
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise InvalidField(f"got {width} × {height} pixels, at most {MAX_ASPECT}:1 is allowed: crop the image", field)
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        raise InvalidField(f"got an animation of {frames} frames: send one frame", field)
+    if _orientation(image) >= 5:
+        width, height = height, width
+    name = next(name for name, spec in FORMATS.items() if spec.pillow == image.format)
+    return Header(name, width, height, image.has_transparency_data)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, as far as it stands before the pixels.
+
+    Pillow's ``getexif`` would decode a whole PNG to look for one behind them.
+    """
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        orientation = exif.get(ORIENTATION_TAG, 1)
+    except Exception:  # whatever a camera wrote there must not cost the picture
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey to 8 bits; Pillow's own conversion clips instead of scaling."""
+    if image.mode.startswith("I"):
+        grey = image.convert("I").point(lambda value: value * (1 / 257) + 0).convert("L")
+        grey.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
+        return grey
+    return image
+
+
+def _split_alpha(image: Image.Image, size: tuple[int, int]) -> Picture:
+    """SRGB pixels and transparency at the wanted size."""
+    if not image.has_transparency_data:
+        return Picture(_resized(_to_srgb(image), size), None)
+    rgba = image.convert("RGBA")
+    rgb = _to_srgb(rgba.convert("RGB"), image.info.get("icc_profile"))
+    rgb.putalpha(rgba.getchannel("A"))
+    resized = _resized(rgb, size)  # with premultiplied colour: what is transparent bleeds into nothing
+    alpha = resized.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return Picture(resized.convert("RGB"), None)
+    # What cannot be seen must not weigh in the picture's statistics: it gets the mean colour of what can.
+    visible = alpha.point(lambda value: 255 if value else 0)
+    is_any = visible.getextrema() != (0, 0)
+    mean = ImageStat.Stat(resized.convert("RGB"), visible).mean if is_any else (255.0, 255.0, 255.0)
+    fill = Image.new("RGB", resized.size, (round(mean[0]), round(mean[1]), round(mean[2])))
+    return Picture(Image.composite(resized.convert("RGB"), fill, visible), alpha)
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _to_srgb(image: Image.Image, icc_profile: bytes | None = None) -> Image.Image:
+    """RGB in sRGB; a profile that is broken, or does not fit the pixels, is ignored."""
+    icc_profile = icc_profile or image.info.get("icc_profile")
+    if icc_profile:
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
+            profile = ImageCms.ImageCmsProfile(BytesIO(icc_profile))
+            if "srgb" not in (profile.profile.profile_description or "").lower():
+                if image.mode not in ("RGB", "L", "CMYK"):
+                    image = image.convert("RGB")
+                converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                if converted is not None:
+                    return converted
+    return image.convert("RGB")
