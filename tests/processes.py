@@ -1,0 +1,98 @@
+"""Real processes of the service, for tests from end to end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+
+import httpx
+from PIL import Image
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+    """Until ``condition`` is true."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def photo(width: int = 64, height: int = 48, seed: int = 0) -> bytes:
+    """A small PNG; another seed gives another picture."""
+    colours = [((seed * 37 + index * 91) % 256, (index * 53) % 256, (seed * 11) % 256) for index in range(12)]
+    image = Image.new("RGB", (4, 3))
+    image.putdata(colours)
+    file = BytesIO()
+    image.resize((width, height), Image.Resampling.BICUBIC).save(file, "PNG")
+    return file.getvalue()
+
+
+class Service:
+    """An API process and some worker processes, under our control one by one."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self._environment = {**os.environ, **settings}
+        self.settings = settings
+        self.url = f"http://127.0.0.1:{settings['STYLIZE_PORT']}"
+        self.client = httpx.Client(base_url=self.url, timeout=60)
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.api: subprocess.Popen[bytes] | None = None
+
+    def start(self, workers: int) -> None:
+        self.api = self._spawn("api")
+        for _ in range(workers):
+            self.start_worker()
+        wait_for(self._answers)
+        if workers:
+            wait_for(self.is_ready, 60)
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        self.workers.append(self._spawn("worker"))
+        return self.workers[-1]
+
+    def is_ready(self) -> bool:
+        return self.client.get("/readyz").status_code == 200
+
+    def stylize(self, *, content: bytes | None = None, **fields: object) -> httpx.Response:
+        """Post a photo; ``style`` is a file, the rest are form fields."""
+        files = {"content": ("photo.png", content if content is not None else photo())}
+        if "style" in fields:
+            files["style"] = ("style.png", fields.pop("style"))  # type: ignore[assignment]
+        data = {"size": "64", **({} if "style" in files else {"style_id": "first"}), **fields}
+        return self.client.post("/stylize", files=files, data=data)
+
+    def metric(self, name: str) -> float:
+        lines = self.client.get("/metrics").text.splitlines()
+        return next((float(line.split()[-1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+    def stop(self) -> None:
+        self.client.close()
+        running = [process for process in [self.api, *self.workers] if process is not None and process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _spawn(self, command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "service", command], env=self._environment)
+
+    def _answers(self) -> bool:
+        try:
+            return self.client.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
