@@ -5,6 +5,8 @@ else: the HTTP process imports this module.
 """
 
 import contextlib
+import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,9 +18,17 @@ from service.formats import FORMATS, NAMES
 
 # Pillow's own guard warns at a number of its own and raises at twice that; ``read_header`` checks ours, always.
 Image.MAX_IMAGE_PIXELS = None
+# Odd metadata is no news: it costs no picture.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 MAX_ASPECT = 8
-"""Longer side over shorter side: keeps the shortest result at least as long as the networks' stride."""
+"""Longer side over shorter side: a style image, encoded with its longer side at 512 pixels, keeps 64 of the other."""
+
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError)
+"""What Pillow raises over data that it cannot read; RuntimeError is the AVIF decoder's."""
+
+READABLE = {spec.pillow: name for name, spec in FORMATS.items()} | {"MPO": "jpeg"}
+"""Pillow's names as ours. MPO is a JPEG with more pictures behind it (depth, brightness); phones write it."""
 
 ORIENTATION_TAG = 0x0112
 TRANSPOSED = {
@@ -30,6 +40,9 @@ TRANSPOSED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+OURS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|RIFF....WEBP|....ftypavi[fs]", re.DOTALL)
+"""How files of our formats begin."""
 
 SIGNATURES = {
     # What people send besides; only to name it in the message.
@@ -113,7 +126,7 @@ def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> Pict
         try:
             image.load()
             picture = _split_alpha(_to_8_bit(image), size)
-        except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as err:
+        except DAMAGED as err:
             raise InvalidField(
                 f"the {header.format} data ends early or is damaged: send the whole file", field
             ) from err
@@ -132,9 +145,9 @@ def encode(picture: Picture, format: str, quality: int | None) -> bytes:
         quality: 1 to 100, for lossy formats; the format's default when not given.
     """
     spec = FORMATS[format]
-    image = picture.rgb
+    image = picture.rgb.copy()
+    image.info = {}  # Pillow writes the profile or the comment that it finds there
     if picture.alpha is not None and spec.has_alpha:
-        image = image.copy()
         image.putalpha(picture.alpha)
     elif picture.alpha is not None:
         image = Image.composite(image, Image.new("RGB", image.size, "white"), picture.alpha)
@@ -163,8 +176,10 @@ def _opened(data: bytes, field: str, limits: ImageLimits) -> Iterator[Image.Imag
     try:
         image = Image.open(BytesIO(data), formats=[spec.pillow for spec in FORMATS.values()])
     except UnidentifiedImageError as err:
+        if OURS.match(data):
+            raise InvalidField("the image's header is damaged: send the whole file", field) from err
         raise UnsupportedImage(f"got {_looks_like(data)}, allowed are {NAMES}: convert the file", field) from err
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as err:
+    except DAMAGED as err:
         raise InvalidField("the image's header is damaged: send the whole file", field) from err
     with image:
         yield image
@@ -192,12 +207,11 @@ def _header(image: Image.Image, field: str, limits: ImageLimits) -> Header:
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise InvalidField(f"got {width} × {height} pixels, at most {MAX_ASPECT}:1 is allowed: crop the image", field)
-    if (frames := getattr(image, "n_frames", 1)) > 1:
+    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
         raise InvalidField(f"got an animation of {frames} frames: send one frame", field)
     if _orientation(image) >= 5:
         width, height = height, width
-    name = next(name for name, spec in FORMATS.items() if spec.pillow == image.format)
-    return Header(name, width, height, image.has_transparency_data)
+    return Header(READABLE[str(image.format)], width, height, image.has_transparency_data)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -14,6 +14,9 @@ from service.settings import Settings
 FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "format", "quality")
 MAX_STYLES = 4
 MIN_SIZE_PX = 64
+MIN_SHORTER_PX = 16
+"""Of a result: two places of the networks' coarsest grid, whose statistics would not exist for one."""
+
 UPLOAD_MODEL = "adain"
 """The network for uploaded styles; ids know theirs."""
 
@@ -65,6 +68,8 @@ def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) 
         read_header(data, "style", limits)
     model = _model(asked, catalog)
     width, height = _size(asked.size, header.width, header.height, settings.max_size_px)
+    if not 0 <= asked.alpha <= 1:
+        raise InvalidField(f"got {asked.alpha}: alpha must be from 0 to 1", "alpha")
     return StylizeParameters(
         request_id=asked.request_id,
         model=model,
@@ -139,10 +144,17 @@ def _size(text: str, width: int, height: int, max_size_px: int) -> tuple[int, in
             raise InvalidField(
                 f"the original is {width} × {height} pixels, at most {max_size_px} are allowed: name a size", "size"
             )
-        return width, height
-    if not (text.isascii() and text.isdecimal()) or not MIN_SIZE_PX <= int(text[:9]) <= max_size_px:
+    elif len(text) <= 9 and text.isascii() and text.isdecimal() and MIN_SIZE_PX <= int(text) <= max_size_px:
+        width, height = fitted(width, height, int(text))
+    else:
         raise InvalidField(
             f"got {text!r:.80}: the longer side must be from {MIN_SIZE_PX} to {max_size_px} pixels, or `original`",
             "size",
         )
-    return fitted(width, height, int(text))
+    if min(width, height) < MIN_SHORTER_PX:
+        raise InvalidField(
+            f"the result would be {width} × {height} pixels, its shorter side must have at least {MIN_SHORTER_PX}:"
+            " ask for a larger size",
+            "size",
+        )
+    return width, height
