@@ -1,0 +1,95 @@
+"""``python -m bench``: engine and service, each beside its baseline, in one run; or one of them."""
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench.engine import CASE_BUDGET_S, measure_engine, print_engine
+from bench.load import LoadError
+from bench.processes import StartError
+from bench.remote import RemoteError
+from bench.service import measure_service, print_service
+from model_store.catalog import CatalogError, default_folder, read_catalog
+from service.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(
+    help="Engine and service, each beside its baseline. Settings are the service's STYLIZE_* variables.",
+    pretty_exceptions_enable=False,
+)
+console = Console()
+progress = Console(stderr=True)
+
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; else STYLIZE_DEVICE.")]
+Dtype = Annotated[str | None, typer.Option(help="Of our networks: auto, float32, bfloat16, float16.")]
+CaseBudget = Annotated[float, typer.Option(min=0, help="Seconds of repetitions per size and batch.")]
+
+
+@app.callback(invoke_without_command=True)
+def both(context: typer.Context, device: Device = None, dtype: Dtype = None) -> None:
+    """Run both, unless a command names one."""
+    if context.invoked_subcommand is None:
+        started = monotonic()
+        engine(device, dtype)
+        service(device, dtype)
+        console.print(f"all of it took {monotonic() - started:.0f} s", highlight=False)
+
+
+@app.command()
+def engine(device: Device = None, dtype: Dtype = None, case_budget_s: CaseBudget = CASE_BUDGET_S) -> None:
+    """The reference implementation's way beside ours, from pixels to pixels."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        report = measure_engine(settings, folder, case_budget_s=case_budget_s, say=progress.print)
+    print_engine(report, console)
+
+
+@app.command()
+def service(device: Device = None, dtype: Dtype = None) -> None:
+    """Real processes and real HTTP beside the bare engine loop."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        report = measure_service(settings, folder, say=progress.print)
+    print_service(report, console)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """What the user can mend, or what the other processes said, without a traceback of ours."""
+    try:
+        yield
+    except (SettingsError, CatalogError, StartError, LoadError, RemoteError) as err:
+        progress.print(str(err), style="red", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from err
+
+
+def _prepare(device: str | None, dtype: str | None) -> tuple[Settings, Path]:
+    """Settings with what the command line says, and the folder of checkpoints."""
+    settings = load_settings()
+    given = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
+    settings = Settings(**{**settings.model_dump(), **given})
+    folder = settings.checkpoints or default_folder()
+    read_catalog(folder).model("adain")
+    versions = f"Python {platform.python_version()}, torch {metadata.version('torch')}"
+    console.print(f"{_processor()}, {versions}", highlight=False)
+    return settings, folder
+
+
+def _processor() -> str:
+    """Its name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} × {names[0]}" if names else platform.machine()
+
+
+if __name__ == "__main__":
+    app()

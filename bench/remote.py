@@ -1,0 +1,74 @@
+"""An object in a process of its own: what is timed there does not disturb, and is not changed by, this process.
+
+``model_store.runtime.keep_freed_memory`` changes the allocator of a whole process, so our way of painting and the
+baseline cannot share one; and the client of a service that is measured should not hold torch's threads.
+"""
+
+import multiprocessing
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+STOP_PATIENCE_S = 5.0
+
+
+class RemoteError(Exception):
+    """The other process failed; holds its traceback."""
+
+
+class Remote:
+    """Calls methods of an object that lives in a child process; a context manager that ends it."""
+
+    def __init__(self, make: Callable[..., object], *arguments: object) -> None:
+        """Start a process that makes the object; ``make`` and its arguments must be importable there."""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def call(self, method: str, *arguments: object) -> Any:
+        """The method's result.
+
+        Raises:
+            RemoteError: The method raised, or the process is gone.
+        """
+        try:
+            self._pipe.send((method, arguments))
+            is_result, answer = self._pipe.recv()
+        except (EOFError, ConnectionError) as err:
+            self._process.join(STOP_PATIENCE_S)
+            raise RemoteError(f"the process ended with exit code {self._process.exitcode}") from err
+        if not is_result:
+            raise RemoteError(answer)
+        return answer
+
+    def __enter__(self) -> "Remote":
+        """Itself."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """End the process."""
+        self._pipe.close()
+        self._process.join(STOP_PATIENCE_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _serve(pipe: Connection, make: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    made, failure = None, ""
+    try:
+        made = make(*arguments)
+    except Exception:
+        failure = traceback.format_exc()
+    while True:
+        try:
+            method, parameters = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            pipe.send((False, failure) if failure else (True, getattr(made, method)(*parameters)))
+        except Exception:
+            pipe.send((False, traceback.format_exc()))

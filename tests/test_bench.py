@@ -1,0 +1,96 @@
+"""Every function that ``python -m bench`` calls, once, at tiny sizes and with a random network."""
+
+from io import StringIO
+
+import pytest
+import torch
+from rich.console import Console
+from tiny import adain
+
+from bench.engine import measure_engine, print_engine
+from bench.pictures import SHAPES_PX, painting, photo, request_mix
+from bench.reference import ReferencePainter, reference_networks
+from bench.remote import Remote, RemoteError
+from bench.service import measure_service, print_service
+from model_store import checkpoint
+from model_store.catalog import Catalog, Header, NamedStyle, read_catalog
+from model_store.runtime import Runtime
+from service.settings import Settings
+from service.stylizer import Painting, Stylizer, Upload
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoints") / "adain.safetensors"
+    style = NamedStyle(id="made-up", title="Made up", artist="", year=None, rights="")
+    checkpoint.save(adain(styles=1), path, Header(network="adain", arguments={"styles": 1}, styles=(style,)))
+    return path.parent
+
+
+@pytest.fixture(autouse=True)
+def ours_alone(monkeypatch):
+    for name in ("STYLIZE_REDIS_URL", "STYLIZE_DEVICE", "STYLIZE_DTYPE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def printed(show, report) -> str:
+    text = StringIO()
+    show(report, Console(file=text, width=160))
+    return text.getvalue()
+
+
+def test_the_baseline_computes_what_our_network_computes(folder):
+    path = folder / "adain.safetensors"
+    network = checkpoint.load(path)
+    encoder, decoder = reference_networks(network)
+    content = torch.rand(2, 3, 40, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(content), network.encode(content), atol=1e-3, rtol=1e-4)
+        features = network.encode(content)
+        torch.testing.assert_close(decoder(features), network.decode(features), atol=1e-4, rtol=1e-4)
+
+
+def test_the_baseline_paints_our_picture(folder):
+    contents, styles = [photo(64, 64)], [painting(64, 64)]
+    (expected,) = ReferencePainter(folder / "adain.safetensors", "cpu").paint(contents, styles)
+    stylizer = Stylizer(folder, Runtime(torch.device("cpu"), torch.float32), 4)
+    (painted,) = stylizer.paint("adain", [Painting(contents[0], [(1.0, Upload("it", styles[0], None))], 1.0)])
+    # The reference divides the variance by n − 1, over 64 values here.
+    differences = [abs(a - b) for a, b in zip(expected.tobytes(), painted.tobytes(), strict=True)]
+    assert sum(differences) / len(differences) < 3
+
+
+def test_engine(folder):
+    report = measure_engine(Settings(), folder, sides_px=[32], batches=[2], case_budget_s=0)
+    (case,) = report.cases
+    assert len(case.ours_s) == len(case.reference_s) == 3
+    assert case.ratio > 0
+    assert "32 px" in printed(print_engine, report)
+
+
+def test_the_mix_has_every_shape_and_both_kinds_of_style(folder):
+    asks = request_mix(read_catalog(folder))
+    assert {(ask.width, ask.height) for ask in asks} == set(SHAPES_PX)
+    assert sum(ask.upload is not None for ask in asks) == sum(ask.style_id is not None for ask in asks) == len(asks) / 2
+    assert asks == request_mix(read_catalog(folder))
+    assert all(ask.upload for ask in request_mix(Catalog(())))
+
+
+def test_service(folder):
+    report = measure_service(Settings(), folder, {1: 1, 4: 1}, [(64, 64), (80, 64)], api_starts=1)
+    measured = report.measured
+    assert len(measured.pairs) == 8
+    assert [len(load.answers) for load in measured.loads] == [8, 8]
+    assert report.api is None or not report.api.has_torch
+    text = printed(print_service, report)
+    assert "bare loop" in text and "libtorch" in text
+
+
+def test_what_fails_in_the_other_process_is_said():
+    with Remote(dict) as remote:
+        remote.call("update", {"a": 1})
+        assert remote.call("get", "a") == 1
+        with pytest.raises(RemoteError, match="no_such"):
+            remote.call("no_such")
+    with Remote(int, "x") as remote, pytest.raises(RemoteError, match="invalid literal"):
+        remote.call("bit_length")
