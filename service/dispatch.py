@@ -18,7 +18,7 @@ WORKER_GONE_MS = 30_000
 """Without a sign of life for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
 
 SWEEP_EVERY_S = 10.0
-RECONNECT_S = 0.25
+RECONNECT_S = 0.5
 
 log = logging.getLogger(__name__)
 

@@ -92,7 +92,6 @@ class Worker:
         heartbeat = asyncio.create_task(self._keep_alive(), name="heartbeat")
         await self._in(self._device, self._stylizer.warm_up)
         self._state = "ready"
-        await self._prepare_queue()
         log.info("ready", extra={"device": str(self._stylizer.runtime.device), "models": self._stylizer.models})
         tasks = [asyncio.create_task(stage()) for stage in (self._claim_jobs, self._run_batches)] + [heartbeat]
         try:
@@ -118,8 +117,13 @@ class Worker:
         """Keep the pipeline fed until told to stop; then wait for it to run empty, or give back what it cannot do."""
         reclaim_every_s = self._settings.heartbeat_s
         reclaimed_at = -float("inf")
+        is_prepared = False
         while not self._stopping:
             try:
+                if not is_prepared:
+                    await self._queue.prepare()
+                    await self._queue.beat(self._says())
+                    is_prepared = True
                 if monotonic() - reclaimed_at > reclaim_every_s:
                     if await self._run_alone():
                         continue
@@ -133,7 +137,7 @@ class Worker:
             except ServiceError as err:
                 log.warning("no jobs can be claimed: %s", err.detail)
                 await asyncio.sleep(RETRY_S)
-                await self._prepare_queue()
+                is_prepared = False  # Redis may come back empty
         await self._drain()
 
     async def _run_alone(self) -> bool:
@@ -310,11 +314,6 @@ class Worker:
             except ServiceError as err:
                 log.warning("no heartbeat: %s", err.detail)
             await asyncio.sleep(self._settings.heartbeat_s)
-
-    async def _prepare_queue(self) -> None:
-        """At the start, and after Redis was away: it may have come back empty."""
-        await self._patiently(self._queue.prepare)
-        await self._patiently(lambda: self._queue.beat(self._says()))
 
     def _says(self) -> dict[str, object]:
         runtime = self._stylizer.runtime

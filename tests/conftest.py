@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,16 +64,16 @@ def settings(queue_url: str, tiny_checkpoints: Path) -> Settings:
     )
 
 
-@pytest.fixture(scope="module")
-def start_service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Callable[..., Service]]:
-    """Start API and worker processes; keyword arguments are settings. All end with the module."""
+@contextmanager
+def starter(queue_url: str, checkpoints: Path) -> Iterator[Callable[..., Service]]:
+    """A function that starts API and worker processes; keyword arguments are settings. All end with the context."""
     started: list[Service] = []
 
     def start(workers: int = 1, **settings: object) -> Service:
         values = {
             "redis_url": queue_url,
             "key_prefix": f"test-{os.urandom(4).hex()}",
-            "checkpoints": tiny_checkpoints,
+            "checkpoints": checkpoints,
             "port": free_port(),
             "log_format": "text",
             **settings,
@@ -82,12 +83,22 @@ def start_service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Callable[.
         service.start(workers)
         return service
 
-    yield start
-    for service in started:
-        service.stop()
+    try:
+        yield start
+    finally:
+        for service in started:
+            service.stop()
+
+
+@pytest.fixture
+def start_service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Callable[..., Service]]:
+    """Start services with settings of one's own."""
+    with starter(queue_url, tiny_checkpoints) as start:
+        yield start
 
 
 @pytest.fixture(scope="module")
-def service(start_service: Callable[..., Service]) -> Service:
-    """A running service with the default settings."""
-    return start_service()
+def service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
+    """A running service with the default settings, shared by a module's tests."""
+    with starter(queue_url, tiny_checkpoints) as start:
+        yield start()

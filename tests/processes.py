@@ -81,6 +81,7 @@ class Service:
         running = [process for process in [self.api, *self.workers] if process is not None and process.poll() is None]
         for process in running:
             process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)  # a test may have failed with it stopped
         for process in running:
             try:
                 process.wait(20)

