@@ -1,0 +1,218 @@
+"""From a request's fields to a job's parameters."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import image_files as files
+import pytest
+from pytest import approx
+
+from model_store.catalog import Catalog, ModelEntry, StyleEntry
+from service.errors import InvalidField, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
+from service.request import FIELDS, StylizeRequest, job_parameters, reject_unknown_fields
+from service.schemas import StylePart, StylizeParameters
+from service.settings import Settings
+
+
+def model(model_id: str, *style_ids: str) -> ModelEntry:
+    styles = tuple(
+        StyleEntry(id=style_id, title="", artist="", year=None, rights="", model=model_id, row=row)
+        for row, style_id in enumerate(style_ids)
+    )
+    return ModelEntry(id=model_id, path=Path(), network=model_id, styles=styles)
+
+
+CATALOG = Catalog((model("adain", "first", "second"), model("wave", "great-wave")))
+SETTINGS = Settings(max_size_px=1024, max_image_pixels=1_000_000, max_body_bytes=2**20)
+PHOTO = files.saved(files.photo(300, 200), "jpeg")
+STYLE = files.saved(files.photo(64, 64, seed=2), "png")
+ASKED = StylizeRequest(
+    request_id="r1",
+    content=PHOTO,
+    styles=[],
+    style_ids=["first"],
+    weights=None,
+    alpha=1.0,
+    size="512",
+    format=None,
+    quality=None,
+    accept=None,
+)
+
+
+def parameters(**changes: object) -> StylizeParameters:
+    return job_parameters(replace(ASKED, **changes), SETTINGS, CATALOG)
+
+
+def refusal(kind: type[Exception], field: str | None, **changes: object) -> str:
+    with pytest.raises(kind) as caught:
+        parameters(**changes)
+    assert caught.value.field == field
+    assert len(caught.value.detail) < 300
+    return str(caught.value.detail)
+
+
+def test_the_least_that_can_be_asked() -> None:
+    assert parameters() == StylizeParameters(
+        request_id="r1",
+        model="adain",
+        width=512,
+        height=341,
+        styles=(StylePart(weight=1.0, style_id="first"),),
+        alpha=1.0,
+        format="jpeg",
+        quality=None,
+    )
+
+
+def test_a_mix_names_uploads_first_and_its_weights_sum_to_one() -> None:
+    asked = replace(ASKED, styles=[STYLE, PHOTO], style_ids=["second"], weights="1, 2,5")
+    assert job_parameters(asked, SETTINGS, CATALOG).styles == (
+        StylePart(weight=1 / 8, upload="style-0"),
+        StylePart(weight=2 / 8, upload="style-1"),
+        StylePart(weight=5 / 8, style_id="second"),
+    )
+    assert asked.blobs == {"content": PHOTO, "style-0": STYLE, "style-1": PHOTO}
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (None, (0.5, 0.5)),
+        ("1,1", (0.5, 0.5)),
+        ("0,7", (0, 1)),
+        ("1e-3,3e-3", (0.25, 0.75)),
+        ("1e300,1e300", (0.5, 0.5)),
+    ],
+)
+def test_weights(weights: str | None, expected: tuple[float, ...]) -> None:
+    parts = parameters(style_ids=["first", "second"], weights=weights).styles
+    assert [part.weight for part in parts] == approx(expected)
+
+
+@pytest.mark.parametrize("weights", ["", "a,b", "1;2", "1,", "1,2,", "1 2"])
+def test_weights_that_are_no_numbers(weights: str) -> None:
+    message = refusal(InvalidField, "weights", style_ids=["first", "second"], weights=weights)
+    assert message == f"got {weights!r}: weights are numbers separated by commas, such as 3,1"
+
+
+@pytest.mark.parametrize("weights", ["1", "1,2,3", ",".join("1" * 999)])
+def test_weights_of_another_count(weights: str) -> None:
+    message = refusal(InvalidField, "weights", style_ids=["first", "second"], weights=weights)
+    assert message == f"got {weights.count(',') + 1} weights for 2 styles: give one for each, uploads first"
+
+
+@pytest.mark.parametrize("weights", ["-1,2", "0,0", "nan,1", "inf,1", "1e308,1e308", "-0.1,0"])
+def test_weights_out_of_range(weights: str) -> None:
+    message = refusal(InvalidField, "weights", style_ids=["first", "second"], weights=weights)
+    assert message.startswith(f"got {weights!r}: weights must")
+
+
+@pytest.mark.parametrize("alpha", [-0.01, 1.01, float("nan"), float("inf")])
+def test_alpha_out_of_range(alpha: float) -> None:
+    assert refusal(InvalidField, "alpha", alpha=alpha) == f"got {alpha}: alpha must be from 0 to 1"
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [("64", (64, 43)), ("512", (512, 341)), ("1024", (1024, 683)), ("original", (300, 200)), ("0512", (512, 341))],
+)
+def test_the_result_keeps_the_aspect(size: str, expected: tuple[int, int]) -> None:
+    answer = parameters(size=size)
+    assert (answer.width, answer.height) == expected
+
+
+def test_the_size_is_that_of_the_upright_picture() -> None:
+    answer = parameters(content=files.oriented(6, image=files.photo(200, 300)), size="original")
+    assert (answer.width, answer.height) == (200, 300)
+
+
+@pytest.mark.parametrize(
+    "size",
+    ["0", "63", "1025", "99999", "-512", "512.0", "5e2", "big", "", "Original", "٥١٢", "00000064000", "9" * 5000],
+)
+def test_a_size_that_is_not_allowed(size: str) -> None:
+    message = refusal(InvalidField, "size", size=size)
+    assert message.endswith("the longer side must be from 64 to 1024 pixels, or `original`")
+    assert message.startswith(f"got '{size[:60]}")
+
+
+def test_an_original_that_is_too_large() -> None:
+    message = refusal(InvalidField, "size", content=files.saved(files.photo(1100, 500)), size="original")
+    assert message == "the original is 1100 × 500 pixels, at most 1024 are allowed: name a size"
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "result"),
+    [((320, 40), "64", "64 × 8"), ((1, 1), "original", "1 × 1"), ((90, 12), "original", "90 × 12")],
+)
+def test_a_result_too_narrow_for_the_networks(shape: tuple[int, int], size: str, result: str) -> None:
+    message = refusal(InvalidField, "size", content=files.saved(files.photo(*shape)), size=size)
+    assert message.startswith(f"the result would be {result} pixels, its shorter side must have at least 16")
+    assert "ask for a larger size" in message
+
+
+def test_a_tiny_photo_can_be_enlarged() -> None:
+    answer = parameters(content=files.saved(files.photo(1, 1)), size="64")
+    assert (answer.width, answer.height) == (64, 64)
+
+
+def test_no_style() -> None:
+    assert refusal(InvalidField, "style", style_ids=[]).startswith("no style given: send a style image as `style`")
+
+
+def test_too_many_styles() -> None:
+    message = refusal(InvalidField, "style", styles=[STYLE] * 2, style_ids=["first"] * 3)
+    assert message == "got 5 styles, at most 4 are allowed: send fewer"
+
+
+@pytest.mark.parametrize("style_id", ["starry", "", "../../etc/passwd", "x" * 5000])
+def test_an_unknown_style(style_id: str) -> None:
+    message = refusal(NotFound, "style_id", style_ids=[style_id])
+    assert message.startswith(f"there is no style '{style_id[:60]}")
+    assert "GET /styles lists them" in message
+
+
+def test_an_id_knows_its_network() -> None:
+    assert parameters(style_ids=["great-wave"]).model == "wave"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"style_ids": ["first", "great-wave"]}, {"styles": [STYLE], "style_ids": ["great-wave"]}]
+)
+def test_styles_of_different_networks_do_not_mix(changes: dict) -> None:
+    assert refusal(InvalidField, "style_id", **changes).startswith(
+        "the styles belong to different networks (adain, wave): mix within one"
+    )
+
+
+def test_the_format_follows_the_photo_the_header_and_the_field() -> None:
+    clear = files.saved(files.transparent())
+    assert parameters(content=clear).format == "png"
+    assert parameters(content=clear, accept="image/webp").format == "webp"
+    assert parameters(content=clear, accept="image/webp", format="jpg").format == "jpeg"
+    with pytest.raises(NotAcceptable):
+        parameters(accept="text/html")
+    assert "allowed are jpeg, png, webp, avif" in refusal(InvalidField, "format", format="gif")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", InvalidField),
+        (b"just text", UnsupportedImage),
+        (files.huge_png(), InvalidField),
+        (files.animation("webp"), InvalidField),
+        (bytes(2**20 + 1), PayloadTooLarge),
+    ],
+)
+def test_files_are_checked_and_the_message_says_which(data: bytes, kind: type[Exception]) -> None:
+    refusal(kind, "content", content=data)
+    refusal(kind, "style", styles=[STYLE, data])
+
+
+def test_a_misspelt_field_is_not_ignored() -> None:
+    reject_unknown_fields(FIELDS)
+    with pytest.raises(InvalidField, match="unknown field 'alhpa': known are content, style, style_id") as caught:
+        reject_unknown_fields(["content", "alhpa", "style"])
+    assert caught.value.field == "alhpa"
