@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_store.catalog import default_folder
+from model_store.catalog import CatalogError, default_folder
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.decoding import decode_job
-from service.errors import InvalidField, ServiceError
+from service.errors import InvalidField, NotFound, ServiceError
 from service.formats import FORMATS
 from service.images import ImageLimits, Picture
 from service.queue import Job
@@ -42,16 +42,17 @@ def plan_outputs(photos: Sequence[Path], out: Path, format: str | None) -> list[
     """Where each photo's result goes: ``out`` itself for one photo and a file name, else into the folder ``out``.
 
     Raises:
-        InvalidField: Several photos and one file, or two results of one name.
+        InvalidField: Several photos and one file, two results of one name, or a result in a photo's place.
     """
-    if len(photos) == 1 and out.suffix and not out.is_dir():
-        return [out]
-    if out.suffix and not out.is_dir():
+    is_file = bool(out.suffix) and not out.is_dir()
+    if is_file and len(photos) > 1:
         raise InvalidField(f"got {len(photos)} photos and the file {out}: name a folder for --out", "out")
-    suffix = f".{format}" if format else None
-    outputs = [out / f"{photo.stem}{suffix or '.jpg'}" for photo in photos]
+    outputs = [out] if is_file else [out / f"{photo.stem}.{format or 'jpg'}" for photo in photos]
     if len(set(outputs)) < len(outputs):
         raise InvalidField("two photos have the same name: paint them into different folders", "out")
+    originals = {photo.resolve() for photo in photos}
+    if taken := next((output for output in outputs if output.resolve() in originals), None):
+        raise InvalidField(f"the result would overwrite the photo {taken}: name another folder or file", "out")
     return outputs
 
 
@@ -59,7 +60,7 @@ def stylize_files(photos: Sequence[Path], outputs: Sequence[Path], look: Look, s
     """Paint photo by photo; one that cannot be painted does not stop the others.
 
     Raises:
-        ServiceError: The styles cannot be used.
+        NotFound: A style is neither a file nor an id.
         CatalogError: There is no usable checkpoint.
     """
     keep_freed_memory()
@@ -68,6 +69,11 @@ def stylize_files(photos: Sequence[Path], outputs: Sequence[Path], look: Look, s
     )
     uploads = [Path(style).read_bytes() for style in look.styles if Path(style).is_file()]
     ids = [style for style in look.styles if not Path(style).is_file()]
+    for style_id in ids:
+        try:
+            stylizer.catalog.style(style_id)
+        except CatalogError as err:
+            raise NotFound(f"there is no file {style_id!r:.80}, and as a style's id: {err}", "style") from err
     for photo, output in zip(photos, outputs, strict=True):
         try:
             asked = StylizeRequest(

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import urllib.error
@@ -45,14 +46,17 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
+        if (reason := _unusable(self._settings.host, self._settings.port)) is not None:
+            self._console.print(f"{reason}; STYLIZE_HOST and STYLIZE_PORT choose another address", highlight=False)
+            return EXIT_CONFIGURATION
         with tempfile.TemporaryDirectory(prefix="stylize-", ignore_cleanup_errors=True) as folder:
             environment = dict(os.environ)
             queue = None
             if self._settings.redis_url is None:
-                socket = Path(folder) / "queue.sock"
-                environment["STYLIZE_REDIS_URL"] = f"unix://{socket}"
-                queue = await _spawn(environment, "service.embedded", str(socket))
-                await self._wait_for(socket.exists, "the embedded queue did not start")
+                path = Path(folder) / "queue.sock"
+                environment["STYLIZE_REDIS_URL"] = f"unix://{path}"
+                queue = await _spawn(environment, "service.embedded", str(path))
+                await self._wait_for(path.exists, "the embedded queue did not start")
             environment.setdefault("STYLIZE_LOG_FORMAT", "text")
             workers = [
                 asyncio.create_task(self._keep_running(f"worker {index + 1}", environment, "worker"))
@@ -142,6 +146,18 @@ async def _terminate(process: asyncio.subprocess.Process, patience_s: float) -> 
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def _unusable(host: str, port: int) -> str | None:
+    """Why the API could not listen there, if so."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as err:
+        return f"cannot listen on {host}, port {port}: {err.strerror}"
+    return None
 
 
 def _answers(url: str) -> bool:

@@ -1,0 +1,98 @@
+"""``python -m service serve``: all processes under one supervisor."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from processes import free_port, wait_for
+
+
+def children(pid: int) -> dict[int, str]:
+    """Command lines of a process's children, by process id."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                found[int(stat.parent.name)] = (stat.parent / "cmdline").read_text().replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+class Served:
+    """A supervisor, its output and its address."""
+
+    def __init__(self, folder: Path, checkpoints: Path, **settings: object) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = folder / "log"
+        environment = {**os.environ, "STYLIZE_PORT": str(port), "STYLIZE_CHECKPOINTS": str(checkpoints)}
+        environment |= {f"STYLIZE_{name.upper()}": str(value) for name, value in settings.items()}
+        environment.pop("STYLIZE_REDIS_URL", None)
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=environment, stderr=log)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def child(self, name: str) -> int | None:
+        return next((pid for pid, command in children(self.process.pid).items() if f"service {name}" in command), None)
+
+
+@pytest.fixture
+def served(tmp_path: Path, tiny_checkpoints: Path) -> Iterator[Served]:
+    served = Served(tmp_path, tiny_checkpoints, lease_ms=1000)
+    yield served
+    if served.process.poll() is None:
+        served.process.send_signal(signal.SIGTERM)
+        served.process.wait(30)
+
+
+def test_it_starts_everything_heals_and_ends_everything(served: Served) -> None:
+    wait_for(lambda: "Stylize is ready" in served.log, 60)
+    started = children(served.process.pid)
+    assert len(started) == 3
+    assert re.search(rf"curl .*style_id=first .*{served.url}/stylize", served.log)
+
+    worker = served.child("worker")
+    assert worker is not None
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: served.child("worker") not in (None, worker), 30)
+    wait_for(lambda: "starting it again" in served.log)
+    wait_for(lambda: httpx.get(f"{served.url}/readyz").status_code == 503, 10)
+    wait_for(lambda: httpx.get(f"{served.url}/readyz").status_code == 200, 60)
+
+    everyone = children(served.process.pid)
+    embedded = next(pid for pid, command in everyone.items() if "service.embedded" in command)
+    everyone |= children(embedded)
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(40) == 0
+    assert [pid for pid in everyone if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_taken_port_is_said_and_ends_it(tmp_path: Path, tiny_checkpoints: Path, served: Served) -> None:
+    wait_for(lambda: "Uvicorn running" in served.log, 60)
+    (tmp_path / "second").mkdir()
+    second = Served(tmp_path / "second", tiny_checkpoints, port=served.url.rpartition(":")[2])
+    assert second.process.wait(30) == 2
+    assert "Address already in use" in second.log and "STYLIZE_PORT" in second.log
+
+
+def test_a_folder_without_checkpoints_is_said_and_ends_it(tmp_path: Path) -> None:
+    empty = Served(tmp_path, tmp_path)
+    assert empty.process.wait(60) == 2
+    assert "no usable checkpoint" in empty.log and "Traceback" not in empty.log
+
+
+def test_a_bad_setting_names_itself(tmp_path: Path) -> None:
+    bad = Served(tmp_path, tmp_path, max_queue="lots")
+    assert bad.process.wait(30) == 2
+    assert "STYLIZE_MAX_QUEUE='lots'" in bad.log and "Traceback" not in bad.log

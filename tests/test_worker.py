@@ -1,0 +1,142 @@
+"""The worker's pipeline in this process, on a real queue, with a device that fails in chosen ways."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from processes import photo
+
+from model_store.runtime import Runtime
+from service.errors import JobFailed
+from service.queue import Job, JobQueue, Result
+from service.schemas import StylePart, StylizeParameters
+from service.settings import Settings
+from service.stylizer import Painting, Stylizer
+from service.worker import DeviceFailed, Worker
+
+
+class FailingStylizer(Stylizer):
+    """Fails for a batch as ``failure`` says, and notes the batches that it was given."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Runtime(torch.device("cpu"), torch.float32), 8)
+        self.batches: list[int] = []
+
+    def warm_up(self) -> None:
+        pass
+
+    def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+        return None
+
+    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+        self.batches.append(len(paintings))
+        if (error := self.failure(paintings)) is not None:
+            raise error
+        return super().paint(model, paintings)
+
+
+def job(name: str, alpha: float = 1.0, content: bytes = b"") -> Job:
+    parameters = StylizeParameters(
+        request_id=name,
+        model="adain",
+        width=64,
+        height=48,
+        styles=(StylePart(weight=1, style_id="first"),),
+        alpha=alpha,
+        format="png",
+        quality=None,
+    )
+    return Job(name, parameters.model_dump(), {"content": content or photo()})
+
+
+def work(settings: Settings, stylizer: Stylizer, jobs: list[Job]) -> dict[str, Result]:
+    """Enqueue the jobs, run a worker until the queue is empty, drain it."""
+
+    async def scenario() -> dict[str, Result]:
+        api = JobQueue(settings.redis_url or "", settings, "api")
+        queue = JobQueue(settings.redis_url or "", settings, "worker")
+        worker = Worker(queue, stylizer, settings)
+        for each in jobs:
+            await api.enqueue(each, 20)
+        running = asyncio.create_task(worker.run())
+        results: dict[str, Result] = {}
+        try:
+            while (await api.status()).depth > 0 and not running.done():
+                results |= await api.take_results(await api.replies())
+            results |= await api.take_results(each.id for each in jobs)
+            worker.stop()
+            await running
+            status = await api.status()
+            assert (status.depth, status.workers) == (0, ())
+        finally:
+            await api.close()
+            await queue.close()
+        return results
+
+    return asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_bad_file_fails_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+    jobs = [job("good"), job("bad", content=photo()[:-40]), job("also good")]
+    results = work(settings, FailingStylizer(tiny_checkpoints), jobs)
+    assert [results[name].error is None for name in ("good", "bad", "also good")] == [True, False, True]
+    assert results["bad"].error is not None and results["bad"].error.field == "content"
+
+
+def test_a_failing_item_fails_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+    class Stumbles(FailingStylizer):
+        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+            return RuntimeError("numbers") if any(painting.alpha == 0.5 for painting in paintings) else None
+
+    jobs = [job(str(index), alpha=0.5 if index == 2 else 1.0) for index in range(5)]
+    results = work(settings, Stumbles(tiny_checkpoints), jobs)
+    failed = [name for name, result in results.items() if result.error is not None]
+    assert failed == ["2"] and isinstance(results["2"].error, JobFailed)
+    assert "numbers" not in results["2"].error.detail
+
+
+def test_out_of_memory_halves_the_batches(settings: Settings, tiny_checkpoints: Path) -> None:
+    class Small(FailingStylizer):
+        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+            return torch.OutOfMemoryError("no room") if len(paintings) > 2 else None
+
+    stylizer = Small(tiny_checkpoints)
+    results = work(settings, stylizer, [job(str(index)) for index in range(8)])
+    assert [result.error for result in results.values()] == [None] * 8
+    assert max(stylizer.batches) <= 8 and stylizer.batches[-1] <= 2
+
+
+def test_a_device_error_ends_the_worker_and_keeps_the_jobs(settings: Settings, tiny_checkpoints: Path) -> None:
+    class Broken(FailingStylizer):
+        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+            return torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(DeviceFailed):
+        work(settings, Broken(tiny_checkpoints), [job("a")])
+    time.sleep(settings.lease_ms / 1000)
+    results = work(settings, FailingStylizer(tiny_checkpoints), [])  # another worker, no new job
+    assert results["a"].error is None
+
+
+def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tiny_checkpoints: Path) -> None:
+    class Hangs(FailingStylizer):
+        def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+            time.sleep(2)
+            return []
+
+    quick = settings.model_copy(update={"forward_timeout_s": 0.2})
+    with pytest.raises(DeviceFailed, match=r"0\.2 s"):
+        work(quick, Hangs(tiny_checkpoints), [job("a")])
+
+
+def test_waiting_for_a_batch_fills_it(settings: Settings, tiny_checkpoints: Path) -> None:
+    patient = settings.model_copy(update={"max_wait_ms": 5000, "max_batch_size": 4})
+    stylizer = FailingStylizer(tiny_checkpoints)
+    started = time.monotonic()
+    work(patient, stylizer, [job(str(index)) for index in range(4)])
+    assert stylizer.batches == [4]
+    assert time.monotonic() - started < 5  # a full batch does not wait
