@@ -14,7 +14,7 @@ from rich.progress import Progress
 from model_store.catalog import CatalogError, CheckpointError
 from service.errors import ServiceError
 from service.logs import set_up_logging
-from service.settings import Settings, SettingsError, load_settings
+from service.settings import EXIT_CONFIGURATION, Settings, SettingsError, load_settings
 
 app = typer.Typer(
     help="Style transfer as a service. Settings are STYLIZE_* environment variables.",
@@ -22,8 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True)
-
-EXIT_CONFIGURATION = 2
 
 
 @contextmanager
@@ -85,7 +83,7 @@ def api() -> None:
 @app.command()
 def worker() -> None:
     """Run one worker, on one device."""
-    from service.worker import run_worker
+    from service.worker_process import run_worker
 
     with _clear_errors():
         settings = load_settings()

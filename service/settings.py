@@ -14,6 +14,10 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+EXIT_CONFIGURATION = 2
+"""Exit code of a process that would end the same way if it were started again."""
+
+
 class SettingsError(Exception):
     """The environment holds a value that cannot be used; one line per variable."""
 

@@ -21,10 +21,7 @@ from time import monotonic
 from rich.console import Console
 
 from model_store.catalog import Catalog, CatalogError, default_folder, read_catalog
-from service.settings import Settings
-
-EXIT_CONFIGURATION = 2
-"""A child that leaves with this would leave with it again."""
+from service.settings import EXIT_CONFIGURATION, Settings
 
 LIVED_LONG_S = 20.0
 LONGEST_PAUSE_S = 15.0

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import platform
-import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
-from model_store.catalog import default_folder
-from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.batching import BatchLimits, Shape, next_batch, wait_left_ms
 from service.decoding import Decoded, decode_job
@@ -38,7 +35,6 @@ AHEAD = 2
 """Batches that are claimed and not yet run: one decoded, one being decoded."""
 
 RETRY_S = 0.5
-EXIT_DEVICE_FAILED = 70
 
 T = TypeVar("T")
 Outcome = Image.Image | ServiceError
@@ -80,6 +76,7 @@ class Worker:
         self._stopping = False
         self._state = "warming up"
         self._tasks: set[asyncio.Task[None]] = set()
+        self._broken: asyncio.Future[None]
         self._device = ThreadPoolExecutor(1, "device")
         self._codecs = ThreadPoolExecutor(max(2, (os.cpu_count() or 2) // 2), "codec")
 
@@ -89,20 +86,22 @@ class Worker:
         Raises:
             DeviceFailed: The process must end; jobs it held are redelivered.
         """
+        self._broken = asyncio.get_running_loop().create_future()
         heartbeat = asyncio.create_task(self._keep_alive(), name="heartbeat")
         await self._in(self._device, self._stylizer.warm_up)
         self._state = "ready"
         log.info("ready", extra={"device": str(self._stylizer.runtime.device), "models": self._stylizer.models})
-        tasks = [asyncio.create_task(stage()) for stage in (self._claim_jobs, self._run_batches)] + [heartbeat]
+        stages = [asyncio.create_task(stage()) for stage in (self._claim_jobs, self._run_batches)]
+        ends: list[asyncio.Future[None]] = [*stages, heartbeat, self._broken]
         try:
             # Only claiming ends by itself: when the worker has drained.
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                if end.done():
+                    end.result()
         finally:
-            for task in tasks:
-                task.cancel()
+            for end in ends:
+                end.cancel()
         with contextlib.suppress(ServiceError):
             await self._queue.leave()
 
@@ -310,7 +309,7 @@ class Worker:
         while True:
             try:
                 await self._queue.beat(self._says())
-                await self._queue.extend(self._held.values())
+                await self._queue.extend([claim for claim in self._held.values() if not claim.is_late])
             except ServiceError as err:
                 log.warning("no heartbeat: %s", err.detail)
             await asyncio.sleep(self._settings.heartbeat_s)
@@ -358,7 +357,13 @@ class Worker:
         """Run beside the stages; the set keeps the task from being collected."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """What no stage expected ends the worker: a job that is held and forgotten would be stuck for ever."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._broken.done():
+            self._broken.set_exception(error)
 
 
 def _is_device_error(err: Exception) -> bool:
@@ -370,37 +375,3 @@ def _arrival(claim: Claim) -> tuple[int, int]:
     """Stream entries are numbered by time: (ms, sequence)."""
     ms, _, sequence = claim.entry.partition(b"-")
     return int(ms), int(sequence)
-
-
-def run_worker(settings: Settings, redis_url: str) -> None:
-    """Load the networks and work until SIGTERM or SIGINT; leaves with ``EXIT_DEVICE_FAILED`` if the device fails.
-
-    Raises:
-        CatalogError: There is no usable checkpoint.
-        CheckpointError: A checkpoint is damaged.
-        ValueError: There is no such device.
-    """
-    keep_freed_memory()
-    stylizer = Stylizer(
-        settings.checkpoints or default_folder(),
-        choose_runtime(settings.device, settings.dtype),
-        settings.style_cache_entries,
-    )
-    try:
-        asyncio.run(_serve_queue(settings, redis_url, stylizer))
-    except DeviceFailed as err:
-        # The device's thread may hang for ever: leave without waiting for it. Others get the jobs when the lease ends.
-        log.critical("the device failed: %s", err)
-        logging.shutdown()
-        os._exit(EXIT_DEVICE_FAILED)
-
-
-async def _serve_queue(settings: Settings, redis_url: str, stylizer: Stylizer) -> None:
-    queue = JobQueue(redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
-    worker = Worker(queue, stylizer, settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-    try:
-        await worker.run()
-    finally:
-        await queue.close()

@@ -133,6 +133,14 @@ def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tiny_chec
         work(quick, Hangs(tiny_checkpoints), [job("a")])
 
 
+def test_a_defect_ends_the_worker_instead_of_holding_the_job(
+    settings: Settings, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.Facts", lambda **_facts: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        work(settings, FailingStylizer(tiny_checkpoints), [job("a")])
+
+
 def test_waiting_for_a_batch_fills_it(settings: Settings, tiny_checkpoints: Path) -> None:
     patient = settings.model_copy(update={"max_wait_ms": 5000, "max_batch_size": 4})
     stylizer = FailingStylizer(tiny_checkpoints)
