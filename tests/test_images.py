@@ -2,6 +2,7 @@
 
 import time
 import tracemalloc
+import zlib
 from io import BytesIO
 
 import image_files as files
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from service.errors import InvalidField, PayloadTooLarge, ServiceError, UnsupportedImage
-from service.formats import FORMATS
+from service.formats import FORMATS, choose_format
 from service.images import Header, ImageLimits, Picture, decode, encode, fitted, read_header
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=1_000_000)
@@ -114,6 +115,47 @@ def test_a_transparent_palette_entry_is_transparent() -> None:
     assert picture.alpha is not None
     assert [picture.alpha.getpixel(place) for place in ((2, 2), (93, 2), (2, 61))] == [0, 255, 255]
     assert is_near(files.corner_colours(picture.rgb)[1:], files.CORNERS[1:], 3)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        files.keyed(1, 0, b"\xff", b"\0", (1,)),
+        files.keyed(2, 0, b"\x55\x55", b"\xff\xff", (1,)),
+        files.keyed(4, 0, b"\x33" * 4, b"\xcc" * 4, (3,)),
+        files.keyed(8, 0, b"\x09" * 8, b"\x64" * 8, (9,)),
+        files.keyed(16, 0, b"\x80\x00" * 8, b"\xff\xff" * 8, (0x8000,)),
+        files.keyed(8, 2, b"\1\2\3" * 8, b"\3\2\1" * 8, (1, 2, 3)),
+        files.keyed(16, 2, b"\x80\0\x40\0\xff\xff" * 8, b"\0\0\0\0\xff\xff" * 8, (0x8000, 0x4000, 0xFFFF)),
+    ],
+    ids=["grey-1", "grey-2", "grey-4", "grey-8", "grey-16", "colour-8", "colour-16"],
+)
+def test_a_transparent_colour_is_transparent_at_every_depth(data: bytes) -> None:
+    assert header_of(data).has_alpha
+    alpha = decoded(data, 16).alpha
+    assert alpha is not None
+    assert alpha.tobytes() == (bytes(8) + b"\xff" * 8) * 16
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_a_grey_profile_is_applied_with_and_without_transparency(mode: str) -> None:
+    grey = Image.new("L", (16, 16), 55)
+    image = grey if mode == "L" else Image.merge("LA", (grey, Image.new("L", (16, 16), 200)))
+    picture = decoded(files.saved(image, icc_profile=files.grey_profile()), 16)
+    assert is_near(picture.rgb.getpixel((8, 8)), (128, 128, 128), 1)
+
+
+@pytest.mark.parametrize("key", [b"transparency", b"icc_profile", b"exif", b"interlace"])
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+def test_a_text_is_not_taken_for_what_its_name_says(kind: bytes, key: bytes) -> None:
+    between = {b"tEXt": b"\0", b"zTXt": b"\0\0", b"iTXt": b"\0" * 5}[kind]
+    text = zlib.compress(b"nonsense") if kind == b"zTXt" else b"nonsense"
+    chunks = files.chunk(kind, key + between + text)
+    data = files.png_of(16, 16, data=zlib.compress((b"\0" + b"\1\2\3" * 16) * 16), chunks=chunks)
+    assert not header_of(data).has_alpha
+    picture = decoded(data, 16)
+    assert picture.alpha is None
+    assert picture.rgb.getpixel((0, 0)) == (1, 2, 3)
 
 
 def test_a_picture_of_which_nothing_can_be_seen() -> None:
@@ -255,6 +297,18 @@ def test_too_long_a_shape(size: tuple[int, int]) -> None:
         header_of(files.saved(files.photo(*size)))
 
 
+def test_a_jpeg_of_countless_scans_is_refused_before_they_are_decoded() -> None:
+    for read in (header_of, decoded):
+        with pytest.raises(InvalidField, match="more than 64 scans: save it again"):
+            read(files.many_scans(10_000))
+    assert decoded(files.many_scans(20)).rgb.size == (96, 64)
+
+
+def test_what_looks_like_scans_behind_the_picture_is_none() -> None:
+    film = b"\xff\xda" * 1000  # phones append one to a motion photo
+    assert decoded(files.saved(files.photo(), "jpeg") + film).rgb.size == (96, 64)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL.JpegImagePlugin")
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL.PngImagePlugin")
@@ -307,6 +361,12 @@ def test_quality_costs_bytes(format: str) -> None:
     sizes = [len(encode(photo, format, quality)) for quality in (10, 50, 95)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[2]
+
+
+def test_among_accepted_equals_transparency_is_kept() -> None:
+    assert choose_format("image/jpeg, image/webp", None, content_has_alpha=True) == "webp"
+    assert choose_format("image/jpeg, image/webp", None, content_has_alpha=False) == "jpeg"
+    assert choose_format("image/jpeg, image/webp;q=0.9", None, content_has_alpha=True) == "jpeg"
 
 
 @pytest.mark.parametrize("format", FORMATS)

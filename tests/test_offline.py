@@ -1,0 +1,134 @@
+"""``python -m service stylize``: files in, files out, no server."""
+
+from pathlib import Path
+
+import image_files as files
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from service.__main__ import app
+from service.errors import InvalidField
+from service.offline import plan_outputs
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STYLIZE_CHECKPOINTS", str(tiny_checkpoints))
+    monkeypatch.setenv("STYLIZE_DEVICE", "cpu")
+    (tmp_path / "photo.jpg").write_bytes(files.saved(files.photo(120, 80), "jpeg"))
+    (tmp_path / "clear.png").write_bytes(files.saved(files.transparent()))
+    (tmp_path / "style.png").write_bytes(files.saved(files.photo(64, 64, seed=3)))
+    (tmp_path / "text.jpg").write_text("I am not a photo.")
+    return tmp_path
+
+
+def stylize(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["stylize", "--size", "64", *map(str, arguments)])
+
+
+def on_one_line(result: Result) -> str:
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("a.jpg", "JPEG"), ("a.PNG", "PNG"), ("a.webp", "WEBP"), ("a.avif", "AVIF")]
+)
+def test_the_format_follows_the_name(folder: Path, name: str, format: str) -> None:
+    result = stylize(folder / "photo.jpg", "--style", "first", "-o", folder / "new" / name)
+    assert result.exit_code == 0, result.output
+    with Image.open(folder / "new" / name) as image:
+        assert (image.format, image.size) == (format, (64, 43))
+
+
+def test_styles_are_files_and_ids_and_mix(folder: Path) -> None:
+    styles = ["--style", "second", "--style", folder / "style.png", "--weights", "3,1", "--alpha", "0.5"]
+    for name, more in (("mixed", styles), ("plain", ["--style", "second"])):
+        result = stylize(folder / "photo.jpg", *more, "-o", folder / f"{name}.png")
+        assert result.exit_code == 0, result.output
+    assert (folder / "mixed.png").read_bytes() != (folder / "plain.png").read_bytes()
+
+
+def test_several_photos_go_into_a_folder_and_a_bad_one_does_not_stop_the_others(folder: Path) -> None:
+    photos = [folder / name for name in ("photo.jpg", "text.jpg", "clear.png")]
+    result = stylize(*photos, "--style", folder / "style.png", "-o", folder / "out", "--format", "png")
+    assert result.exit_code == 1
+    message = on_one_line(result)
+    assert f"{folder / 'text.jpg'}: got a text, allowed are jpeg, png, webp, avif" in message
+    assert "Traceback" not in message
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["clear.png", "photo.png"]
+    with Image.open(folder / "out" / "clear.png") as image:
+        assert image.mode == "RGBA"
+        assert image.size == (64, 43)
+
+
+def test_a_style_that_is_neither_a_file_nor_an_id(folder: Path) -> None:
+    result = stylize(folder / "photo.jpg", "--style", "sytle.png", "-o", folder / "out.jpg")
+    assert result.exit_code == 1
+    assert on_one_line(result) == (
+        "there is no file 'sytle.png', and as a style's id: unknown style 'sytle.png': known are first, second"
+    )
+    assert not (folder / "out.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "7"], "the longer side must be from 64 to 2048 pixels"),
+        (["--weights", "1,2"], "got 2 weights for 1 styles"),
+        (["--format", "gif"], "got 'gif': allowed are jpeg, png, webp, avif"),
+    ],
+)
+def test_a_value_that_cannot_be_used(folder: Path, options: list[str], message: str) -> None:
+    result = stylize(folder / "photo.jpg", "--style", "first", "-o", folder / "out", *options)
+    assert result.exit_code == 1
+    assert message in on_one_line(result)
+    assert not list((folder / "out").iterdir()), "nothing half-written stays"
+
+
+def test_an_output_of_a_type_that_we_do_not_write(folder: Path) -> None:
+    result = stylize(folder / "photo.jpg", "--style", "first", "-o", folder / "out.tiff")
+    assert result.exit_code == 1
+    assert "got 'tiff': allowed are jpeg, png, webp, avif" in on_one_line(result)
+    assert not (folder / "out.tiff").exists()
+
+
+def test_a_broken_environment_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MAX_SIZE_PX", "big"), ("DTYPE", "auto")):
+        monkeypatch.setenv(f"STYLIZE_{name}", value)
+    result = stylize(folder / "photo.jpg", "--style", "first", "-o", folder / "out.jpg")
+    assert result.exit_code == 2
+    assert on_one_line(result).startswith("STYLIZE_MAX_SIZE_PX='big': ")
+
+
+def test_no_checkpoints(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLIZE_CHECKPOINTS", str(folder / "nowhere"))
+    result = stylize(folder / "photo.jpg", "--style", "first", "-o", folder / "out.jpg")
+    assert result.exit_code == 2
+    assert "nowhere" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_where_results_go(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.png", tmp_path / "two.jpeg"
+    assert plan_outputs([one], tmp_path / "x.webp", None) == [tmp_path / "x.webp"]
+    assert plan_outputs([one], tmp_path / "out", None) == [tmp_path / "out" / "one.jpg"]
+    assert plan_outputs([one, two], tmp_path, "webp") == [tmp_path / "one.webp", tmp_path / "two.webp"]
+    (tmp_path / "v1.0").mkdir()
+    assert plan_outputs([one, two], tmp_path / "v1.0", None) == [
+        tmp_path / "v1.0" / f"{name}.jpg" for name in ("one", "two")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("photos", "out", "message"),
+    [
+        (["a/one.png", "b/two.png"], "x.jpg", "got 2 photos and the file"),
+        (["a/one.png", "b/one.jpg"], "out", "two photos have the same name"),
+        (["a/one.jpg"], "a", "would overwrite the photo"),
+        (["a/one.jpg"], "a/../a/one.jpg", "would overwrite the photo"),
+    ],
+)
+def test_results_that_would_get_into_each_others_way(tmp_path: Path, photos: list[str], out: str, message: str) -> None:
+    with pytest.raises(InvalidField, match=message):
+        plan_outputs([tmp_path / photo for photo in photos], tmp_path / out, None)

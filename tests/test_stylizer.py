@@ -1,0 +1,198 @@
+"""The facade over the networks: a batch is its single runs, and uploads are encoded once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import image_files as files
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model_store.catalog import CatalogError
+from model_store.layers import instance_statistics
+from model_store.runtime import Runtime
+from model_store.style import Style
+from service.stylizer import Painting, StyleCache, Stylizer, Upload, pad_to_stride, to_images, to_tensor
+
+CPU = torch.device("cpu")
+Make = Callable[..., Stylizer]
+
+
+@pytest.fixture(scope="module")
+def make(tiny_checkpoints: Path) -> Make:
+    """A stylizer of its own for each test: what it remembers is what is tested."""
+
+    def make(dtype: torch.dtype = torch.float32, entries: int = 8) -> Stylizer:
+        return Stylizer(tiny_checkpoints, Runtime(CPU, dtype), entries)
+
+    return make
+
+
+def upload(seed: int, width: int = 48, height: int = 40) -> Upload:
+    return Upload(f"digest-{seed}", files.photo(width, height, seed), None)
+
+
+def painting(*styles: str | Upload, seed: int = 1, alpha: float = 1.0, size: tuple[int, int] = (48, 40)) -> Painting:
+    """A photo of its own; of several styles, each weighs one more than the one before."""
+    return Painting(files.photo(*size, seed), [(1.0 + index, style) for index, style in enumerate(styles)], alpha)
+
+
+def largest_difference(one: Image.Image, other: Image.Image) -> int:
+    assert one.size == other.size
+    return int(np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int)).max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("size", [(48, 40), (53, 39)], ids=["multiples", "odd"])
+def test_a_batch_equals_its_single_runs(make: Make, dtype: torch.dtype, size: tuple[int, int]) -> None:
+    batch = [
+        painting("first", seed=1, size=size),
+        painting("second", seed=2, alpha=0.4, size=size),
+        painting("first", upload(9), seed=3, size=size),
+        painting(upload(8, 64, 33), seed=4, alpha=0.0, size=size),
+        painting(upload(9), "second", upload(8, 64, 33), seed=5, alpha=0.7, size=size),
+    ]
+    together = make(dtype).paint("adain", batch)
+    alone = [make(dtype).paint("adain", [item])[0] for item in batch]
+    assert [image.size for image in together] == [size] * 5
+    assert max(largest_difference(one, other) for one, other in zip(together, alone, strict=True)) <= 1
+    spread = [np.asarray(image).std() for image in together]
+    assert min(spread) > 1, "a flat picture would prove nothing"
+
+
+def test_the_order_of_a_batch_does_not_matter(make: Make) -> None:
+    stylizer = make()
+    batch = [painting("first", seed=seed) for seed in range(3)] + [painting("second", seed=7)]
+    forwards, backwards = stylizer.paint("adain", batch), stylizer.paint("adain", batch[::-1])
+    assert max(map(largest_difference, forwards, backwards[::-1])) <= 1
+
+
+def test_alpha_zero_is_the_same_for_every_style(make: Make) -> None:
+    stylizer = make()
+    one, other = stylizer.paint("adain", [painting("first", alpha=0.0), painting(upload(5), alpha=0.0)])
+    assert largest_difference(one, other) <= 1
+    content = to_tensor([painting("first").content], stylizer.runtime)
+    network = stylizer._networks["adain"]
+    (reconstruction,) = to_images(network.decode(network.encode(content)))
+    assert largest_difference(one, reconstruction) <= 1
+
+
+def test_alpha_and_style_change_the_picture(make: Make) -> None:
+    batch = [painting("first"), painting("second"), painting("first", alpha=0.5)]
+    first, second, half = make().paint("adain", batch)
+    assert largest_difference(first, second) > 10
+    assert largest_difference(first, half) > 5
+
+
+def test_a_mix_is_weighed(make: Make) -> None:
+    photo = files.photo(48, 40)
+    all_first = Painting(photo, [(1.0, "first"), (0.0, "second")], 1.0)
+    stylizer = make()
+    pure, same = stylizer.paint("adain", [Painting(photo, [(1.0, "first")], 1.0), all_first])
+    assert largest_difference(pure, same) <= 1
+    network = stylizer._networks["adain"]
+    (mixed,) = stylizer.paint("adain", [Painting(photo, [(1.0, "first"), (3.0, "second")], 1.0)])
+    first, second = network.stored_style(0), network.stored_style(1)
+    style = Style(
+        (0.25 * first.scales[0] + 0.75 * second.scales[0],), (0.25 * first.shifts[0] + 0.75 * second.shifts[0],)
+    )
+    with torch.inference_mode():
+        (expected,) = to_images(network(to_tensor([photo], stylizer.runtime), style))
+    assert largest_difference(mixed, expected) <= 1
+
+
+def test_a_stored_style_is_the_statistics_of_its_image(make: Make) -> None:
+    """Painted by id or by upload: the same style gives the same picture."""
+    stylizer = make()
+    network = stylizer._networks["adain"]
+    image = files.photo(64, 64, seed=6)
+    with torch.inference_mode():
+        mean, deviation = instance_statistics(network.encode(to_tensor([image], stylizer.runtime)))
+    network.style_scales[0], network.style_shifts[0] = deviation.flatten(), mean.flatten()
+    stored, uploaded = stylizer.paint("adain", [painting("first"), painting(Upload("d", image, None))])
+    assert largest_difference(stored, uploaded) <= 1
+
+
+def test_an_upload_is_encoded_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    stylizer = make()
+    network = stylizer._networks["adain"]
+    encoded = []
+    encode_style = network.encode_style
+    monkeypatch.setattr(network, "encode_style", lambda images: encoded.append(images.shape) or encode_style(images))
+    first = stylizer.paint("adain", [painting(upload(1)), painting(upload(1)), painting(upload(2), upload(1))])
+    assert len(encoded) == 2
+    again = stylizer.paint("adain", [painting(upload(1))])
+    assert len(encoded) == 2
+    remembered = stylizer.remembered("adain", "digest-1")
+    assert remembered is not None
+    by_memory = stylizer.paint("adain", [painting(Upload("forgotten meanwhile", None, remembered))])
+    assert len(encoded) == 2
+    assert largest_difference(first[0], again[0]) <= 1
+    assert largest_difference(first[0], by_memory[0]) <= 1
+
+
+def test_what_is_remembered_is_bounded(make: Make) -> None:
+    stylizer = make(entries=2)
+    for seed in (1, 2, 3):
+        stylizer.paint("adain", [painting(upload(seed))])
+    known = [stylizer.remembered("adain", f"digest-{seed}") is not None for seed in (1, 2, 3)]
+    assert known == [False, True, True]
+    assert stylizer.remembered("another", "digest-3") is None
+
+
+def test_a_batch_may_bring_more_styles_than_are_remembered(make: Make) -> None:
+    batch = [painting(upload(seed), upload(seed + 1), seed=seed) for seed in range(3)]
+    few, many = make(entries=1).paint("adain", batch), make(entries=8).paint("adain", batch)
+    assert max(map(largest_difference, few, many)) <= 1
+
+
+def test_the_cache_forgets_what_was_not_used_for_longest() -> None:
+    cache, style = StyleCache(2), Style((torch.ones(1, 2),), (torch.zeros(1, 2),))
+    for digest in "ab":
+        cache.put(("adain", digest), style)
+    assert cache.get(("adain", "a")) is style
+    cache.put(("adain", "c"), style)
+    assert [cache.get(("adain", digest)) is not None for digest in "abc"] == [True, False, True]
+    cache.clear()
+    assert cache.get(("adain", "a")) is None
+
+
+def test_warming_up_leaves_nothing_behind(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.stylizer.WARM_UP_PX", (32,))
+    stylizer = make()
+    stylizer.warm_up()
+    assert stylizer.remembered("adain", "warm-up") is None
+    assert stylizer.models == ("adain",)
+
+
+def test_padding_reflects_and_is_cut_off_again() -> None:
+    image = torch.arange(3 * 10 * 13, dtype=torch.float32).reshape(1, 3, 10, 13)
+    padded = pad_to_stride(image, 8)
+    assert padded.shape == (1, 3, 16, 16)
+    assert torch.equal(padded[:, :, :10, :13], image)
+    assert torch.equal(padded[:, :, 10, :13], image[:, :, 8, :])
+    assert pad_to_stride(padded, 8) is padded
+
+
+def test_pixels_survive_the_way_to_tensors_and_back() -> None:
+    images = [files.photo(17, 11, seed) for seed in range(2)]
+    tensor = to_tensor(images, Runtime(CPU, torch.float32))
+    assert tensor.shape == (2, 3, 11, 17)
+    assert [largest_difference(*pair) for pair in zip(images, to_images(tensor), strict=True)] == [0, 0]
+    beyond = torch.tensor([-3.0, 7.0, 0.5]).reshape(1, 3, 1, 1)
+    assert to_images(beyond)[0].getpixel((0, 0)) == (0, 255, 128)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 128), (17, 16), (128, 17)])
+def test_the_smallest_results_have_statistics(make: Make, shape: tuple[int, int]) -> None:
+    (image,) = make().paint("adain", [painting(upload(1), size=shape)])
+    assert image.size == shape
+
+
+def test_a_folder_without_a_usable_checkpoint_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="no usable checkpoint"):
+        Stylizer(tmp_path, Runtime(CPU, torch.float32), 8)
+    (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(CatalogError, match=r"no usable checkpoint \(.*broken"):
+        Stylizer(tmp_path, Runtime(CPU, torch.float32), 8)
