@@ -56,7 +56,8 @@ def choose_format(accept: str | None, override: str | None, content_has_alpha: b
     ranges = _parse_accept(accept or "")
     if not ranges:
         return default
-    preferred = sorted(FORMATS, key=lambda name: name != default)
+    # Among equals the default first, then what keeps the transparency.
+    preferred = sorted(FORMATS, key=lambda name: (name != default, FORMATS[name].has_alpha < content_has_alpha))
     best = max(preferred, key=lambda name: _quality_of(FORMATS[name].mime, ranges))
     if _quality_of(FORMATS[best].mime, ranges) <= 0:
         mimes = ", ".join(format.mime for format in FORMATS.values())

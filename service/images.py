@@ -27,6 +27,9 @@ MAX_ASPECT = 8
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError)
 """What Pillow raises over data that it cannot read; RuntimeError is the AVIF decoder's."""
 
+MAX_SCANS = 64
+"""Passes of a JPEG over its pixels; encoders make about ten. One of 30 bytes costs the time of a whole picture."""
+
 READABLE = {spec.pillow: name for name, spec in FORMATS.items()} | {"MPO": "jpeg"}
 """Pillow's names as ours. MPO is a JPEG with more pictures behind it (depth, brightness); phones write it."""
 
@@ -43,6 +46,9 @@ TRANSPOSED = {
 
 OURS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|RIFF....WEBP|....ftypavi[fs]", re.DOTALL)
 """How files of our formats begin."""
+
+MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+"""A JPEG marker with a length behind it, or the end; not a restart, nor a stuffed byte among the pixels."""
 
 SIGNATURES = {
     # What people send besides; only to name it in the message.
@@ -118,6 +124,7 @@ def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> Pict
     """
     with _opened(data, field, limits) as image:
         header = _header(image, field, limits)
+        _scale_key(image, data)
         size = fitted(header.width, header.height, longer_px)
         orientation = _orientation(image)
         if orientation >= 5:
@@ -182,7 +189,21 @@ def _opened(data: bytes, field: str, limits: ImageLimits) -> Iterator[Image.Imag
     except DAMAGED as err:
         raise InvalidField("the image's header is damaged: send the whole file", field) from err
     with image:
+        # A PNG's text stands among what Pillow knows of the image, under any name: `transparency` or `icc_profile` too.
+        image.info = {key: value for key, value in image.info.items() if not isinstance(value, str)}
+        if READABLE[str(image.format)] == "jpeg" and _has_more_scans(data, MAX_SCANS):
+            raise InvalidField(f"got a JPEG of more than {MAX_SCANS} scans: save it again as an ordinary one", field)
         yield image
+
+
+def _has_more_scans(jpeg: bytes, limit: int) -> bool:
+    if jpeg.count(b"\xff\xda") <= limit:  # fast, but takes for a scan what stands in metadata or behind the picture
+        return False
+    count, at = 0, 2
+    while count <= limit and (marker := MARKER.search(jpeg, at)) and marker[1] != b"\xd9":
+        count += marker[1] == b"\xda"
+        at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2])
+    return count > limit
 
 
 def _looks_like(data: bytes) -> str:
@@ -228,47 +249,56 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
+def _scale_key(image: Image.Image, data: bytes) -> None:
+    """Bring the colour that a PNG declares transparent to 8 bits, as Pillow does with the pixels alone."""
+    key = image.info.get("transparency")
+    if image.mode not in ("L", "I;16", "RGB") or key is None:
+        return
+    depth = data[24]  # of the IHDR chunk, which is the first
+    levels = [key] if isinstance(key, int) else key
+    levels = [level >> 8 if depth == 16 else level * 255 // (2**depth - 1) for level in levels]
+    image.info["transparency"] = levels[0] if isinstance(key, int) else tuple(levels)
+
+
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits; Pillow's own conversion clips instead of scaling."""
+    """16-bit grey to its upper 8 bits, which Pillow does for colour; its conversion of grey clips instead."""
     if image.mode.startswith("I"):
-        grey = image.convert("I").point(lambda value: value * (1 / 257) + 0).convert("L")
-        grey.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
+        grey = image.convert("I").point(lambda value: value * (1 / 256) + 0).convert("L")
+        kept = ("icc_profile", "transparency")
+        grey.info = {key: value for key, value in image.info.items() if key in kept}
         return grey
     return image
 
 
 def _split_alpha(image: Image.Image, size: tuple[int, int]) -> Picture:
     """SRGB pixels and transparency at the wanted size."""
+    profile = image.info.get("icc_profile")
     if not image.has_transparency_data:
-        return Picture(_resized(_to_srgb(image), size), None)
-    rgba = image.convert("RGBA")
-    rgb = _to_srgb(rgba.convert("RGB"), image.info.get("icc_profile"))
-    rgb.putalpha(rgba.getchannel("A"))
-    resized = _resized(rgb, size)  # with premultiplied colour: what is transparent bleeds into nothing
-    alpha = resized.getchannel("A")
+        flat = image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB")
+        return Picture(_to_srgb(_resized(flat, size), profile), None)
+    rgba = _resized(image.convert("RGBA"), size)  # with premultiplied colour: what is transparent bleeds into nothing
+    alpha = rgba.getchannel("A")
+    rgb = _to_srgb(rgba.getchannel("R") if image.mode in ("L", "LA") else rgba.convert("RGB"), profile)
     if alpha.getextrema() == (255, 255):
-        return Picture(resized.convert("RGB"), None)
+        return Picture(rgb, None)
     # What cannot be seen must not weigh in the picture's statistics: it gets the mean colour of what can.
     visible = alpha.point(lambda value: 255 if value else 0)
     is_any = visible.getextrema() != (0, 0)
-    mean = ImageStat.Stat(resized.convert("RGB"), visible).mean if is_any else (255.0, 255.0, 255.0)
-    fill = Image.new("RGB", resized.size, (round(mean[0]), round(mean[1]), round(mean[2])))
-    return Picture(Image.composite(resized.convert("RGB"), fill, visible), alpha)
+    mean = ImageStat.Stat(rgb, visible).mean if is_any else (255.0, 255.0, 255.0)
+    fill = Image.new("RGB", rgb.size, (round(mean[0]), round(mean[1]), round(mean[2])))
+    return Picture(Image.composite(rgb, fill, visible), alpha)
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _to_srgb(image: Image.Image, icc_profile: bytes | None = None) -> Image.Image:
-    """RGB in sRGB; a profile that is broken, or does not fit the pixels, is ignored."""
-    icc_profile = icc_profile or image.info.get("icc_profile")
+def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """RGB in sRGB, from RGB, L or CMYK; a profile that is broken, or does not fit the pixels, is ignored."""
     if icc_profile:
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
             profile = ImageCms.ImageCmsProfile(BytesIO(icc_profile))
             if "srgb" not in (profile.profile.profile_description or "").lower():
-                if image.mode not in ("RGB", "L", "CMYK"):
-                    image = image.convert("RGB")
                 converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
                 if converted is not None:
                     return converted

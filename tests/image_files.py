@@ -82,6 +82,39 @@ def transparent(width: int = 96, height: int = 64) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def keyed(depth: int, colour_type: int, sample: bytes, other: bytes, key: tuple[int, ...]) -> bytes:
+    """A PNG, 16 × 16, whose left half is of the colour that its tRNS chunk declares transparent.
+
+    Args:
+        depth: Bits per channel.
+        colour_type: 0 for grey, 2 for colour.
+        sample: Eight pixels of that colour.
+        other: Eight pixels of another.
+        key: The colour in the file's depth.
+    """
+    data = zlib.compress((b"\0" + sample + other) * 16)
+    return png_of(16, 16, depth, colour_type, data, chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)))
+
+
+def grey_profile() -> bytes:
+    """An ICC profile of linear grey: 55 of 255 looks like sRGB's 128."""
+    d50 = struct.pack(">3i", 63190, 65536, 54061)
+    curve = b"curv" + bytes(4) + struct.pack(">IHxx", 1, 0x100)  # gamma 1.0
+    tags = struct.pack(">I4sII4sII", 2, b"kTRC", 156, 16, b"wtpt", 172, 20) + curve + b"XYZ " + bytes(4) + d50
+    header = bytearray(128)
+    struct.pack_into(">I4sI4s4s4s", header, 0, 128 + len(tags), b"lcms", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    header[36:40] = b"acsp"
+    header[68:80] = d50
+    return bytes(header) + tags
+
+
+def many_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    data = saved(photo(), "jpeg", progressive=True)
+    last, end = data.rfind(b"\xff\xda"), data.rfind(b"\xff\xd9")
+    return data[:end] + data[last:end] * count + data[end:]
+
+
 def palette(with_alpha: bool) -> bytes:
     image = corners().quantize(8)
     return saved(image, transparency=image.getpixel((2, 2))) if with_alpha else saved(image)
@@ -123,10 +156,12 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png_of(width: int, height: int, depth: int = 8, colour_type: int = 2, data: bytes = b"") -> bytes:
-    """A PNG as its header says, with ``data`` for pixels, whatever that is."""
+def png_of(
+    width: int, height: int, depth: int = 8, colour_type: int = 2, data: bytes = b"", chunks: bytes = b""
+) -> bytes:
+    """A PNG as its header says, with ``data`` for pixels, whatever that is, and ``chunks`` before them."""
     header = struct.pack(">2I5B", width, height, depth, colour_type, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunks + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 def huge_png() -> bytes:
