@@ -132,7 +132,10 @@ class DeadlinePassed(ServiceError):
     title = "Deadline passed"
 
 
-_BY_NAME = {kind.__name__: kind for kind in (UnsupportedImage, InvalidField, JobFailed, DeadlinePassed, NotFound)}
+_BY_NAME = {
+    kind.__name__: kind
+    for kind in (PayloadTooLarge, UnsupportedImage, InvalidField, JobFailed, DeadlinePassed, NotFound)
+}
 
 
 def error_from_json(fields: dict[str, Any]) -> ServiceError:

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import PayloadTooLarge, ServiceError
+from service.errors import ServiceError
 from service.logs import request_context
 from service.metrics import Metrics
 from service.problems import problem_response
@@ -59,6 +59,7 @@ class RequestScope:
                 log.exception("an endpoint failed")
                 if status == CLIENT_LEFT:
                     error = ServiceError("this is our fault; the request's id helps to find it in the log")
+                    self._metrics.rejected.labels("Unexpected").inc()
                     await problem_response(error, request_id)(scope, receive, send_with_id)
             finally:
                 seconds = monotonic() - started
@@ -74,7 +75,7 @@ class RequestScope:
 
 
 class BodyLimit:
-    """Answers 413 as soon as a body is known to be too long: by its header, or while it arrives."""
+    """Stops reading a body, for a 413, as soon as it is known to be too long: by its header, or while it arrives."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         """Wrap ``app``."""
@@ -87,25 +88,22 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._max_body_bytes:
-            response = problem_response(
-                PayloadTooLarge(self._detail(f"{declared} bytes")), scope["state"]["request_id"]
-            )
-            response.headers["Connection"] = "close"  # the body will not be read
-            await response(scope, receive, send)
-            return
+        declared_bytes = int(declared) if declared.isdecimal() else 0
         received = 0
 
         async def limited_receive() -> Message:
             nonlocal received
+            if declared_bytes > self._max_body_bytes:
+                raise self._too_long(f"{declared_bytes} bytes")
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_body_bytes:
-                # Of the types that FastAPI's parsing of a body lets pass.
-                raise HTTPException(413, self._detail("more"), headers={"Connection": "close"})
+                raise self._too_long("more")
             return message
 
         await self._app(scope, limited_receive, send)
 
-    def _detail(self, got: str) -> str:
-        return f"the request has {got}, at most {self._max_body_bytes} bytes are allowed: send smaller images"
+    def _too_long(self, got: str) -> HTTPException:
+        """Of the types that FastAPI's parsing of a body lets pass. What is left of the body will not be read."""
+        detail = f"the request has {got}, at most {self._max_body_bytes} bytes are allowed: send smaller images"
+        return HTTPException(413, detail, headers={"Connection": "close"})

@@ -9,17 +9,27 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from service.errors import ServiceError, Unavailable
+from service.errors import BadRequest, NotFound, PayloadTooLarge, ServiceError, Unavailable
 from service.schemas import FieldProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
+SCHEMA = {"$ref": "#/components/schemas/Problem"}
+
+OURS = {kind.status: kind for kind in (BadRequest, NotFound, PayloadTooLarge)}
+"""Errors of the tree that Starlette raises as an ``HTTPException``."""
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every error of ``app`` as a problem."""
+    """Answer every error of ``app`` as a problem, and document it so."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_fields)
     app.add_exception_handler(HTTPException, _http_error)
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return _with_problems(generate())
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def problem_response(error: ServiceError, request_id: str) -> Response:
@@ -33,10 +43,19 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
 
 def problem_statuses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For an endpoint's documentation: these statuses are answered with a problem."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": content} for status in statuses
-    }
+    return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
+
+
+def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI documents its own form of errors, and ours as plain JSON; what is sent is a problem."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if status >= "400":
+                    response["content"] = {MEDIA_TYPE: {"schema": SCHEMA}}
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document
 
 
 def _response(status: int, title: str, detail: str, request_id: str, errors: Sequence[FieldProblem] = ()) -> Response:
@@ -55,7 +74,7 @@ async def _service_error(request: Request, error: Exception) -> Response:
 async def _invalid_fields(request: Request, error: Exception) -> Response:
     """Pydantic's list of problems, as ours: each with its field, what was got and what is allowed."""
     problems = [
-        FieldProblem(field=".".join(str(part) for part in problem["loc"][1:]) or "body", detail=_detail(problem))
+        FieldProblem(field=str(problem["loc"][1]) if len(problem["loc"]) > 1 else "body", detail=_detail(problem))
         for problem in cast(RequestValidationError, error).errors()
     ]
     request.app.state.context.metrics.rejected.labels("InvalidField").inc()
@@ -66,6 +85,8 @@ async def _invalid_fields(request: Request, error: Exception) -> Response:
 def _detail(problem: dict[str, Any]) -> str:
     if problem["type"] == "missing":
         return "this field is missing: send it as a part of a multipart/form-data body"
+    if "UploadFile" in problem["msg"]:
+        return "got text, allowed is a file: send it as a part with a file name"
     given = problem.get("input")
     got = f"got {given!r:.80}: " if isinstance(given, str | int | float) else ""
     message: str = problem["msg"]
@@ -75,7 +96,21 @@ def _detail(problem: dict[str, Any]) -> str:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Starlette's own: no such path, method not allowed, a body that is not what its header says."""
     error = cast(HTTPException, error)
-    title = HTTPStatus(error.status_code).phrase
-    response = _response(error.status_code, title, str(error.detail), request.state.request_id)
+    kind, phrase = OURS.get(error.status_code), HTTPStatus(error.status_code).phrase
+    reason, title = (kind.__name__, kind.title) if kind else (phrase.title().replace(" ", ""), phrase)
+    request.app.state.context.metrics.rejected.labels(reason).inc()
+    response = _response(error.status_code, title, _http_detail(request, error), request.state.request_id)
     response.headers.update(error.headers or {})
     return response
+
+
+def _http_detail(request: Request, error: HTTPException) -> str:
+    path = request.url.path
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return f"there is nothing at {path!r:.80}: /docs lists what there is"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{request.method} is not possible at {path!r:.80}, allowed is {(error.headers or {}).get('Allow')}"
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        said = str(error.detail).rstrip(".")
+        return f"the body cannot be read ({said}): send multipart/form-data, with the boundary that its header names"
+    return str(error.detail)

@@ -1,5 +1,6 @@
 """From the fields of a request to the parameters of a job: everything is checked here, before anything is enqueued."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -12,6 +13,7 @@ from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 
 FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "format", "quality")
+REPEATED = ("style", "style_id")
 MAX_STYLES = 4
 MIN_SIZE_PX = 64
 MIN_SHORTER_PX = 16
@@ -42,15 +44,17 @@ class StylizeRequest:
         return {"content": self.content, **{f"style-{index}": data for index, data in enumerate(self.styles)}}
 
 
-def reject_unknown_fields(names: Iterable[str]) -> None:
-    """A misspelt field must not be ignored: the picture would not be what was asked for.
+def check_fields(names: Iterable[str]) -> None:
+    """A misspelt or repeated field must not be ignored: the picture would not be what was asked for.
 
     Raises:
         InvalidField: Names the first such field.
     """
-    for name in names:
+    for name, count in Counter(names).items():
         if name not in FIELDS:
             raise InvalidField(f"unknown field {name!r:.80}: known are {', '.join(FIELDS)}", field=name[:80])
+        if count > 1 and name not in REPEATED:
+            raise InvalidField(f"got this field {count} times: send it once", field=name)
 
 
 def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) -> StylizeParameters:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from model_store.adain import AdaIN
-from model_store.catalog import CheckpointError, default_folder
+from model_store.catalog import CatalogError, CheckpointError, default_folder, read_catalog
 from model_store.checkpoint import save
 from model_store.runtime import Runtime, choose_runtime, keep_freed_memory
 from model_store.vgg import WeightsError, load_vgg
@@ -24,6 +24,7 @@ from train.distributed import Rank, process_group
 from train.evaluate import JudgedPair, distance_table, judge_pairs, save_grid
 from train.loop import Training, training_runtime
 from train.recipes import ADAIN_RECIPES, SettingError, check_processes, customised
+from train.sheet import contact_sheet
 from train.state import StateError, check_continues, load_state
 from train.tables import read_pairs, read_references, read_styles
 
@@ -38,6 +39,7 @@ DtypeOption = Annotated[str, typer.Option(help="Number type of the forward pass:
 VGG_HELP = "vgg16, vgg16-features or vgg19 (fetched by torchvision), or the path of a .safetensors file."
 
 SHIPPED = default_folder() / "adain.safetensors"
+SAMPLE = default_folder() / "sample.jpg"
 
 WRONG_DATA, WRONG_OPTION = 1, 2
 """Exit codes; the second is also that of an option that does not exist."""
@@ -175,13 +177,28 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except SettingError as err:
         code, message = WRONG_OPTION, str(err)
-    except (DataError, StateError, WeightsError, CheckpointError, FloatingPointError) as err:
+    except (DataError, StateError, WeightsError, CheckpointError, CatalogError, FloatingPointError) as err:
         # An error from a loader process arrives with that process's traceback in its text, the error itself last.
         code, message = WRONG_DATA, str(err).rstrip().splitlines()[-1].removeprefix("train.data.DataError: ")
     else:
         return
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+@app.command()
+def sheet(
+    out: Annotated[Path, typer.Option(help="The picture to write.")],
+    checkpoint: Annotated[Path, typer.Option(help="An exported checkpoint with previews beside it.")] = SHIPPED,
+    photo: Annotated[Path, typer.Option(help="What the previews show.")] = SAMPLE,
+    style: Annotated[list[str] | None, typer.Option(help="Ids to show; all when not given.")] = None,
+    columns: Annotated[int, typer.Option(min=1)] = 5,
+) -> None:
+    """A contact sheet of the named styles."""
+    with _one_line_errors():
+        catalog = read_catalog(checkpoint.parent)
+        styles = [catalog.style(name) for name in style] if style else catalog.model(checkpoint.stem).styles
+        contact_sheet(photo, styles, columns).save(out, quality=88)
 
 
 if __name__ == "__main__":

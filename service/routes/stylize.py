@@ -10,7 +10,7 @@ from service.context import ContextOfProcess
 from service.formats import FORMATS
 from service.problems import problem_statuses
 from service.queue import Job
-from service.request import StylizeRequest, job_parameters, reject_unknown_fields
+from service.request import StylizeRequest, check_fields, job_parameters
 from service.schemas import Facts
 
 router = APIRouter(tags=["stylize"])
@@ -45,7 +45,7 @@ async def stylize(
     accept: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Paint a photo in the style of other pictures, or of styles known by id, or of a mix of them."""
-    reject_unknown_fields(await request.form())
+    check_fields(name for name, _ in (await request.form()).multi_items())
     asked = StylizeRequest(
         request_id=request.state.request_id,
         content=await content.read(),
