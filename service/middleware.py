@@ -98,7 +98,7 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_body_bytes:
-                raise self._too_long("more")
+                raise self._too_long(f"more than {self._max_body_bytes} bytes")
             return message
 
         await self._app(scope, limited_receive, send)

@@ -9,7 +9,7 @@ from pytest import approx
 
 from model_store.catalog import Catalog, ModelEntry, StyleEntry
 from service.errors import InvalidField, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
-from service.request import FIELDS, StylizeRequest, job_parameters, reject_unknown_fields
+from service.request import FIELDS, StylizeRequest, check_fields, job_parameters
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 
@@ -212,7 +212,14 @@ def test_files_are_checked_and_the_message_says_which(data: bytes, kind: type[Ex
 
 
 def test_a_misspelt_field_is_not_ignored() -> None:
-    reject_unknown_fields(FIELDS)
+    check_fields(FIELDS)
     with pytest.raises(InvalidField, match="unknown field 'alhpa': known are content, style, style_id") as caught:
-        reject_unknown_fields(["content", "alhpa", "style"])
+        check_fields(["content", "alhpa", "style"])
     assert caught.value.field == "alhpa"
+
+
+def test_a_repeated_field_is_not_ignored() -> None:
+    check_fields(["content", "style", "style", "style_id", "style_id"])
+    with pytest.raises(InvalidField, match="got this field 3 times: send it once") as caught:
+        check_fields(["content", "size", "size", "style", "size"])
+    assert caught.value.field == "size"
