@@ -1,0 +1,544 @@
+"""The HTTP contract, over HTTP, against running processes."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import image_files as files
+import numpy as np
+import pytest
+from PIL import Image
+from processes import Service
+
+from service.app import create_app
+from service.settings import Settings
+
+PHOTO = files.saved(files.photo(120, 80), "jpeg")
+STYLE = files.saved(files.photo(64, 64, seed=3), "png")
+LIMIT = 20 * 2**20
+SERIES = (
+    "stylize_request_duration_seconds",
+    "stylize_stage_duration_seconds",
+    "stylize_queue_depth",
+    "stylize_queue_oldest_seconds",
+    "stylize_batch_size",
+    "stylize_rejected_total",
+    "stylize_redelivered_total",
+    "stylize_dead_letter_total",
+)
+INTERNALS = re.compile(
+    r'Traceback|File "|\.py\b|line \d+|/tmp|/root|/home|site-packages|<class|0x[0-9a-f]{6}|redis|None\b'
+)
+
+Post = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def private_folder_for_temporary_files(temporary: Path) -> Iterator[None]:
+    """Before the service starts, so that nobody else writes where its processes do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        yield
+
+
+@pytest.fixture(scope="module")
+def client(private_folder_for_temporary_files: None, service: Service) -> httpx.Client:
+    return service.client
+
+
+@pytest.fixture(scope="module")
+def post(client: httpx.Client) -> Post:
+    def post(
+        content: bytes | None = PHOTO, styles: tuple[bytes, ...] = (), headers: dict | None = None, **fields: object
+    ) -> httpx.Response:
+        parts = [("style", ("style.png", style)) for style in styles]
+        if content is not None:
+            parts.append(("content", ("photo.jpg", content)))
+        data = {"size": "64", **({} if styles or "style_id" in fields else {"style_id": "first"}), **fields}
+        return client.post("/stylize", files=parts, data=data, headers=headers)
+
+    return post
+
+
+def picture(answer: httpx.Response, format: str = "jpeg", size: tuple[int, int] = (64, 43)) -> Image.Image:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == f"image/{format}"
+    image = Image.open(BytesIO(answer.content))
+    assert image.format == format.upper()
+    assert image.size == size
+    image.load()
+    return image
+
+
+def problem(answer: httpx.Response, status: int, field: str | None, *phrases: str) -> dict:
+    """The answer is a problem, about this field, and says these things, and nothing that is only ours to know."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"type", "title", "status", "detail", "instance", "errors"}
+    assert body["status"] == status
+    assert body["title"]
+    assert body["instance"] == f"/requests/{answer.headers['x-request-id']}"
+    assert [entry["field"] for entry in body["errors"]] == ([field] if field else [])
+    for phrase in phrases:
+        assert phrase in body["detail"]
+    assert all(entry["detail"] in body["detail"] for entry in body["errors"])
+    assert len(body["detail"]) < 400
+    assert not INTERNALS.search(answer.text)
+    return body
+
+
+def largest_difference(one: Image.Image, other: Image.Image) -> int:
+    return int(np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int)).max())
+
+
+# ---- what is answered with a picture ------------------------------------------------------------------------------
+
+
+def test_a_style_by_id(post: Post) -> None:
+    answer = post()
+    picture(answer)
+    assert answer.headers["x-stylize-model"] == "adain"
+    assert int(answer.headers["x-stylize-batch-size"]) >= 1
+    assert answer.headers["vary"] == "Accept"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert re.fullmatch(r"[\w.-]{1,64}", answer.headers["x-request-id"])
+    stages = re.findall(r"(\w+);dur=(\d+\.\d)(?:, |$)", answer.headers["server-timing"])
+    assert [stage for stage, _ in stages] == ["queue", "decode", "model", "encode"]
+
+
+def test_an_uploaded_style_paints_another_picture(post: Post) -> None:
+    by_id, by_upload = post(format="png"), post(styles=(STYLE,), format="png")
+    one, other = picture(by_id, "png"), picture(by_upload, "png")
+    assert largest_difference(one, other) > 3
+
+
+def test_the_same_request_gives_the_same_picture(post: Post) -> None:
+    one, other = (post(styles=(STYLE,), style_id="second", weights="1,3", format="png") for _ in range(2))
+    assert largest_difference(picture(one, "png"), picture(other, "png")) <= 1
+
+
+def test_weights_and_alpha_change_the_picture(post: Post) -> None:
+    wanted = [
+        {"weights": "1,0"},
+        {"weights": "1,3"},
+        {"weights": "0,1"},
+        {"weights": "1,0", "alpha": 0.5},
+        {"weights": "1,0", "alpha": 0},
+    ]
+    pictures = [picture(post(style_id=["first", "second"], format="png", **more), "png") for more in wanted]
+    for index, one in enumerate(pictures):
+        assert all(largest_difference(one, other) > 3 for other in pictures[:index])
+    assert largest_difference(picture(post(format="png"), "png"), pictures[0]) <= 1, "a weight of 0 does not count"
+
+
+def test_four_styles(post: Post) -> None:
+    picture(post(styles=(STYLE, PHOTO), style_id=["first", "second"], weights="1,2,3,4"))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("64", (64, 43)), ("97", (97, 65)), ("original", (120, 80)), (None, (512, 341))]
+)
+def test_the_size_is_exact(post: Post, size: str | None, expected: tuple[int, int]) -> None:
+    picture(post(size=[] if size is None else size), size=expected)
+
+
+@pytest.mark.parametrize("format", files.FORMATS)
+def test_every_format_by_field_and_by_header(post: Post, format: str) -> None:
+    picture(post(format=format), format)
+    picture(post(headers={"Accept": f"image/{format}"}), format)
+
+
+def test_the_field_wins_over_the_header(post: Post) -> None:
+    picture(post(format="webp", headers={"Accept": "image/png"}), "webp")
+
+
+def test_quality_costs_bytes(post: Post) -> None:
+    assert len(post(quality=20).content) < len(post(quality=95).content)
+
+
+def test_transparency_is_kept_as_png(post: Post) -> None:
+    image = picture(post(files.saved(files.transparent())), "png")
+    assert image.mode == "RGBA"
+    assert image.getpixel((2, 2))[3] == 0
+    assert image.getpixel((32, 21))[3] == 255
+    assert picture(post(files.saved(files.transparent()), format="jpeg")).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("content", "format"),
+    [
+        (files.cmyk_jpeg(), "jpeg"),
+        (files.grey16(40_000), "jpeg"),
+        (files.rgb16((60_000, 30_000, 0)), "jpeg"),
+        (files.saved(files.photo().convert("L"), "jpeg"), "jpeg"),
+        (files.palette(with_alpha=False), "jpeg"),
+        (files.palette(with_alpha=True), "png"),
+        (files.stereo_jpeg(), "jpeg"),
+        (files.saved(files.photo(), "avif"), "jpeg"),
+        (files.saved(files.photo(), "webp"), "jpeg"),
+    ],
+    ids=["CMYK", "grey-16-bit", "RGB-16-bit", "grey", "palette", "palette-with-alpha", "MPO", "avif", "webp"],
+)
+def test_every_kind_of_photo_works(post: Post, content: bytes, format: str) -> None:
+    picture(post(content), format)
+    picture(post(PHOTO, styles=(content,)))
+
+
+def test_a_rotated_photo_comes_back_upright(post: Post) -> None:
+    picture(post(files.oriented(6, image=files.photo(80, 120))), size=(43, 64))
+
+
+def test_no_metadata_comes_back(post: Post) -> None:
+    for format in files.FORMATS:
+        answer = post(files.with_metadata("jpeg"), format=format)
+        assert picture(answer, format).info.keys() & {"exif", "icc_profile", "xmp", "comment"} == set()
+        assert b"SECRET" not in answer.content
+
+
+# ---- what is answered with a problem ------------------------------------------------------------------------------
+
+
+def test_no_photo(post: Post) -> None:
+    problem(post(None, styles=(STYLE,)), 422, "content", "this field is missing: send it as a part of a multipart")
+
+
+def test_no_style(client: httpx.Client) -> None:
+    answer = client.post("/stylize", files={"content": PHOTO})
+    problem(answer, 422, "style", "no style given", "or an id from GET /styles")
+
+
+def test_an_unknown_style(post: Post) -> None:
+    problem(post(style_id="starry"), 404, "style_id", "there is no style 'starry': GET /styles lists them")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "phrases"),
+    [
+        ({"alpha": "1.5"}, "alpha", ["got '1.5'", "less than or equal to 1"]),
+        ({"alpha": "-0.1"}, "alpha", ["got '-0.1'", "greater than or equal to 0"]),
+        ({"alpha": "nan"}, "alpha", ["got 'nan'", "equal to 1"]),
+        ({"alpha": "strong"}, "alpha", ["got 'strong'", "a valid number"]),
+        ({"size": "0"}, "size", ["got '0'", "from 64 to 2048 pixels, or `original`"]),
+        ({"size": "63"}, "size", ["got '63'", "from 64 to 2048"]),
+        ({"size": "99999"}, "size", ["got '99999'", "from 64 to 2048"]),
+        ({"size": "00000064000"}, "size", ["from 64 to 2048"]),
+        ({"size": "big"}, "size", ["got 'big'", "from 64 to 2048"]),
+        ({"weights": "one"}, "weights", ["got 'one'", "numbers separated by commas, such as 3,1"]),
+        ({"weights": "1,2"}, "weights", ["got 2 weights for 1 styles: give one for each"]),
+        ({"weights": "-1"}, "weights", ["got '-1'", "must not be negative"]),
+        ({"weights": "nan"}, "weights", ["got 'nan'"]),
+        ({"weights": "0"}, "weights", ["got '0'", "not all zero"]),
+        ({"format": "gif"}, "format", ["got 'gif': allowed are jpeg, png, webp, avif"]),
+        ({"quality": "0"}, "quality", ["got '0'", "greater than or equal to 1"]),
+        ({"quality": "best"}, "quality", ["got 'best'", "a valid integer"]),
+        ({"style_id": ["first"] * 5}, "style", ["got 5 styles, at most 4 are allowed: send fewer"]),
+        ({"alhpa": "1"}, "alhpa", ["unknown field 'alhpa': known are content, style"]),
+        ({"size": ["64", "128"]}, "size", ["got this field 2 times: send it once"]),
+    ],
+)
+def test_a_bad_value(post: Post, fields: dict, field: str, phrases: list[str]) -> None:
+    assert problem(post(**fields), 422, field, *phrases)["title"] == "Invalid value"
+
+
+def test_several_bad_values_are_all_named(post: Post) -> None:
+    body = post(alpha=7, quality=0).json()
+    assert {entry["field"] for entry in body["errors"]} == {"alpha", "quality"}
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "phrases"),
+    [
+        (b"", 422, ["the file is empty: send an image (jpeg, png, webp, avif)"]),
+        (b"I am not a photo.\n", 415, ["got a text, allowed are jpeg, png, webp, avif: convert the file"]),
+        (files.saved(files.photo(), "GIF"), 415, ["got a GIF"]),
+        (
+            files.truncated(files.saved(files.photo(400, 300), "jpeg")),
+            422,
+            ["ends early or is damaged: send the whole"],
+        ),
+        (files.truncated(files.saved(files.photo(400, 300), "avif")), 422, ["damaged: send the whole"]),
+        (files.huge_png(), 422, ["got 30000 × 30000 pixels", "at most 50 megapixels are allowed: send a smaller"]),
+        (files.huge_webp(), 422, ["got 16383 × 16383 pixels"]),
+        (files.animation("webp"), 422, ["an animation of 3 frames: send one frame"]),
+        (files.animation("png"), 422, ["an animation of 3 frames"]),
+        (files.saved(files.photo(900, 100)), 422, ["got 900 × 100 pixels, at most 8:1 is allowed: crop the image"]),
+    ],
+    ids=["empty", "text", "gif", "cut-jpeg", "cut-avif", "huge-png", "huge-webp", "animated-webp", "apng", "long"],
+)
+def test_a_bad_file(post: Post, data: bytes, status: int, phrases: list[str]) -> None:
+    problem(post(data), status, "content", *phrases)
+    problem(post(styles=(STYLE, data)), status, "style", *phrases)
+
+
+def test_a_result_too_narrow_for_the_network(post: Post) -> None:
+    answer = post(files.saved(files.photo(320, 40)))
+    problem(answer, 422, "size", "the result would be 64 × 8 pixels", "ask for a larger size")
+    answer = post(files.saved(files.photo(5, 5)), size="original")
+    problem(answer, 422, "size", "the result would be 5 × 5 pixels")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json", "image/gif", "image/*;q=0"])
+def test_an_answer_that_the_client_does_not_accept(post: Post, accept: str) -> None:
+    problem(post(headers={"Accept": accept}), 406, None, accept, "we write image/jpeg", "or send `format`")
+
+
+def test_text_where_a_file_belongs(client: httpx.Client) -> None:
+    answer = client.post("/stylize", files={"content": (None, "photo.jpg")}, data={"style_id": "first"})
+    problem(answer, 422, "content", "got text, allowed is a file")
+    answer = client.post("/stylize", files={"content": PHOTO, "style": (None, "first")})
+    problem(answer, 422, "style", "got text, allowed is a file")
+
+
+def test_a_body_of_another_type(client: httpx.Client) -> None:
+    answer = client.post("/stylize", json={"content": "photo.jpg", "style_id": "first"})
+    problem(answer, 422, "content", "multipart/form-data")
+    problem(client.post("/stylize"), 422, "content", "multipart/form-data")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=other"])
+def test_a_body_that_is_not_what_its_header_says(client: httpx.Client, kind: str) -> None:
+    answer = client.post("/stylize", content=b"--mine\r\nnothing", headers={"Content-Type": kind})
+    assert problem(answer, 400, None, "send multipart/form-data, with the boundary")["title"] == "Malformed request"
+
+
+def test_a_body_that_is_too_large_by_its_header(post: Post) -> None:
+    body = problem(post(PHOTO + bytes(25 * 2**20)), 413, None, f"at most {LIMIT} bytes are allowed: send smaller")
+    assert re.match(r"the request has 262\d{5} bytes", body["detail"])
+    picture(post())
+
+
+def test_a_body_that_turns_out_to_be_too_large(client: httpx.Client) -> None:
+    sent = 0
+
+    def parts() -> Iterator[bytes]:
+        nonlocal sent
+        yield b'--b\r\nContent-Disposition: form-data; name="content"; filename="a.jpg"\r\n\r\n'
+        while sent < 25 * 2**20:
+            sent += 2**18
+            yield bytes(2**18)
+        yield b"\r\n--b--\r\n"
+
+    answer = client.post("/stylize", content=parts(), headers={"Content-Type": "multipart/form-data; boundary=b"})
+    problem(answer, 413, None, f"the request has more than {LIMIT} bytes, at most {LIMIT} bytes are allowed")
+
+
+def test_an_unknown_path(client: httpx.Client) -> None:
+    problem(client.get("/stylise"), 404, None, "there is nothing at '/stylise': /docs lists what there is")
+
+
+def test_a_wrong_method(client: httpx.Client) -> None:
+    answer = client.get("/stylize")
+    problem(answer, 405, None, "GET is not possible at '/stylize', allowed is POST")
+    assert answer.headers["allow"] == "POST"
+
+
+# ---- catalog ------------------------------------------------------------------------------------------------------
+
+
+def test_the_styles_are_listed_and_cached(client: httpx.Client) -> None:
+    answer = client.get("/styles")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "styles": [client.get(f"/styles/{name}").json() for name in ("first", "second")],
+        "next": None,
+    }
+    etag = answer.headers["etag"]
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        unchanged = client.get("/styles", headers={"If-None-Match": known})
+        assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", etag)
+    assert client.get("/styles", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_style(client: httpx.Client) -> None:
+    style = client.get("/styles/first").json()
+    assert style == {
+        "id": "first",
+        "title": "First",
+        "artist": "Nobody",
+        "year": 1900,
+        "rights": "Free",
+        "model": "adain",
+        "kind": "shipped",
+        "controls": ["style", "weights", "alpha"],
+        "preview": "/styles/first/preview",
+    }
+    assert client.get("/styles/second").json()["preview"] is None
+    problem(client.get("/styles/third"), 404, None, "there is no style 'third': GET /styles lists them")
+    problem(client.get("/styles/..%2Fadain"), 404, None)
+
+
+def test_a_preview(client: httpx.Client) -> None:
+    answer = client.get("/styles/first/preview")
+    picture(answer, "webp", (16, 16))
+    again = client.get("/styles/first/preview", headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+    problem(client.get("/styles/second/preview"), 404, None, "the style 'second' has no preview")
+    problem(client.get("/styles/third/preview"), 404, None, "there is no style 'third'")
+
+
+def test_the_models(client: httpx.Client) -> None:
+    (model,) = client.get("/models").json()["models"]
+    assert (model["id"], model["network"], model["norm"], model["styles"]) == ("adain", "adain", "adaptive", 2)
+    assert (model["state"], model["licence"]) == ("available", "Apache-2.0")
+    assert model["parameters"] > 1_000_000
+
+
+# ---- operations ---------------------------------------------------------------------------------------------------
+
+
+def test_live_and_ready(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"ready": True, "queue_depth": 0, "workers": 1}
+
+
+def test_the_metrics_have_the_documented_names(client: httpx.Client, post: Post) -> None:
+    post()
+    post(size="7")
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    names = set(re.findall(r"^# TYPE (\S+)", answer.text, re.MULTILINE))
+    assert names >= set(SERIES)
+    assert re.search(r'^stylize_rejected_total\{reason="InvalidField"\} [1-9]', answer.text, re.MULTILINE)
+    assert re.search(r'^stylize_stage_duration_seconds_count\{stage="model"\} [1-9]', answer.text, re.MULTILINE)
+    assert re.search(r'count\{method="POST",route="/stylize",status="200"\} [1-9]', answer.text)
+
+
+def test_every_refusal_is_counted(client: httpx.Client, post: Post) -> None:
+    def count(reason: str) -> float:
+        found = re.search(
+            rf'^stylize_rejected_total\{{reason="{reason}"\}} (\S+)', client.get("/metrics").text, re.MULTILINE
+        )
+        return float(found[1]) if found else 0.0
+
+    refusals = {
+        "BadRequest": lambda: client.post("/stylize", content=b"x", headers={"Content-Type": "multipart/form-data"}),
+        "NotFound": lambda: client.get("/nowhere"),
+        "MethodNotAllowed": lambda: client.delete("/stylize"),
+        "PayloadTooLarge": lambda: post(bytes(LIMIT + 1)),
+        "UnsupportedImage": lambda: post(b"text"),
+        "NotAcceptable": lambda: post(headers={"Accept": "text/html"}),
+    }
+    for reason, refuse in refusals.items():
+        before = count(reason)
+        assert refuse().status_code >= 400
+        assert count(reason) == before + 1, reason
+
+
+def test_paths_that_do_not_exist_make_no_series(client: httpx.Client) -> None:
+    client.get("/made-up-by-a-scanner")
+    assert "made-up" not in client.get("/metrics").text
+
+
+def test_the_documentation(client: httpx.Client) -> None:
+    assert client.get("/docs").status_code == 200
+    assert client.get("/").headers["location"] == "/docs"
+
+
+def test_the_openapi_document_is_sound(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        "/stylize",
+        "/styles",
+        "/styles/{style_id}",
+        "/styles/{style_id}/preview",
+        "/models",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
+    names = document["components"]["schemas"]
+    for reference in re.findall(r'"\$ref": ?"([^"]+)"', json.dumps(document)):
+        assert reference.removeprefix("#/components/schemas/") in names
+    identifiers = []
+    for path in document["paths"].values():
+        for operation in path.values():
+            identifiers.append(operation["operationId"])
+            assert operation.get("description") or operation["summary"]
+            for status, answer in operation["responses"].items():
+                assert answer["description"]
+                if status >= "400":
+                    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+                    assert answer["content"] == {"application/problem+json": schema}
+    assert len(set(identifiers)) == len(identifiers)
+    assert not {"HTTPValidationError", "ValidationError"} & names.keys()
+    stylize = document["paths"]["/stylize"]["post"]
+    assert set(stylize["responses"]) == {"200", "400", "404", "406", "413", "415", "422", "500", "503", "504"}
+    assert set(stylize["responses"]["200"]["content"]) == {f"image/{format}" for format in files.FORMATS}
+
+
+@pytest.mark.parametrize("given", ["abc-123", "a.b_c", "x" * 64])
+def test_a_request_id_is_kept(client: httpx.Client, given: str) -> None:
+    assert client.get("/healthz", headers={"X-Request-ID": given}).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a/b", "<script>", 'a"b'])
+def test_a_request_id_that_could_do_harm_is_replaced(client: httpx.Client, given: str) -> None:
+    answer = client.get("/nowhere", headers={"X-Request-ID": given})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+    problem(answer, 404, None)
+
+
+def test_no_temporary_file_stays(temporary: Path, client: httpx.Client, post: Post) -> None:
+    """Uploads above a megabyte are spooled to disk while they are read."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (800, 800, 3), dtype=np.uint8))
+    large = files.saved(noise, "png")
+    assert len(large) > 1.5 * 2**20
+    picture(post(large, styles=(large,)), size=(64, 64))
+    problem(post(large, size="7"), 422, "size")
+    problem(post(large + bytes(LIMIT)), 413, None)
+    assert os.listdir(temporary) == []
+
+
+# ---- the unexpected -----------------------------------------------------------------------------------------------
+
+
+async def get_in_process(settings: Settings, path: str) -> tuple[httpx.Response, str]:
+    app = create_app(settings)
+
+    @app.get("/fails")
+    async def fails() -> None:
+        raise RuntimeError("secret of /srv/internal.py")
+
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get(path, headers={"X-Request-ID": "find-me"})
+        metrics = app.state.context.metrics.exposition(None, settings.lease_ms).decode()
+    await app.state.context.dispatcher.stop()
+    return answer, metrics
+
+
+def test_the_unexpected_is_answered_generically_and_logged(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    import asyncio
+
+    answer, metrics = asyncio.run(get_in_process(settings, "/fails"))
+    body = problem(answer, 500, None, "this is our fault; the request's id helps to find it in the log")
+    assert body["title"] == "Internal error"
+    assert answer.headers["x-request-id"] == "find-me"
+    assert "secret" not in answer.text
+    assert any("secret" in str(record.exc_info) for record in caplog.records)
+    assert 'stylize_rejected_total{reason="Unexpected"} 1.0' in metrics
+    assert 'route="/fails",status="500"' in metrics
+
+
+def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
+    import asyncio
+
+    nowhere = settings.model_copy(update={"redis_url": "unix:///nowhere/at.all"})
+    answer, _ = asyncio.run(get_in_process(nowhere, "/readyz"))
+    body = problem(answer, 503, None, "the queue does not answer: try again later")
+    assert body["title"] == "Queue unreachable"
+    assert int(answer.headers["retry-after"]) > 0
