@@ -1,6 +1,8 @@
 """``python -m bench``: engine and service, each beside its baseline, in one run; or one of them."""
 
 import platform
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -34,11 +36,15 @@ CaseBudget = Annotated[float, typer.Option(min=0, help="Seconds of repetitions p
 @app.callback(invoke_without_command=True)
 def both(context: typer.Context, device: Device = None, dtype: Dtype = None) -> None:
     """Run both, unless a command names one."""
-    if context.invoked_subcommand is None:
-        started = monotonic()
-        engine(device, dtype)
-        service(device, dtype)
-        console.print(f"all of it took {monotonic() - started:.0f} s", highlight=False)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no child stays
+    if context.invoked_subcommand is not None:
+        if device is not None or dtype is not None:
+            raise typer.BadParameter(f"give the options after `{context.invoked_subcommand}`")
+        return
+    started = monotonic()
+    engine(device, dtype)
+    service(device, dtype)
+    console.print(f"all of it took {monotonic() - started:.0f} s", highlight=False)
 
 
 @app.command()

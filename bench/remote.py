@@ -5,6 +5,7 @@ baseline cannot share one; and the client of a service that is measured should n
 """
 
 import multiprocessing
+import os
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -58,6 +59,9 @@ class Remote:
 
 
 def _serve(pipe: Connection, make: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    # As the supervisor does with its children: Ctrl-C is for the parent, and on a busy machine, where Linux shares time
+    # among sessions, the baseline gets no less of it than the service.
+    os.setsid()
     made, failure = None, ""
     try:
         made = make(*arguments)
@@ -66,7 +70,7 @@ def _serve(pipe: Connection, make: Callable[..., object], arguments: tuple[objec
     while True:
         try:
             method, parameters = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         try:
             pipe.send((False, failure) if failure else (True, getattr(made, method)(*parameters)))

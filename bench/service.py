@@ -21,7 +21,7 @@ from bench.timing import Stages, percentile
 from model_store.catalog import read_catalog
 from service.settings import Settings
 
-ROUNDS = {1: 2, 4: 3, 16: 8}
+ROUNDS = {1: 2, 4: 3, 16: 6}
 """Concurrency → how many times the whole mix of 16 requests."""
 
 API_STARTS = 3
@@ -133,9 +133,10 @@ async def _load(
     pairs: list[Pair] = []
     loads: list[Load] = []
 
-    async def run_bare(count: int) -> None:
-        say("service: the bare loop")
-        alone.extend([await asyncio.to_thread(bare.call, "run", index) for index in range(count)])
+    async def run_bare() -> None:
+        stages = [await asyncio.to_thread(bare.call, "run", index) for index in range(len(mix))]
+        say(f"service: bare loop: {len(stages) / sum(one.total_s for one in stages):.2f} images/s")
+        alone.extend(stages)
 
     try:
         await asyncio.to_thread(bare.call, "run", 0)  # returns when it is warm
@@ -143,16 +144,15 @@ async def _load(
         for concurrency, times in rounds.items():
             count = times * len(mix)
             if concurrency == 1:
-                say("service: concurrency 1 and the bare loop, in turns")
                 pairs += [await _pair(client, bare, index) for index in range(count)]
                 answers = [pair.answer for pair in pairs]
                 loads.append(Load(1, answers, sum(answer.wall_s for answer in answers)))
-                continue
-            # What ends a closed loop is less than full: the baseline runs before and after, not beside it.
-            await run_bare(len(mix))
-            say(f"service: concurrency {concurrency}")
-            loads.append(await client.run(concurrency, count))
-            await run_bare(len(mix))
+            else:
+                await run_bare()
+                loads.append(await client.run(concurrency, count))
+            say(f"service: concurrency {concurrency}: {loads[-1].images_per_s:.2f} images/s")
+            if concurrency > 1:
+                await run_bare()
     finally:
         await client.close()
     return Measured(alone, pairs, loads)
