@@ -7,6 +7,7 @@ from typing import TypeVar
 from fastapi import Request
 
 from service.errors import ClientLeft
+from service.tasks import end_tasks
 
 T = TypeVar("T")
 
@@ -26,9 +27,7 @@ async def while_connected(request: Request, work: Coroutine[None, None, T]) -> T
     finally:
         gone.cancel()
         left = not task.done()
-        if left:
-            task.cancel()
-            await asyncio.wait({task})
+        await end_tasks([task])
     if left:
         raise ClientLeft("the client closed its connection")
     return await task

@@ -6,13 +6,13 @@ time, not requests.
 """
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
 from time import monotonic
 
 from service.errors import DeadlinePassed, NoWorker, ServiceError, Unavailable
 from service.queue import Job, JobQueue, QueueStatus, Result
+from service.tasks import end_tasks
 
 WORKER_GONE_MS = 30_000
 """Without a sign of life for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
@@ -50,9 +50,7 @@ class Dispatcher:
     async def stop(self) -> None:
         """Stop reading; who still waits gets an error."""
         if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            await end_tasks([self._reader])
         for awaited in self._awaited.values():
             _resolve(awaited.future, Unavailable("the service is stopping: try again"))
 

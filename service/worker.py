@@ -30,6 +30,7 @@ from service.queue import Claim, JobQueue, Result
 from service.schemas import Facts
 from service.settings import Settings
 from service.stylizer import Stylizer
+from service.tasks import end_tasks
 
 AHEAD = 2
 """Batches that are claimed and not yet run: one decoded, one being decoded."""
@@ -100,8 +101,7 @@ class Worker:
                 if end.done():
                     end.result()
         finally:
-            for end in ends:
-                end.cancel()
+            await end_tasks([*stages, heartbeat])
         with contextlib.suppress(ServiceError):
             await self._queue.leave()
 

