@@ -174,7 +174,7 @@ def exported(folder) -> Path:
     out = folder / "checkpoints/adain.safetensors"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "PAINT_PX", 256)
-        result = export(folder, folder / "out/state.pt", out, *measure, "--data-rights", "ours")
+        result = export(folder, folder / "out/state.pt", out, *measure, "--data-rights", "ours", "--note", "a note")
     assert result.exit_code == 0, result.output
     return out
 

@@ -125,13 +125,14 @@ def export(
     vgg: Annotated[str, typer.Option(help=f"The judge for --pairs: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="For --pairs: side of the square in pixels.")] = 512,
     data_rights: Annotated[str, typer.Option(help="For the card: what holds for the training's images.")] = "",
+    note: Annotated[str, typer.Option(help="For the card: what else there is to say of the training.")] = "",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
     """Write what the service serves: checkpoint, previews, measured distances, model card."""
     with _one_line_errors():
         runtime = _runtime(device, dtype)
-        trained = exporting.from_file(state, data_rights)
+        trained = exporting.from_file(state, data_rights, note)
         if styles:
             trained = exporting.with_styles(trained, read_styles(styles, style_root), runtime.device)
         header = trained.header

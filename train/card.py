@@ -47,6 +47,8 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
             yield f"- up to {stage['until']:.0%} of the steps: batches of {stage['batch_size']} pairs, {crops}"
         yield f"- Adam, one-cycle learning rate with peak {training['peak_lr']:g}"
         yield f"- loss weights: {_figures(training['weights'])}; losses at the end: {_figures(training['losses'])}"
+    if training.get("note"):
+        yield f"- {training['note']}"
     data = training.get("data", {})
     for kind, folders in (("photos", data.get("content", {})), ("paintings", data.get("style", {}))):
         if folders:

@@ -44,7 +44,7 @@ class Trained:
     header: Header
 
 
-def from_state(path: Path, rights: str = "") -> Trained:
+def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
     """The network of a training state, which has no named styles yet.
 
     Raises:
@@ -59,7 +59,7 @@ def from_state(path: Path, rights: str = "") -> Trained:
         arguments={**state.arguments, "styles": 0},
         licence=LICENCE,
         attribution=ATTRIBUTION.format(encoder=encoder),
-        training=_training(state, rights),
+        training=_training(state, rights) | ({"note": note} if note else {}),
     )
     return Trained(rounded(network).requires_grad_(False).eval(), header)
 
@@ -73,9 +73,9 @@ def from_checkpoint(path: Path) -> Trained:
     return Trained(load(path), read_header(path))
 
 
-def from_file(path: Path, rights: str = "") -> Trained:
+def from_file(path: Path, rights: str = "", note: str = "") -> Trained:
     """Either: a training's ``.pt``, or an exported ``.safetensors``."""
-    return from_state(path, rights) if path.suffix == ".pt" else from_checkpoint(path)
+    return from_state(path, rights, note) if path.suffix == ".pt" else from_checkpoint(path)
 
 
 def rounded(network: AdaIN) -> AdaIN:
