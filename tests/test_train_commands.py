@@ -186,6 +186,7 @@ def test_export_writes_what_the_service_serves(folder, exported):
     assert (catalog.style("wave").year, catalog.style("night").year) == (1831, None)
     assert "Simonyan" in model.attribution and "CC BY 4.0" in model.attribution
     assert model.training["step"] == 3 and model.training["data"]["rights"] == "ours"
+    assert model.training["note"] == "a note"
     assert model.measured["pairs"] == 3 and model.measured["style"] > 0 and model.measured["untouched_content"] == 0
     for style in model.styles:
         with Image.open(style.preview) as preview:
