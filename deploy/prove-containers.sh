@@ -9,7 +9,7 @@
 # Needs root, buildah, debootstrap, curl and, to run, a Redis or Valkey server. Everything lies in a store of its own, of which
 # only the base image stays behind. Expect about 20 GB while it runs: the worker holds CUDA.
 #
-#   DEBIAN_MIRROR   where debootstrap fetches from     (http://deb.debian.org/debian)
+#   DEBIAN_MIRROR   where debootstrap fetches from     (its own default)
 #   BUILD_FLAGS     more flags for `buildah bud`, for instance --volume /etc/pip.conf:/etc/pip.conf:ro behind a mirror
 #   REDIS_SERVER    the server to run                  (redis-server, else valkey-server)
 #   CONTENT, STYLE  pictures to post                   (drawn)
@@ -17,7 +17,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-readonly DEBIAN_MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+readonly DEBIAN_MIRROR=${DEBIAN_MIRROR:-}
 readonly BASE=docker.io/library/debian:bookworm-slim
 readonly STORE=/var/lib/containers/stylize-proof
 readonly READY_S=180 DRAIN_S=60 SIZE_PX=256
@@ -56,8 +56,8 @@ trap 'exit 130' INT TERM
 # The official bookworm-slim is such a tree, too: minbase with updates, less what nobody reads in a container.
 make_base() {
     local root=$SCRATCH/base container
-    debootstrap --variant=minbase bookworm "$root" "$DEBIAN_MIRROR" >"$SCRATCH/debootstrap.log"
-    printf 'deb %s bookworm main\ndeb %s bookworm-updates main\n' "$DEBIAN_MIRROR" "$DEBIAN_MIRROR" >"$root/etc/apt/sources.list"
+    debootstrap --variant=minbase bookworm "$root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$SCRATCH/debootstrap.log"
+    sed -i 's/^\(deb .*\) bookworm main.*/&\n\1 bookworm-updates main/' "$root/etc/apt/sources.list"
     printf 'path-exclude /usr/share/%s/*\n' doc man info locale >"$root/etc/dpkg/dpkg.cfg.d/slim"
     printf 'Dir::Cache::%s "";\n' pkgcache srcpkgcache archives >"$root/etc/apt/apt.conf.d/no-cache"
     rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,info,locale}/*
