@@ -37,6 +37,9 @@ BLOCK_MS = 1000
 """How long a read waits for news; also how long a worker may take to notice that it should stop."""
 
 SOCKET_TIMEOUT_S = 5.0
+CANCEL_GRACE_MS = 1000
+"""A job's hash outlives the deadline by this, so that who waited in vain still finds the stream's entry to remove."""
+
 FORGET_WORKER_MS = 10 * 60_000
 MAX_DEAD_LETTERS = 1000
 
@@ -153,10 +156,11 @@ class JobQueue:
         fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "reply_to", self.name]
         for name, blob in job.blobs.items():
             fields += [f"blob:{name}", blob]
+        lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
         async with _translated():
             accepted = await self._enqueue(
                 keys=[self._stream, self._job(job.id), self._result(job.id)],
-                args=[self._settings.max_queue, max(1, int(time_left_s * 1000)), job.id, *fields],
+                args=[self._settings.max_queue, lives_ms, job.id, *fields],
             )
         if not accepted:
             raise QueueFull(f"{self._settings.max_queue} jobs are waiting already: try again later")
@@ -340,7 +344,8 @@ class JobQueue:
         now_ms = seconds * 1000 + microseconds / 1000
         claims, gone = [], []
         for (entry, job_id, deliveries), fields, ttl_ms in zip(entries, answers[::2], answers[1::2], strict=True):
-            if not fields or ttl_ms <= 0:
+            left_ms = ttl_ms - CANCEL_GRACE_MS
+            if not fields or left_ms <= 0:
                 gone.append(entry)
                 continue
             blobs = {name[5:].decode(): blob for name, blob in fields.items() if name.startswith(b"blob:")}
@@ -349,7 +354,7 @@ class JobQueue:
                     job=Job(job_id, json.loads(fields[b"parameters"]), blobs),
                     entry=entry,
                     reply_to=fields[b"reply_to"].decode(),
-                    deadline=monotonic() + ttl_ms / 1000,
+                    deadline=monotonic() + left_ms / 1000,
                     waited_ms=max(0.0, now_ms - float(entry.split(b"-")[0])),
                     deliveries=deliveries,
                 )

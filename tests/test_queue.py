@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
-from service.queue import Job, JobQueue, Result
+from service.queue import CANCEL_GRACE_MS, Job, JobQueue, Result
 from service.settings import Settings
 
 
@@ -160,6 +160,17 @@ def test_cancelled_and_late_jobs_are_not_given_out(settings: Settings) -> None:
     asyncio.run(scenario())
 
 
+def test_who_waited_in_vain_leaves_nothing_in_the_queue(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api") as (api,):
+            await api.enqueue(job("a"), 0.05)
+            await asyncio.sleep(0.2)
+            await api.cancel("a")
+            assert (await api.status()).depth == 0
+
+    asyncio.run(scenario())
+
+
 def test_a_cancelled_job_that_is_held_is_known_and_its_result_dropped(settings: Settings) -> None:
     async def scenario() -> None:
         async with queues(settings, "api", "worker") as (api, worker):
@@ -242,7 +253,7 @@ def test_nothing_stays_behind(settings: Settings) -> None:
             await api.cancel("cancelled")
             await worker.drop([claims["late"].entry])
             await worker.leave()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.3 + CANCEL_GRACE_MS / 1000)
             keys = [key.decode() async for key in redis.scan_iter(f"{settings.key_prefix}:*")]
             await redis.aclose()
         assert keys == [f"{settings.key_prefix}:jobs"]

@@ -113,7 +113,7 @@ def test_learning_rate_rises_linearly_and_falls_as_a_cosine():
 
 def test_stages_change_at_their_share_of_the_steps():
     short = ADAIN_RECIPES["short"]
-    assert [short.stage(step, 10).crop_px for step in range(10)] == [128] * 7 + [256] * 3
+    assert [short.stage(step, 10).crop_px for step in range(10)] == [128] * 6 + [256] * 4
     assert short.stage(10, 10).crop_px == 256
 
 
