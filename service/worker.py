@@ -147,7 +147,7 @@ class Worker:
         claim = await self._queue.reclaim()
         if claim is None:
             return False
-        log.warning("a job's worker died: it runs alone", extra={"job": claim.job.id, "deliveries": claim.deliveries})
+        log.warning("a job's worker died: it runs alone", extra={**_who(claim), "deliveries": claim.deliveries})
         self._accept(claim)
         await self._until(lambda: not self._held)
         return True
@@ -164,7 +164,7 @@ class Worker:
         except ServiceError as err:
             await self._finish(claim, Result(error=err), started=False)
         except Exception:
-            log.exception("decoding failed", extra={"job": claim.job.id})
+            log.exception("decoding failed", extra=_who(claim))
             await self._finish(claim, Result(error=JobFailed("the images could not be decoded")), started=False)
         else:
             async with self._changed:
@@ -210,7 +210,7 @@ class Worker:
         wanted = [is_wanted and not job.claim.is_late for job, is_wanted in zip(batch, wanted, strict=True)]
         for job, is_wanted in zip(batch, wanted, strict=True):
             if not is_wanted:
-                log.info("dropped: nobody waits for it", extra={"job": job.claim.job.id})
+                log.info("dropped: nobody waits for it", extra=_who(job.claim))
                 self._spawn(self._let_go(job.claim))
         return [job for job, is_wanted in zip(batch, wanted, strict=True) if is_wanted]
 
@@ -241,7 +241,7 @@ class Worker:
         except Exception as err:
             if _is_device_error(err):
                 raise DeviceFailed(str(err)) from err
-            log.exception("a batch failed", extra={"jobs": [job.claim.job.id for job in batch]})
+            log.exception("a batch failed", extra={"jobs": [_who(job.claim) for job in batch]})
             if len(batch) == 1:
                 return [JobFailed("the picture could not be painted")]
             return [outcome for job in batch for outcome in await self._paint([job])]
@@ -268,7 +268,7 @@ class Worker:
         try:
             image = await self._in(self._codecs, lambda: images.encode(picture, parameters.format, parameters.quality))
         except Exception:
-            log.exception("encoding failed", extra={"job": job.claim.job.id})
+            log.exception("encoding failed", extra=_who(job.claim))
             await self._finish(job.claim, Result(error=JobFailed("the picture could not be encoded")))
             return
         facts = Facts(
@@ -286,7 +286,7 @@ class Worker:
         with contextlib.suppress(ServiceError):
             answered = await self._patiently(lambda: self._queue.complete(claim, result), until=claim.deadline)
             if not answered:
-                log.info("a result came too late, or second", extra={"job": claim.job.id})
+                log.info("a result came too late, or second", extra=_who(claim))
         await self._forget(claim, started)
 
     async def _let_go(self, claim: Claim) -> None:
@@ -375,3 +375,8 @@ def _arrival(claim: Claim) -> tuple[int, int]:
     """Stream entries are numbered by time: (ms, sequence)."""
     ms, _, sequence = claim.entry.partition(b"-")
     return int(ms), int(sequence)
+
+
+def _who(claim: Claim) -> dict[str, object]:
+    """For log lines: which job, and which client's request it came from."""
+    return {"job": claim.job.id, "request_id": claim.job.parameters.get("request_id")}
