@@ -1,26 +1,15 @@
 """``python -m service stylize``: files in, files out, no server."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import image_files as files
 import pytest
-import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from service.__main__ import app
 from service.errors import InvalidField
 from service.offline import plan_outputs
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """For pictures this small, threads wait for each other more than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The facade over the networks: a batch is its single runs, and uploads are encoded once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import image_files as files
@@ -17,15 +17,6 @@ from service.stylizer import Painting, StyleCache, Stylizer, Upload, pad_to_stri
 
 CPU = torch.device("cpu")
 Make = Callable[..., Stylizer]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """For pictures this small, threads wait for each other more than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

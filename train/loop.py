@@ -93,7 +93,7 @@ class Training:
         started = saved = time.monotonic()
         before_s = self._seconds
         with (
-            Report(self.out, self.recipe, self.crops.steps, self._step, enabled=self.rank.leads) as report,
+            Report(self.out, self.crops.steps, self._step, enabled=self.rank.leads) as report,
             _signals() as stop,
         ):
             waiting_from = started

@@ -11,8 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from train.recipes import Recipe
-
 PICTURES_EVERY_STEPS = 250
 SCALARS_EVERY_STEPS = 10
 LOG_EVERY_STEPS = 50
@@ -21,10 +19,10 @@ LOG_EVERY_STEPS = 50
 class Report(AbstractContextManager["Report"]):
     """Silent where ``enabled`` is false: only one process of a training reports."""
 
-    def __init__(self, out: Path, recipe: Recipe, steps: int, first_step: int, enabled: bool) -> None:
+    def __init__(self, out: Path, steps: int, first_step: int, enabled: bool) -> None:
         """Open TensorBoard's file in ``out`` and a progress bar that starts at ``first_step``."""
         self._enabled = enabled
-        self._recipe, self._steps = recipe, steps
+        self._steps = steps
         self._step, self._pairs, self._waited_s, self._since = first_step, 0, 0.0, monotonic()
         self._unreadable: set[Path] = set()
         if not enabled:
