@@ -24,7 +24,7 @@ class ReferencePainter:
 
     def __init__(self, path: Path, device: str) -> None:
         """Load the weights of a checkpoint."""
-        network = checkpoint.load(path)
+        network = checkpoint.load(path, AdaIN)
         self.device = torch.device(device)
         self._encoder, self._decoder = reference_networks(network)
         self._encoder.to(self.device)

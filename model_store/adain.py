@@ -12,7 +12,14 @@ instead, so that features have a mean near one; either way the decoder's first l
 import torch
 from torch import Tensor, nn
 
-from model_store.layers import UpsampledConv, adaptive_instance_norm, instance_statistics, reflect_conv
+from model_store.layers import (
+    UpsampledConv,
+    adaptive_instance_norm,
+    instance_statistics,
+    pad_to_stride,
+    padded_conv,
+)
+from model_store.network import StyleNetwork
 from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, IMAGENET, VGG, InputConvention
 
@@ -20,20 +27,15 @@ FEATURE_SCALE = 50.0
 """Typical size of an active relu4_1 feature of VGG-16 and VGG-19 with the authors' weights."""
 
 
-class AdaIN(nn.Module):
+class AdaIN(StyleNetwork):
     """Encoder, adaptive instance norm, decoder, and the statistics of the styles it knows by name.
 
     Call it with a content batch and a ``Style`` of as many rows: each image gets its own style, mix and strength.
     """
 
     stride = 8
-    """H and W of a content image must be multiples of this; also the factor between image and feature grid."""
-
     norm = "adaptive"
-    """Scale and shift are the statistics of the encoded style image."""
-
     controls = ("style", "weights", "alpha")
-    """The request fields it heeds: uploaded styles, mixing, strength."""
 
     style_scales: Tensor
     style_shifts: Tensor
@@ -61,8 +63,8 @@ class AdaIN(nn.Module):
         self.register_buffer("style_shifts", torch.zeros(styles, BLOCK_CHANNELS[3]))
 
     def encode(self, images: Tensor) -> Tensor:
-        """relu4_1: (B, 3, H, W), RGB in [0, 1] → (B, 512, H/8, W/8)."""
-        return self.encoder(images)["relu4_1"]  # type: ignore[no-any-return]
+        """relu4_1: (B, 3, H, W), RGB in [0, 1] → (B, 512, ⌈H/8⌉, ⌈W/8⌉)."""
+        return self.encoder(pad_to_stride(images, self.stride))["relu4_1"]  # type: ignore[no-any-return]
 
     def decode(self, features: Tensor) -> Tensor:
         """(B, 512, H/8, W/8) → (B, 3, H, W), RGB, near [0, 1] but not clamped."""
@@ -82,16 +84,8 @@ class AdaIN(nn.Module):
         (scale,), (shift,) = style.scales, style.shifts
         return adaptive_instance_norm(features, scale, shift, style.alpha)
 
-    def forward(self, content: Tensor, style: Style) -> Tensor:
-        """Paint a batch.
-
-        Args:
-            content: (B, 3, H, W), RGB in [0, 1], H and W multiples of ``stride``.
-            style: B rows.
-
-        Returns:
-            (B, 3, H, W), RGB, near [0, 1] but not clamped.
-        """
+    def paint(self, content: Tensor, style: Style) -> Tensor:
+        """Encode, restyle, decode."""
         return self.decode(self.restyle(self.encode(content), style))
 
 
@@ -102,12 +96,12 @@ def mirrored_decoder(architecture: str) -> nn.Sequential:
     """
     first, second, third, fourth = BLOCK_CHANNELS[:4]
     middle = BLOCK_CONVS[architecture][2] - 1
-    convs: list[nn.Module] = [reflect_conv(fourth, third), UpsampledConv(third, third)]
-    convs += [reflect_conv(third, third) for _ in range(middle - 1)]
-    convs += [reflect_conv(third, second), UpsampledConv(second, second), reflect_conv(second, first)]
+    convs: list[nn.Module] = [padded_conv(fourth, third), UpsampledConv(third, third)]
+    convs += [padded_conv(third, third) for _ in range(middle - 1)]
+    convs += [padded_conv(third, second), UpsampledConv(second, second), padded_conv(second, first)]
     convs += [UpsampledConv(first, first)]
     layers = [module for conv in convs for module in (conv, nn.ReLU(inplace=True))]
-    decoder = nn.Sequential(*layers, reflect_conv(first, 3))
+    decoder = nn.Sequential(*layers, padded_conv(first, 3))
     for module in decoder.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -23,8 +23,13 @@ SUFFIX = ".safetensors"
 MAX_HEADER_BYTES = 8 * 2**20
 """A header takes some hundred bytes per tensor and per style; more is a broken length."""
 
+MAX_PROBLEM_CHARS = 300
+
 STYLE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """Ids stand in URLs and file names."""
+
+Stamp = tuple[int, int, int]
+"""A file's inode, time of its last change in ns and size in bytes: who writes or replaces it changes one of them."""
 
 
 class CheckpointError(Exception):
@@ -117,10 +122,18 @@ class StyleEntry(NamedStyle):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry(Header):
-    """A checkpoint of the folder. One that cannot be used has a ``problem`` and, but for its name, nothing else."""
+    """A checkpoint of the folder. One that cannot be used has a ``problem`` and, but for its name, nothing else.
+
+    Attributes:
+        id: The file's name without its ending.
+        path: The file.
+        stamp: Of the file when its header was read; ``None`` if there was none.
+        problem: Why it cannot be used; public, so it names the file without its folder.
+    """
 
     id: str
     path: Path
+    stamp: Stamp | None = None
     styles: tuple[StyleEntry, ...] = ()
     problem: str | None = None
 
@@ -188,10 +201,10 @@ def read_catalog(folder: Path) -> Catalog:
 
 
 def read_header(path: Path) -> Header:
-    """A checkpoint's header. Reads nothing else of the file.
+    """A checkpoint's header. Reads nothing else of the file, but checks that it is as long as its header says.
 
     Raises:
-        CheckpointError: No such file, or not a checkpoint.
+        CheckpointError: No such file, not a checkpoint, or one that is not there in full.
     """
     try:
         with path.open("rb") as file:
@@ -203,7 +216,10 @@ def read_header(path: Path) -> Header:
             if length > MAX_HEADER_BYTES:
                 raise ValueError(f"its header claims {length} bytes, at most {MAX_HEADER_BYTES} are allowed")
             table = json.loads(file.read(length))
-        return Header.from_metadata(table.get("__metadata__") if isinstance(table, dict) else None)
+        header = Header.from_metadata(table.pop("__metadata__", None) if isinstance(table, dict) else None)
+        if size_bytes - 8 - length != _data_bytes(table):
+            raise ValueError("damaged, or still being copied: it is not as long as its header says")
+        return header
     except OSError as err:
         raise CheckpointError(f"{path}: {err.strerror or err}") from err
     except json.JSONDecodeError as err:
@@ -217,16 +233,44 @@ def tensor_data(file: bytes) -> memoryview:
     return memoryview(file)[8 + int.from_bytes(file[:8], "little") :]
 
 
+def file_stamp(path: Path) -> Stamp | None:
+    """What tells one state of a file from the next; ``None`` if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def problem_text(err: CheckpointError | OSError, path: Path) -> str:
+    """Why a checkpoint cannot be used, for clients too: a line of bounded length that does not name our folders."""
+    text = f"{path}: {err.strerror or type(err).__name__}" if isinstance(err, OSError) else str(err)
+    text = " ".join(text.replace(str(path), path.name).split())
+    return text if len(text) <= MAX_PROBLEM_CHARS else text[: MAX_PROBLEM_CHARS - 1] + "…"
+
+
 def _model_entry(path: Path) -> ModelEntry:
+    stamp = file_stamp(path)  # before the header: what is written from now on makes another stamp
     try:
         header = read_header(path)
     except CheckpointError as err:
-        return ModelEntry(id=path.stem, path=path, network="", problem=str(err))
+        return ModelEntry(id=path.stem, path=path, stamp=stamp, network="", problem=problem_text(err, path))
     styles = tuple(
         StyleEntry(**vars(style), model=path.stem, row=row, preview=_preview(path.parent, style.id))
         for row, style in enumerate(header.styles)
     )
-    return ModelEntry(**{**vars(header), "styles": styles}, id=path.stem, path=path)
+    return ModelEntry(**{**vars(header), "styles": styles}, id=path.stem, path=path, stamp=stamp)
+
+
+def _data_bytes(table: dict[str, Any]) -> int:
+    """How long the data is that a safetensors header describes."""
+    end = 0
+    for name, tensor in table.items():
+        offsets = tensor.get("data_offsets") if isinstance(tensor, dict) else None
+        if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(offset) is int for offset in offsets):
+            raise ValueError(f"its header does not say where the tensor {name!r:.80} is")
+        end = max(end, offsets[1])
+    return end
 
 
 def _preview(folder: Path, style_id: str) -> Path | None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar, overload
 
 import torch
 from safetensors import SafetensorError
@@ -17,13 +18,20 @@ from torch import Tensor, nn
 
 from model_store.adain import AdaIN
 from model_store.catalog import SUFFIX, CheckpointError, Header, read_header, tensor_data
+from model_store.network import StyleNetwork
+from model_store.pyramid import PyramidGenerator
+from model_store.residual import ResidualGenerator
 
-NETWORKS: dict[str, type[AdaIN]] = {
+Network = TypeVar("Network", bound=StyleNetwork)
+
+NETWORKS: dict[str, type[StyleNetwork]] = {
     "adain": AdaIN,
+    "residual": ResidualGenerator,
+    "pyramid": PyramidGenerator,
 }
 
 
-def save(network: AdaIN, path: Path, header: Header) -> Header:
+def save(network: StyleNetwork, path: Path, header: Header) -> Header:
     """Write a network, whole or not at all; the same network and header give the same bytes.
 
     Args:
@@ -61,11 +69,20 @@ def save(network: AdaIN, path: Path, header: Header) -> Header:
     return header
 
 
-def load(path: Path) -> AdaIN:
+@overload
+def load(path: Path) -> StyleNetwork: ...
+@overload
+def load(path: Path, kind: type[Network]) -> Network: ...
+def load(path: Path, kind: type[StyleNetwork] = StyleNetwork) -> StyleNetwork:
     """Rebuild a network from its checkpoint, in fp32 on the CPU, frozen, in evaluation mode.
 
+    Args:
+        path: Of the file.
+        kind: The class that the caller can use, if not every one.
+
     Raises:
-        CheckpointError: Not a checkpoint, damaged, of an unknown network, or its tensors do not fit; says which.
+        CheckpointError: Not a checkpoint, damaged, of an unknown network or another one than wanted, or its tensors do
+            not fit; says which.
     """
     header = read_header(path)
     file = path.read_bytes()
@@ -74,6 +91,8 @@ def load(path: Path) -> AdaIN:
             f"{path}: damaged, fetch it again: its data hashes to {actual[:12]}…, its header says {header.sha256[:12]}…"
         )
     network = _build(header, path)
+    if not isinstance(network, kind):
+        raise CheckpointError(f"{path}: a {type(network).__name__}; this needs a {kind.__name__}")
     try:
         tensors = {name: tensor.float() for name, tensor in safetensors.load(file).items()}
     except SafetensorError as err:
@@ -83,7 +102,7 @@ def load(path: Path) -> AdaIN:
     return network.requires_grad_(False).eval()
 
 
-def _build(header: Header, path: Path) -> AdaIN:
+def _build(header: Header, path: Path) -> StyleNetwork:
     if header.network not in NETWORKS:
         raise CheckpointError(f"{path}: unknown network {header.network!r}: known are {', '.join(NETWORKS)}")
     try:

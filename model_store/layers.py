@@ -10,6 +10,8 @@ Where (scale, shift) comes from is the only difference between the papers:
 - batch norm, the baseline: one learned pair, and μ, σ over the whole batch.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -73,45 +75,73 @@ class InstanceNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(styles, channels))
         self.shift = nn.Parameter(torch.zeros(styles, channels))
 
-    def forward(self, features: Tensor, scale: Tensor, shift: Tensor, alpha: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """Normalise each image by its own statistics: (B, C, H, W), rows (B, C) → (B, C, H, W)."""
-        return adaptive_instance_norm(features, scale, shift, alpha)
+        return adaptive_instance_norm(features, scale, shift)
 
 
 class BatchNorm(InstanceNorm):
     """The same table of scales and shifts, but μ and σ over the whole batch: the layer that instance norm replaced."""
 
+    running_mean: Tensor
+    running_variance: Tensor
+
     def __init__(self, channels: int, styles: int = 1) -> None:
-        """Keep running statistics for evaluation, as batch norm does."""
+        """Keep running statistics for evaluation."""
         super().__init__(channels, styles)
-        self.statistics = nn.BatchNorm2d(channels, eps=EPSILON, affine=False)
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_variance", torch.ones(channels))
 
-    def forward(self, features: Tensor, scale: Tensor, shift: Tensor, alpha: Tensor | None = None) -> Tensor:
-        """Normalise by the batch's statistics in training, by the running ones in evaluation.
-
-        Raises:
-            ValueError: ``alpha`` is given; a batch has no statistics that are one image's own.
-        """
-        if alpha is not None:
-            raise ValueError("batch norm takes no alpha: use a network with instance norm")
-        normalised: Tensor = self.statistics(features)
-        return normalised * scale[..., None, None] + shift[..., None, None]
+    def forward(self, features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """Normalise by the batch's statistics in training, by the running ones in evaluation."""
+        normalised = nn.functional.batch_norm(
+            features.float(), self.running_mean, self.running_variance, training=self.training, eps=EPSILON
+        )
+        return torch.addcmul(shift[..., None, None], normalised, scale[..., None, None]).to(features.dtype)
 
 
-def reflect_conv(in_channels: int, out_channels: int, kernel_px: int = 3) -> nn.Conv2d:
-    """A convolution that keeps H×W and pads by reflection, so that borders get no dark band."""
-    return nn.Conv2d(in_channels, out_channels, kernel_px, padding=kernel_px // 2, padding_mode="reflect")
+def padded_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_px: int = 3,
+    stride: int = 1,
+    bias: bool = True,
+    padding: Literal["reflect", "replicate"] = "reflect",
+) -> nn.Conv2d:
+    """A convolution to H/stride × W/stride that pads with the picture itself, so that borders get no dark band.
+
+    Reflection shows the better borders, but needs maps larger than the padding; replication takes any.
+    """
+    return nn.Conv2d(
+        in_channels, out_channels, kernel_px, stride, padding=kernel_px // 2, bias=bias, padding_mode=padding
+    )
 
 
 class UpsampledConv(nn.Module):
     """Nearest upsampling, then a convolution: twice the size without the checkerboard of transposed convolutions."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         """A 3×3 convolution after a doubling of H and W."""
         super().__init__()
-        self.conv = reflect_conv(in_channels, out_channels)
+        self.conv = padded_conv(in_channels, out_channels, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C_out, 2H, 2W)."""
-        doubled = nn.functional.interpolate(features, scale_factor=2, mode="nearest")
-        return self.conv(doubled)  # type: ignore[no-any-return]
+        return self.conv(doubled(features))  # type: ignore[no-any-return]
+
+
+def doubled(features: Tensor) -> Tensor:
+    """Nearest upsampling: (B, C, H, W) → (B, C, 2H, 2W)."""
+    return nn.functional.interpolate(features, scale_factor=2, mode="nearest")
+
+
+def pad_to_stride(images: Tensor, stride: int) -> Tensor:
+    """Extend H and W to multiples of a network's stride at the bottom and right.
+
+    By reflection, or, where an image is smaller than what it lacks, by its border.
+    """
+    bottom, right = -images.shape[2] % stride, -images.shape[3] % stride
+    if not bottom and not right:
+        return images
+    reflects = bottom < images.shape[2] and right < images.shape[3]
+    return nn.functional.pad(images, (0, right, 0, bottom), mode="reflect" if reflects else "replicate")

@@ -1,10 +1,9 @@
 """Distances between pictures, as VGG sees them. Pure functions of features; one number per image; lower is closer.
 
-Content and style distance are relative, so that layers, styles and image sizes weigh alike (an unscaled style loss lets
-the strongest style rule the training; arXiv 2104.10064).
+Content and style distance are relative, so that layers, styles and image sizes weigh alike.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -30,37 +29,48 @@ def content_distance(result: Tensor, content: Tensor) -> Tensor:
     return (normalise(result) - normalise(content)).square().mean(dim=(1, 2, 3))
 
 
-def style_distance(result: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
-    """How far the feature statistics are from the style's: Σ over layers of ‖Δμ‖² + ‖Δσ‖², each relative to the style.
-
-    Args:
-        result: Features by layer of the painted image, each (B, C, H, W).
-        style: The same layers of the style image; H and W may differ.
-
-    Returns:
-        (B,), fp32: mean over the layers of (‖Δμ‖² + ‖Δσ‖²) / (‖μₛ‖² + ‖σₛ‖²).
-    """
-    distances = []
-    for layer, style_features in style.items():
-        mean, deviation = instance_statistics(result[layer])
-        style_mean, style_deviation = instance_statistics(style_features)
-        moved = (mean - style_mean).square() + (deviation - style_deviation).square()
-        size = style_mean.square() + style_deviation.square()
-        distances.append(moved.sum(dim=(1, 2, 3)) / size.sum(dim=(1, 2, 3)))
-    return torch.stack(distances).mean(dim=0)
-
-
 def gram_matrix(features: Tensor) -> Tensor:
     """G = F·Fᵀ / (H·W), the correlations between channels (Gatys et al. 2016): (B, C, H, W) → (B, C, C), fp32."""
     flat = features.float().flatten(2)  # (B, C, H·W)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+    with torch.autocast(flat.device.type, enabled=False):
+        return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-def gram_distance(result: Tensor, style: Tensor) -> Tensor:
-    """Squared error between Gram matrices, relative to the style's: (B,), fp32."""
-    style_gram = gram_matrix(style)
-    moved = (gram_matrix(result) - style_gram).square().sum(dim=(1, 2))
-    return moved / style_gram.square().sum(dim=(1, 2))
+def moments(features: Tensor) -> Tensor:
+    """Mean and deviation of each feature map: (B, C, H, W) → (B, 2·C), fp32."""
+    return torch.cat(instance_statistics(features), dim=1).flatten(1)
+
+
+STYLE_SUMMARIES: dict[str, Callable[[Tensor], Tensor]] = {
+    "statistics": moments,
+    "gram": gram_matrix,
+}
+"""What a style loss keeps of a layer's features: AdaIN's statistics, or Gatys' correlations. Both mix linearly."""
+
+
+def style_summary(features: Mapping[str, Tensor], kind: str = "statistics") -> dict[str, Tensor]:
+    """What stands for the style of pictures: features by layer → a summary by layer, of ``STYLE_SUMMARIES``' kind."""
+    return {layer: STYLE_SUMMARIES[kind](maps) for layer, maps in features.items()}
+
+
+def style_distance(result: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
+    """How far summaries are from the style's: squared difference, relative to the style's own size.
+
+    Relative to each style and layer, because otherwise the styles of strong contrast rule a training of many
+    (arXiv 2104.10064).
+
+    Args:
+        result: Summaries by layer of the painted images, from ``style_summary``.
+        style: The same layers' of the style images. Summaries do not depend on the images' sizes.
+
+    Returns:
+        (B,), fp32: mean over the style's layers. With statistics, (‖Δμ‖² + ‖Δσ‖²) / (‖μₛ‖² + ‖σₛ‖²) a layer.
+    """
+    distances = []
+    for layer, wanted in style.items():
+        moved = (result[layer] - wanted).square().flatten(1).sum(dim=1)
+        distances.append(moved / wanted.square().flatten(1).sum(dim=1))
+    return torch.stack(distances).mean(dim=0)
 
 
 def total_variation(images: Tensor) -> Tensor:

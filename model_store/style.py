@@ -5,7 +5,8 @@ statistics, ``stack`` puts requests with different styles into one forward pass.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -19,11 +20,13 @@ class Style:
         scales: One (B, C) tensor per normalisation layer; C differs from layer to layer.
         shifts: Like ``scales``.
         alpha: (B,), the strength from 0 (the content's own statistics) to 1 (this style); ``None`` means 1 throughout.
+        seeds: One per image, for networks that take noise; ``None`` leaves it to chance.
     """
 
     scales: tuple[Tensor, ...]
     shifts: tuple[Tensor, ...]
     alpha: Tensor | None = None
+    seeds: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         """How many images the style is for."""
@@ -31,15 +34,20 @@ class Style:
 
     def to(self, device: torch.device) -> "Style":
         """The same style on another device."""
-        return Style(
-            tuple(scale.to(device, non_blocking=True) for scale in self.scales),
-            tuple(shift.to(device, non_blocking=True) for shift in self.shifts),
-            None if self.alpha is None else self.alpha.to(device, non_blocking=True),
+        return replace(
+            self,
+            scales=tuple(scale.to(device, non_blocking=True) for scale in self.scales),
+            shifts=tuple(shift.to(device, non_blocking=True) for shift in self.shifts),
+            alpha=None if self.alpha is None else self.alpha.to(device, non_blocking=True),
         )
 
     def with_alpha(self, alpha: float) -> "Style":
         """The same style at one strength for every row."""
-        return Style(self.scales, self.shifts, torch.full((len(self),), alpha, device=self.scales[0].device))
+        return replace(self, alpha=torch.full((len(self),), alpha, device=self.scales[0].device))
+
+    def with_seed(self, seed: int) -> "Style":
+        """The same style with the same noise for every row."""
+        return replace(self, seeds=(seed,) * len(self))
 
     @property
     def strength(self) -> Tensor:
@@ -48,12 +56,20 @@ class Style:
 
 
 def stack(styles: Iterable[Style]) -> Style:
-    """One style with the rows of all: what a batch of requests with different styles and strengths needs."""
+    """One style with the rows of all: what a batch of requests with different styles and strengths needs.
+
+    Raises:
+        ValueError: Some of the styles have seeds and some have none, or they belong to different networks.
+    """
     styles = list(styles)
+    seeds = [style.seeds for style in styles if style.seeds is not None]
+    if 0 < len(seeds) < len(styles):
+        raise ValueError("some styles of the batch have a seed and some have none: give one to all")
     return Style(
         tuple(torch.cat(rows) for rows in zip(*(style.scales for style in styles), strict=True)),
         tuple(torch.cat(rows) for rows in zip(*(style.shifts for style in styles), strict=True)),
         torch.cat([style.strength for style in styles]),
+        tuple(chain.from_iterable(seeds)) if seeds else None,
     )
 
 

@@ -7,16 +7,18 @@ trained with. Convolutions pad by reflection (as in AdaIN's reference code), so 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model_store.layers import reflect_conv
+from model_store.layers import padded_conv
 
 BLOCK_CHANNELS = (64, 128, 256, 512, 512)
+Pooling = Literal["max", "average"]
+POOLINGS: dict[Pooling, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 BLOCK_CONVS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 
@@ -54,6 +56,7 @@ class VGG(nn.Module):
         architecture: str = "vgg16",
         until: str = "relu4_1",
         convention: InputConvention = IMAGENET,
+        pooling: Pooling = "max",
     ) -> None:
         """Build the network without weights.
 
@@ -61,8 +64,11 @@ class VGG(nn.Module):
             architecture: ``vgg16`` or ``vgg19``.
             until: The last layer to compute, such as ``relu4_1``.
             convention: How the weights that will be loaded expect their input.
+            pooling: Between the blocks: ``max``, as the weights were trained, or ``average``, which Gatys et al. (2016,
+                section 2) prefer for optimisation.
         """
         super().__init__()
+        self.pool = POOLINGS[pooling](2)
         self.register_buffer("mean", torch.tensor(convention.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(convention.std).view(1, 3, 1, 1), persistent=False)
         self.layers = layer_names(architecture, until)
@@ -70,7 +76,7 @@ class VGG(nn.Module):
         in_channels = 3
         for layer in self.layers:
             out_channels = BLOCK_CHANNELS[int(layer[4]) - 1]
-            self.convs[conv_name(layer)] = reflect_conv(in_channels, out_channels)
+            self.convs[conv_name(layer)] = padded_conv(in_channels, out_channels)
             in_channels = out_channels
 
     def forward(self, images: Tensor, layers: Iterable[str] | None = None) -> dict[str, Tensor]:
@@ -89,7 +95,7 @@ class VGG(nn.Module):
         x = x.to(self.convs["conv1_1"].weight.dtype)  # type: ignore[arg-type]
         for layer in self.layers:
             if layer.endswith("_1") and layer != "relu1_1":
-                x = nn.functional.max_pool2d(x, 2)  # (B, C, H/2, W/2)
+                x = self.pool(x)  # (B, C, H/2, W/2)
             x = nn.functional.relu_(self.convs[conv_name(layer)](x))
             if layer in wanted:
                 features[layer] = x
@@ -130,13 +136,14 @@ def torchvision_keys(architecture: str) -> dict[str, str]:
     return keys
 
 
-def load_vgg(source: str | Path, until: str = "relu4_1") -> VGG:
+def load_vgg(source: str | Path, until: str = "relu4_1", pooling: Pooling = "max") -> VGG:
     """A frozen VGG with weights.
 
     Args:
         source: A name of ``WEIGHTS`` (fetched by torchvision, cached in its folder), or a ``.safetensors`` file with
             torchvision's names (``features.0.weight`` …) for VGG-16 or VGG-19 weights of the ImageNet input convention.
         until: The last layer that is needed.
+        pooling: As for ``VGG``.
 
     Raises:
         WeightsError: No such name or file, or the file lacks a tensor of the network; names it.
@@ -148,7 +155,7 @@ def load_vgg(source: str | Path, until: str = "relu4_1") -> VGG:
         tensors, convention = _from_file(Path(source)), IMAGENET
         # Only VGG-19 has a fourth convolution in block 3, which moves conv4_1 from features.17 to features.19.
         architecture = "vgg19" if tensors.get("features.19.weight", torch.empty(0, 512)).shape[1] == 256 else "vgg16"
-    vgg = VGG(architecture, until, convention)
+    vgg = VGG(architecture, until, convention, pooling)
     keys = torchvision_keys(architecture)
     state = {}
     for name, parameter in vgg.convs.state_dict().items():

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from model_store.catalog import CatalogError, CheckpointError
 from service.errors import ServiceError
 from service.logs import set_up_logging
+from service.schemas import MAX_SEED
 from service.settings import EXIT_CONFIGURATION, Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -119,6 +120,10 @@ def stylize(
     size: Annotated[str, typer.Option(help="Longer side in pixels, or `original`.")] = "512",
     format: Annotated[str | None, typer.Option(help="jpeg, png, webp or avif; else as --out ends.")] = None,
     quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of lossy formats.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, help="For styles that take noise: the same seed paints the same again."),
+    ] = None,
 ) -> None:
     """Paint files in this process, without a server."""
     from service.offline import Look, plan_outputs, stylize_files
@@ -126,14 +131,18 @@ def stylize(
     with _clear_errors():
         settings = load_settings()
         outputs = plan_outputs(photos, out, format)
-        look = Look(style, weights, alpha, size, format, quality)
-        failed = []
+        look = Look(style, weights, alpha, size, format, quality, seed)
+        failed, drawn = [], []
         with Progress(console=console, disable=not console.is_terminal or len(photos) == 1) as progress:
             for outcome in progress.track(
                 stylize_files(photos, outputs, look, settings), total=len(photos), description="painting"
             ):
                 if outcome.error is not None:
                     failed.append(f"{outcome.photo}: {outcome.error}")
+                elif outcome.seed is not None and seed is None:
+                    drawn.append(f"{outcome.written}: seed {outcome.seed}")
+    for line in drawn:
+        console.print(line, highlight=False, soft_wrap=True)
     for line in failed:
         console.print(line, style="red", highlight=False, soft_wrap=True)
     raise typer.Exit(1 if failed else 0)

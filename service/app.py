@@ -3,7 +3,6 @@
 This process never decodes pixels and never imports torch, so it is small and scales by replicas.
 """
 
-import logging
 import os
 import platform
 from collections.abc import AsyncIterator
@@ -12,7 +11,8 @@ from importlib import metadata
 
 from fastapi import FastAPI
 
-from model_store.catalog import default_folder, read_catalog
+from model_store.catalog import default_folder
+from model_store.catalog_watch import CatalogWatch
 from service.context import Context
 from service.dispatch import Dispatcher
 from service.metrics import Metrics
@@ -21,8 +21,6 @@ from service.problems import add_problem_handlers
 from service.queue import JobQueue
 from service.routes import catalog, health, stylize
 from service.settings import Settings
-
-log = logging.getLogger(__name__)
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
 
@@ -40,10 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` brings its own")
     queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
     dispatcher = Dispatcher(queue, settings.request_timeout_s)
-    shipped = read_catalog(settings.checkpoints or default_folder())
-    for model in shipped.models:
-        if model.problem is not None:
-            log.error("a checkpoint cannot be used: %s", model.problem)
+    watch = CatalogWatch(settings.checkpoints or default_folder())
     metrics = Metrics()
 
     @asynccontextmanager
@@ -62,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    app.state.context = Context(settings, shipped, dispatcher, metrics)
+    app.state.context = Context(settings, watch, dispatcher, metrics)
     add_problem_handlers(app)
     for router in (stylize.router, catalog.router, health.router):
         app.include_router(router)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from model_store.catalog import Catalog
+from model_store.catalog_watch import CatalogWatch
 from service.dispatch import Dispatcher
 from service.metrics import Metrics
 from service.settings import Settings
@@ -16,7 +16,7 @@ class Context:
     """Made once by ``create_app``."""
 
     settings: Settings
-    catalog: Catalog
+    watch: CatalogWatch
     dispatcher: Dispatcher
     metrics: Metrics
 

@@ -6,6 +6,7 @@ from time import monotonic
 
 from service import images
 from service.batching import Shape
+from service.errors import InvalidField
 from service.images import ImageLimits, Picture
 from service.queue import Job
 from service.schemas import StylizeParameters
@@ -35,6 +36,7 @@ def decode_job(job: Job, stylizer: Stylizer, limits: ImageLimits) -> Decoded:
 
     Raises:
         ServiceError: An image cannot be decoded.
+        InvalidField: A stored style for an optimisation, which needs the style's image.
     """
     started = monotonic()
     parameters = StylizeParameters.model_validate(job.parameters)
@@ -42,15 +44,24 @@ def decode_job(job: Job, stylizer: Stylizer, limits: ImageLimits) -> Decoded:
     styles: list[tuple[float, str | Upload]] = []
     for part in parameters.styles:
         if part.upload is not None:
-            styles.append((part.weight, _upload(job.blobs[part.upload], parameters.model, stylizer, limits)))
+            styles.append((part.weight, _upload(job.blobs[part.upload], parameters, stylizer, limits)))
+        elif parameters.method == "gatys":
+            raise InvalidField(
+                f"got {part.style_id!r}: of a style with an id only the statistics are stored, which the method gatys"
+                " cannot use: upload the painting itself as `style`",
+                "style_id",
+            )
         elif part.style_id is not None:
             styles.append((part.weight, part.style_id))
-    painting = Painting(content.rgb, styles, parameters.alpha)
+    painting = Painting(content.rgb, styles, parameters.alpha, parameters.seed)
     return Decoded(parameters, content, painting, (monotonic() - started) * 1000)
 
 
-def _upload(data: bytes, model: str, stylizer: Stylizer, limits: ImageLimits) -> Upload:
+def _upload(data: bytes, parameters: StylizeParameters, stylizer: Stylizer, limits: ImageLimits) -> Upload:
+    """A style image; without its pixels where the network remembers it, and the method needs no more than that."""
     digest = hashlib.sha256(data).hexdigest()
-    if (remembered := stylizer.remembered(model, digest)) is not None:
-        return Upload(digest, None, remembered)
-    return Upload(digest, images.decode(data, "style", limits, STYLE_SIZE_PX).rgb, None)
+    if parameters.method == "feedforward":
+        remembered = stylizer.remembered(parameters.model, digest)
+        if remembered is not None:
+            return remembered
+    return Upload(digest, images.decode(data, "style", limits, STYLE_SIZE_PX).rgb)

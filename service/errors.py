@@ -12,6 +12,7 @@
     ├── Unavailable 503          with Retry-After
     │   ├── QueueFull
     │   ├── NoWorker
+    │   ├── ModelUnavailable     a checkpoint that cannot be used, or is being replaced
     │   └── QueueUnreachable
     └── DeadlinePassed 504
 
@@ -119,6 +120,17 @@ class NoWorker(Unavailable):
     title = "No worker"
 
 
+class ModelUnavailable(Unavailable):
+    """A network, or a style of it, that is listed but cannot be used: its checkpoint is damaged, or just changed."""
+
+    title = "Network unavailable"
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        """An error that ends when the checkpoint is mended; ``GET /models`` shows whether it is."""
+        super().__init__(detail, retry_after_s=5)
+        self.field = field
+
+
 class QueueUnreachable(Unavailable):
     """Redis does not answer, or has no memory left."""
 
@@ -134,7 +146,15 @@ class DeadlinePassed(ServiceError):
 
 _BY_NAME = {
     kind.__name__: kind
-    for kind in (PayloadTooLarge, UnsupportedImage, InvalidField, JobFailed, DeadlinePassed, NotFound)
+    for kind in (
+        PayloadTooLarge,
+        UnsupportedImage,
+        InvalidField,
+        JobFailed,
+        DeadlinePassed,
+        NotFound,
+        ModelUnavailable,
+    )
 }
 
 

@@ -13,6 +13,7 @@ from service.formats import FORMATS
 from service.images import ImageLimits, Picture
 from service.queue import Job
 from service.request import StylizeRequest, job_parameters
+from service.schemas import StylizeParameters
 from service.settings import Settings
 from service.stylizer import Stylizer
 
@@ -27,14 +28,16 @@ class Look:
     size: str
     format: str | None
     quality: int | None
+    seed: int | None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one photo: the file written, or why there is none."""
+    """What came of one photo: the file written and the seed of its noise, if it has one, or why there is no file."""
 
     photo: Path
     written: Path | None = None
+    seed: int | None = None
     error: str | None = None
 
 
@@ -65,7 +68,10 @@ def stylize_files(photos: Sequence[Path], outputs: Sequence[Path], look: Look, s
     """
     keep_freed_memory()
     stylizer = Stylizer(
-        settings.checkpoints or default_folder(), choose_runtime(settings.device, settings.dtype), len(look.styles)
+        settings.checkpoints or default_folder(),
+        choose_runtime(settings.device, settings.dtype),
+        len(look.styles),
+        settings.model_memory_mb * 2**20,
     )
     uploads = [Path(style).read_bytes() for style in look.styles if Path(style).is_file()]
     ids = [style for style in look.styles if not Path(style).is_file()]
@@ -87,17 +93,18 @@ def stylize_files(photos: Sequence[Path], outputs: Sequence[Path], look: Look, s
                 format=look.format or _format_of(output),
                 quality=look.quality,
                 accept=None,
+                seed=look.seed,
             )
             output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_bytes(_paint(asked, stylizer, settings))
+            parameters = job_parameters(asked, settings, stylizer.catalog)
+            output.write_bytes(_paint(asked, parameters, stylizer, settings))
         except (ServiceError, OSError) as err:
             yield Outcome(photo, error=err.detail if isinstance(err, ServiceError) else str(err))
         else:
-            yield Outcome(photo, written=output)
+            yield Outcome(photo, written=output, seed=parameters.seed)
 
 
-def _paint(asked: StylizeRequest, stylizer: Stylizer, settings: Settings) -> bytes:
-    parameters = job_parameters(asked, settings, stylizer.catalog)
+def _paint(asked: StylizeRequest, parameters: StylizeParameters, stylizer: Stylizer, settings: Settings) -> bytes:
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
     decoded = decode_job(Job(asked.request_id, parameters.model_dump(), asked.blobs), stylizer, limits)
     (painted,) = stylizer.paint(parameters.model, [decoded.painting])

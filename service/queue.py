@@ -10,33 +10,36 @@ cancelled job is never computed, and late work costs one look-up.
 
 - A job is acknowledged in the same step that stores its result. A worker that dies leaves its entries pending; once
   they are idle for a lease, ``reclaim`` hands them out, one at a time. Living workers ``extend`` theirs.
-- The stream holds waiting and running jobs and nothing else, so its length is what backpressure limits.
+- A stream holds waiting and running jobs and nothing else, so its length is what backpressure limits.
+- Jobs that take minutes have a lane of their own, a second stream: they do not fill the queue of those that take
+  moments, and both keep the same promises. Their workers ``report`` how far they are, into the job's hash.
 - Commands and blocking reads have a connection pool each; redis-py's socket timeout must exceed the block time.
 
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 from redis import exceptions as redis_errors
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 
 from service import queue_scripts as scripts
-from service.errors import JobFailed, QueueFull, QueueUnreachable, ServiceError, error_from_json
+from service.errors import JobFailed, QueueFull, ServiceError, error_from_json
+from service.job_progress import JobProgress, Saved
+from service.redis_client import connect, translated
 from service.settings import Settings
+from service.worker_beat import WorkerBeat
 
+Lane = Literal["interactive", "long"]
+LANES: tuple[Lane, ...] = ("interactive", "long")
+LONG_METHODS = ("gatys",)
 GROUP = "workers"
 BLOCK_MS = 1000
 """How long a read waits for news; also how long a worker may take to notice that it should stop."""
 
-SOCKET_TIMEOUT_S = 5.0
 CANCEL_GRACE_MS = 1000
 """A job's hash outlives the deadline by this, so that who waited in vain still finds the stream's entry to remove."""
 
@@ -52,6 +55,11 @@ class Job:
     parameters: Mapping[str, Any]
     blobs: Mapping[str, bytes]
 
+    @property
+    def lane(self) -> Lane:
+        """Where it waits: what takes minutes must not stand before what takes moments."""
+        return "long" if self.parameters.get("method") in LONG_METHODS else "interactive"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -64,6 +72,7 @@ class Claim:
         deadline: On this process's monotonic clock, in seconds.
         waited_ms: From enqueue to this claim.
         deliveries: How many workers have had it, this one included.
+        saved: How far an earlier worker came with it, if it told.
     """
 
     job: Job
@@ -72,6 +81,7 @@ class Claim:
     deadline: float
     waited_ms: float
     deliveries: int = 1
+    saved: Saved | None = None
 
     @property
     def is_late(self) -> bool:
@@ -89,27 +99,18 @@ class Result:
 
 
 @dataclass(frozen=True)
-class WorkerBeat:
-    """A worker's last sign of life, and what it said of itself."""
-
-    name: str
-    age_ms: float
-    says: Mapping[str, Any]
-
-    def is_ready(self, patience_ms: float) -> bool:
-        """Whether it takes jobs, judged by a beat not older than ``patience_ms``."""
-        return self.age_ms < patience_ms and self.says["state"] == "ready"
-
-
-@dataclass(frozen=True)
 class QueueStatus:
-    """The queue at a glance; ``workers`` only those that gave a sign of life lately."""
+    """The queue at a glance: depth and age of the interactive lane, depth of the long one, and what both had.
+
+    ``workers`` are only those that gave a sign of life lately.
+    """
 
     depth: int
     oldest_s: float
     redelivered: int
     dead_lettered: int
     workers: tuple[WorkerBeat, ...]
+    long_depth: int
 
 
 class JobQueue:
@@ -117,16 +118,12 @@ class JobQueue:
 
     def __init__(self, url: str, settings: Settings, name: str) -> None:
         """Connections are made when first used."""
-        retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2)
-        # Any, because redis-py's annotations cover both its protocols and both its text modes at once.
-        self._redis: Any = Redis.from_url(url, protocol=2, socket_timeout=SOCKET_TIMEOUT_S, retry=retry)
-        # A read that waits is not repeated for us: what it popped before the connection broke would be lost.
-        never, block_s = Retry(ExponentialBackoff(), retries=0), BLOCK_MS / 1000
-        self._blocking: Any = Redis.from_url(url, protocol=2, socket_timeout=block_s + SOCKET_TIMEOUT_S, retry=never)
+        self._redis, self._blocking = connect(url, BLOCK_MS / 1000)
         self.name = name
         self._settings = settings
         prefix = settings.key_prefix
-        self._stream = f"{prefix}:jobs"
+        self._streams: dict[Lane, str] = {"interactive": f"{prefix}:jobs", "long": f"{prefix}:jobs:long"}
+        self._limits: dict[Lane, int] = {"interactive": settings.max_queue, "long": settings.max_long_queue}
         self._workers = f"{prefix}:workers"
         self._dead = f"{prefix}:dead"
         self._redelivered = f"{prefix}:redelivered"
@@ -137,6 +134,7 @@ class JobQueue:
         self._cancel = self._redis.register_script(scripts.CANCEL)
         self._complete = self._redis.register_script(scripts.COMPLETE)
         self._release = self._redis.register_script(scripts.RELEASE)
+        self._report = self._redis.register_script(scripts.REPORT)
         self._beat = self._redis.register_script(scripts.BEAT)
 
     async def close(self) -> None:
@@ -150,29 +148,37 @@ class JobQueue:
         """Accept a job; a second call with the same id changes nothing.
 
         Raises:
-            QueueFull: As many jobs as allowed wait or run, or Redis has no memory left.
+            QueueFull: As many jobs of its lane as allowed wait or run, or Redis has no memory left.
             QueueUnreachable: Redis does not answer.
         """
+        limit = self._limits[job.lane]
         fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "reply_to", self.name]
+        fields += ["lane", str(LANES.index(job.lane) + 1)]  # which of the streams, for scripts that are given all
         for name, blob in job.blobs.items():
             fields += [f"blob:{name}", blob]
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        async with _translated():
+        async with translated():
             accepted = await self._enqueue(
-                keys=[self._stream, self._job(job.id), self._result(job.id)],
-                args=[self._settings.max_queue, lives_ms, job.id, *fields],
+                keys=[self._streams[job.lane], self._job(job.id), self._result(job.id)],
+                args=[limit, lives_ms, job.id, *fields],
             )
         if not accepted:
-            raise QueueFull(f"{self._settings.max_queue} jobs are waiting already: try again later")
+            raise QueueFull(f"{limit} jobs are waiting already: try again later")
 
     async def cancel(self, job_id: str) -> None:
         """Nobody waits for the job any more: take it out, unless a worker is computing it this moment."""
-        async with _translated():
-            await self._cancel(keys=[self._stream, self._job(job_id)], args=[GROUP])
+        async with translated():
+            await self._cancel(keys=[self._job(job_id), *(self._streams[lane] for lane in LANES)], args=[GROUP])
+
+    async def progress(self, job_id: str) -> JobProgress | None:
+        """How far a job is; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
+        async with translated():
+            entry, *fields = await self._redis.hmget(self._job(job_id), "entry", *JobProgress.FIELDS)
+        return None if entry is None else JobProgress.from_fields(fields)
 
     async def replies(self) -> list[str]:
         """Ids of jobs of this API process that have been answered; waits up to ``BLOCK_MS`` for the first."""
-        async with _translated():
+        async with translated():
             popped = await self._blocking.blmpop(
                 BLOCK_MS / 1000, 1, self._replies(self.name), direction="LEFT", count=64
             )
@@ -181,7 +187,7 @@ class JobQueue:
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
         """The results that are there, by job id; each is given out once."""
         job_ids = list(job_ids)
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             for job_id in job_ids:
                 pipe.hgetall(self._result(job_id))
@@ -192,46 +198,47 @@ class JobQueue:
     # ---- the worker's side ----------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Make the consumer group, from the stream's beginning: jobs may be older than the first worker."""
-        async with _translated():
-            try:
-                await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
-            except redis_errors.ResponseError as err:
-                if "BUSYGROUP" not in str(err):
-                    raise
+        """Make the consumer groups, from the streams' beginning: jobs may be older than the first worker."""
+        async with translated():
+            for stream in self._streams.values():
+                try:
+                    await self._redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+                except redis_errors.ResponseError as err:
+                    if "BUSYGROUP" not in str(err):
+                        raise
 
-    async def claim(self, count: int) -> list[Claim]:
+    async def claim(self, count: int, lane: Lane = "interactive") -> list[Claim]:
         """Up to ``count`` waiting jobs, oldest first; waits up to ``BLOCK_MS`` for the first."""
-        async with _translated():
-            streams = {self._stream: ">"}
+        async with translated():
+            streams = {self._streams[lane]: ">"}
             answer = await self._blocking.xreadgroup(GROUP, self.name, streams, count=count, block=BLOCK_MS)
             entries = [entry for _, stream in answer for entry in stream]
-            return await self._load([(entry, fields[b"job"].decode(), 1) for entry, fields in entries])
+            return await self._load(lane, [(entry, fields[b"job"].decode(), 1) for entry, fields in entries])
 
     async def has_orphans(self) -> bool:
-        """Whether there is a job whose worker has been silent for a lease."""
-        async with _translated():
-            lease_ms = self._settings.lease_ms
-            return bool(await self._redis.xpending_range(self._stream, GROUP, "-", "+", 1, idle=lease_ms))
+        """Whether there is an interactive job whose worker has been silent for a lease."""
+        async with translated():
+            stream, lease_ms = self._streams["interactive"], self._settings.lease_ms
+            return bool(await self._redis.xpending_range(stream, GROUP, "-", "+", 1, idle=lease_ms))
 
-    async def reclaim(self) -> Claim | None:
+    async def reclaim(self, lane: Lane = "interactive") -> Claim | None:
         """The oldest job whose worker has been silent for a lease, if any: it may have killed that worker.
 
         Jobs that had their last delivery are dead-lettered on the way.
         """
-        lease_ms = self._settings.lease_ms
-        async with _translated():
-            pending = await self._redis.xpending_range(self._stream, GROUP, "-", "+", 16, idle=lease_ms)
+        stream, lease_ms = self._streams[lane], self._settings.lease_ms
+        async with translated():
+            pending = await self._redis.xpending_range(stream, GROUP, "-", "+", 16, idle=lease_ms)
             for orphan in pending:
                 entry, deliveries = orphan["message_id"], orphan["times_delivered"] + 1
                 # Two workers may try: the claim resets the idle time, so only one gets it.
-                claimed = await self._redis.xclaim(self._stream, GROUP, self.name, lease_ms, [entry])
+                claimed = await self._redis.xclaim(stream, GROUP, self.name, lease_ms, [entry])
                 if not claimed or claimed[0] is None or not claimed[0][1]:
                     continue
-                claims = await self._load([(entry, claimed[0][1][b"job"].decode(), deliveries)])
+                claims = await self._load(lane, [(entry, claimed[0][1][b"job"].decode(), deliveries)])
                 if not claims:
                     continue
-                if deliveries > self._settings.max_deliveries:
+                if claims[0].deliveries > self._settings.max_deliveries:
                     await self._dead_letter(claims[0])
                     continue
                 await self._redis.incr(self._redelivered)
@@ -240,7 +247,7 @@ class JobQueue:
 
     async def still_wanted(self, claims: Iterable[Claim]) -> list[bool]:
         """For each job, whether someone still waits for it."""
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             for claim in claims:
                 pipe.exists(self._job(claim.job.id))
@@ -248,10 +255,21 @@ class JobQueue:
 
     async def extend(self, claims: Iterable[Claim]) -> None:
         """Renew the lease of held jobs."""
-        entries = [claim.entry for claim in claims]
-        if entries:
-            async with _translated():
-                await self._redis.xclaim(self._stream, GROUP, self.name, 0, entries, justid=True)
+        claims = list(claims)
+        async with translated():
+            for lane in LANES:
+                if entries := [claim.entry for claim in claims if claim.job.lane == lane]:
+                    await self._redis.xclaim(self._streams[lane], GROUP, self.name, 0, entries, justid=True)
+
+    async def report(self, claim: Claim, progress: JobProgress, saved: Saved | None = None) -> bool:
+        """Say how far a job is; with ``saved``, another worker can go on from there.
+
+        Returns:
+            Whether someone still waits for it.
+        """
+        fields = [*progress.to_fields(), *(saved.to_fields() if saved is not None else ())]
+        async with translated():
+            return bool(await self._report(keys=[self._job(claim.job.id)], args=fields))
 
     async def complete(self, claim: Claim, result: Result) -> bool:
         """Store the result, tell the API and acknowledge the job, in one step.
@@ -263,75 +281,84 @@ class JobQueue:
         if result.error is not None:
             fields += ["error", json.dumps(result.error.to_json())]
         job_id = claim.job.id
-        async with _translated():
+        async with translated():
             answered = await self._complete(
-                keys=[self._stream, self._job(job_id), self._result(job_id), self._replies(claim.reply_to)],
+                keys=[
+                    self._streams[claim.job.lane],
+                    self._job(job_id),
+                    self._result(job_id),
+                    self._replies(claim.reply_to),
+                ],
                 args=[GROUP, claim.entry, job_id, int(self._settings.result_ttl_s * 1000), *fields],
             )
         return bool(answered)
 
-    async def drop(self, entries: Iterable[bytes]) -> None:
-        """Acknowledge jobs that nobody waits for."""
-        entries = list(entries)
-        if entries:
-            async with _translated():
-                pipe = self._redis.pipeline()
-                pipe.xack(self._stream, GROUP, *entries)
-                pipe.xdel(self._stream, *entries)
-                await pipe.execute()
+    async def drop(self, claim: Claim) -> None:
+        """Acknowledge a job that nobody waits for."""
+        async with translated():
+            await self._acknowledge(claim.job.lane, [claim.entry])
 
     async def release(self, claims: Iterable[Claim]) -> None:
-        """Give jobs back, for another worker to claim at once: this one stops."""
-        async with _translated():
+        """Give jobs back, for another worker to claim at once; this delivery does not count."""
+        async with translated():
             for claim in claims:
                 await self._release(
-                    keys=[self._stream, self._job(claim.job.id)], args=[GROUP, claim.entry, claim.job.id]
+                    keys=[self._streams[claim.job.lane], self._job(claim.job.id)],
+                    args=[GROUP, claim.entry, claim.job.id, claim.deliveries - 1],
                 )
 
     async def beat(self, says: Mapping[str, Any]) -> None:
         """This worker lives; ``says`` is what it tells of itself."""
-        async with _translated():
+        async with translated():
             await self._beat(keys=[self._workers], args=[self.name, json.dumps(says)])
 
     async def leave(self) -> None:
         """This worker stops, and holds nothing any more."""
-        async with _translated():
+        async with translated():
             await self._redis.hdel(self._workers, self.name)
-            await self._redis.xgroup_delconsumer(self._stream, GROUP, self.name)
+            for stream in self._streams.values():
+                await self._redis.xgroup_delconsumer(stream, GROUP, self.name)
 
     # ---- for everyone ---------------------------------------------------------------------------------------------
 
     async def status(self) -> QueueStatus:
         """How the queue is doing."""
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             pipe.time()
-            pipe.xlen(self._stream)
-            pipe.xrange(self._stream, count=1)
+            pipe.xlen(self._streams["interactive"])
+            pipe.xrange(self._streams["interactive"], count=1)
+            pipe.xlen(self._streams["long"])
             pipe.get(self._redelivered)
             pipe.xlen(self._dead)
             pipe.hgetall(self._workers)
-            (seconds, microseconds), depth, oldest, redelivered, dead, workers = await pipe.execute()
+            (seconds, microseconds), depth, oldest, long_depth, redelivered, dead, workers = await pipe.execute()
         now_ms = seconds * 1000 + microseconds // 1000
         oldest_ms = int(oldest[0][0].split(b"-")[0]) if oldest else now_ms
-        beats = []
-        for name, value in workers.items():
-            at_ms, _, says = value.partition(b" ")
-            age_ms = now_ms - float(at_ms)
-            if age_ms < FORGET_WORKER_MS:
-                beats.append(WorkerBeat(name.decode(), age_ms, json.loads(says)))
-            else:
-                await self._forget(name)
-        return QueueStatus(depth, max(0.0, (now_ms - oldest_ms) / 1000), int(redelivered or 0), dead, tuple(beats))
+        beats = [WorkerBeat.read(name, value, now_ms) for name, value in workers.items()]
+        for beat in beats:
+            if beat.age_ms >= FORGET_WORKER_MS:
+                await self._forget(beat.name)
+        present = tuple(beat for beat in beats if beat.age_ms < FORGET_WORKER_MS)
+        oldest_s = max(0.0, (now_ms - oldest_ms) / 1000)
+        return QueueStatus(depth, oldest_s, int(redelivered or 0), dead, present, long_depth)
 
-    async def _forget(self, worker: bytes) -> None:
-        """Remove a worker that died long ago. Its jobs were reclaimed, or its consumer is kept."""
-        async with _translated():
-            await self._redis.hdel(self._workers, worker.decode())
-            if not await self._redis.xpending_range(self._stream, GROUP, "-", "+", 1, consumername=worker.decode()):
-                await self._redis.xgroup_delconsumer(self._stream, GROUP, worker.decode())
+    async def _forget(self, worker: str) -> None:
+        """Remove a worker that died long ago. Its jobs were reclaimed, or its consumers are kept."""
+        async with translated():
+            await self._redis.hdel(self._workers, worker)
+            for stream in self._streams.values():
+                if not await self._redis.xpending_range(stream, GROUP, "-", "+", 1, consumername=worker):
+                    await self._redis.xgroup_delconsumer(stream, GROUP, worker)
 
-    async def _load(self, entries: list[tuple[bytes, str, int]]) -> list[Claim]:
+    async def _acknowledge(self, lane: Lane, entries: list[bytes]) -> None:
+        if entries:
+            pipe = self._redis.pipeline()
+            pipe.xack(self._streams[lane], GROUP, *entries)
+            pipe.xdel(self._streams[lane], *entries)
+            await pipe.execute()
+
+    async def _load(self, lane: Lane, entries: list[tuple[bytes, str, int]]) -> list[Claim]:
         """Read the jobs of claimed entries (entry, job id, deliveries); those without a hash are dropped."""
         if not entries:
             return []
@@ -356,10 +383,11 @@ class JobQueue:
                     reply_to=fields[b"reply_to"].decode(),
                     deadline=monotonic() + left_ms / 1000,
                     waited_ms=max(0.0, now_ms - float(entry.split(b"-")[0])),
-                    deliveries=deliveries,
+                    deliveries=deliveries + int(fields.get(b"delivered", 0)),
+                    saved=Saved.from_fields(fields),
                 )
             )
-        await self.drop(gone)
+        await self._acknowledge(lane, gone)
         return claims
 
     async def _dead_letter(self, claim: Claim) -> None:
@@ -378,19 +406,3 @@ class JobQueue:
 def _result(fields: Mapping[bytes, bytes]) -> Result:
     error = error_from_json(json.loads(fields[b"error"])) if b"error" in fields else None
     return Result(fields[b"image"], json.loads(fields[b"facts"]), error)
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    """Redis' errors as ours: all of them mean «not now»."""
-    try:
-        yield
-    except redis_errors.OutOfMemoryError as err:
-        raise QueueFull("the queue has no memory left: try again later") from err
-    except (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError, OSError) as err:
-        raise QueueUnreachable("the queue does not answer: try again later") from err
-    except redis_errors.ResponseError as err:
-        if "NOGROUP" not in str(err):
-            raise
-        # Redis was restarted, or flushed, without its data: workers ``prepare`` it again.
-        raise QueueUnreachable("the queue was emptied: try again") from err

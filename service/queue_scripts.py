@@ -11,12 +11,12 @@ return 1
 """
 
 CANCEL = """
--- KEYS: stream, job    ARGV: group
-local entry = redis.call('HGET', KEYS[2], 'entry')
+-- KEYS: job, each lane's stream    ARGV: group
+local entry, lane = unpack(redis.call('HMGET', KEYS[1], 'entry', 'lane'))
 if not entry then return 0 end
-redis.call('XACK', KEYS[1], ARGV[1], entry)
-redis.call('XDEL', KEYS[1], entry)
-return redis.call('DEL', KEYS[2])
+redis.call('XACK', KEYS[1 + lane], ARGV[1], entry)
+redis.call('XDEL', KEYS[1 + lane], entry)
+return redis.call('DEL', KEYS[1])
 """
 
 COMPLETE = """
@@ -32,11 +32,18 @@ return 1
 """
 
 RELEASE = """
--- KEYS: stream, job    ARGV: group, entry, job id
+-- KEYS: stream, job    ARGV: group, entry, job id, earlier deliveries, which the new entry does not know
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
-redis.call('HSET', KEYS[2], 'entry', redis.call('XADD', KEYS[1], '*', 'job', ARGV[3]))
+redis.call('HSET', KEYS[2], 'entry', redis.call('XADD', KEYS[1], '*', 'job', ARGV[3]), 'delivered', ARGV[4])
+return 1
+"""
+
+REPORT = """
+-- KEYS: job    ARGV: fields and values
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """
 

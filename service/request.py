@@ -4,20 +4,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from secrets import randbelow
 
-from model_store.catalog import Catalog, CatalogError
-from service.errors import InvalidField, NotFound
+from model_store.catalog import Catalog, CatalogError, ModelEntry
+from service.errors import InvalidField, ModelUnavailable, NotFound
 from service.formats import choose_format
 from service.images import ImageLimits, fitted, read_header
-from service.schemas import StylePart, StylizeParameters
+from service.schemas import MAX_SEED, StylePart, StylizeParameters
 from service.settings import Settings
 
-FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "format", "quality")
+FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "seed", "format", "quality")
 REPEATED = ("style", "style_id")
 MAX_STYLES = 4
 MIN_SIZE_PX = 64
 MIN_SHORTER_PX = 16
-"""Of a result: two places of the networks' coarsest grid, whose statistics would not exist for one."""
+"""Of a result: two places of AdaIN's coarsest grid, whose statistics would not exist for one."""
 
 UPLOAD_MODEL = "adain"
 """The network for uploaded styles; ids know theirs."""
@@ -37,6 +38,7 @@ class StylizeRequest:
     format: str | None
     quality: int | None
     accept: str | None
+    seed: int | None = None
 
     @property
     def blobs(self) -> Mapping[str, bytes]:
@@ -65,28 +67,33 @@ def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) 
         UnsupportedImage: A file is no image of a format that we read.
         NotFound: There is no such style.
         NotAcceptable: The client accepts no format that we write.
+        ModelUnavailable: The network for uploads is damaged.
     """
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
     header = read_header(asked.content, "content", limits)
     for data in asked.styles:
         read_header(data, "style", limits)
     model = _model(asked, catalog)
+    _check_controls(asked, model)
     width, height = _size(asked.size, header.width, header.height, settings.max_size_px)
     if not 0 <= asked.alpha <= 1:
         raise InvalidField(f"got {asked.alpha}: alpha must be from 0 to 1", "alpha")
+    if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
+        raise InvalidField(f"got {asked.seed}: a seed must be from 0 to {MAX_SEED}", "seed")
     return StylizeParameters(
         request_id=asked.request_id,
-        model=model,
+        model=model.id,
         width=width,
         height=height,
         styles=_parts(asked),
         alpha=asked.alpha,
         format=choose_format(asked.accept, asked.format, header.has_alpha),
         quality=asked.quality,
+        seed=_seed(asked, model),
     )
 
 
-def _model(asked: StylizeRequest, catalog: Catalog) -> str:
+def _model(asked: StylizeRequest, catalog: Catalog) -> ModelEntry:
     """The one network that can paint all the styles."""
     count = len(asked.styles) + len(asked.style_ids)
     if count == 0:
@@ -105,7 +112,36 @@ def _model(asked: StylizeRequest, catalog: Catalog) -> str:
         raise InvalidField(
             f"the styles belong to different networks ({', '.join(sorted(models))}): mix within one", "style_id"
         )
-    return models.pop()
+    return _upload_model(catalog) if asked.styles else catalog.model(models.pop())
+
+
+def _upload_model(catalog: Catalog) -> ModelEntry:
+    found = next((model for model in catalog.models if model.id == UPLOAD_MODEL), None)
+    if found is not None and found.problem is not None:
+        raise ModelUnavailable(f"the network for uploaded styles cannot be used: {found.problem}", "style")
+    if found is None or "style" not in found.controls:
+        raise InvalidField("there is no network for uploaded styles here: send an id from GET /styles", "style")
+    return found
+
+
+def _check_controls(asked: StylizeRequest, model: ModelEntry) -> None:
+    """A field that the network does not heed must not be ignored either."""
+    count = len(asked.styles) + len(asked.style_ids)
+    if count > 1 and "weights" not in model.controls:
+        raise InvalidField(f"got {count} styles, but the network {model.id!r} mixes none: send one", "style_id")
+    given = {"weights": asked.weights is not None, "alpha": asked.alpha != 1, "seed": asked.seed is not None}
+    for name, is_given in given.items():
+        if is_given and name not in model.controls:
+            raise InvalidField(
+                f"the network {model.id!r} takes no {name}: leave it out, or take a style whose controls name it", name
+            )
+
+
+def _seed(asked: StylizeRequest, model: ModelEntry) -> int | None:
+    """Of the noise, for a network that takes some: drawn here when not given, so that the answer can say it."""
+    if "seed" not in model.controls:
+        return None
+    return randbelow(MAX_SEED + 1) if asked.seed is None else asked.seed
 
 
 def _parts(asked: StylizeRequest) -> tuple[StylePart, ...]:

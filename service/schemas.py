@@ -4,6 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MAX_SEED = 2**31 - 1
+
+CONTROLS = "Which of the fields `style`, `weights`, `alpha` and `seed` the network heeds; the others are refused."
+
 
 class Frozen(BaseModel):
     """Base of all: a value, not a thing that changes."""
@@ -30,6 +34,9 @@ class StylizeParameters(Frozen):
     alpha: float
     format: str
     quality: int | None
+    seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
+    method: Literal["feedforward", "gatys"] = "feedforward"
+    steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
 
 
 class Facts(Frozen):
@@ -70,8 +77,11 @@ class StyleView(Frozen):
     year: int | None
     rights: str
     model: str
-    kind: Literal["shipped", "learned", "registered"]
-    controls: tuple[str, ...]
+    kind: Literal["shipped", "learned", "registered"] = Field(
+        description="`shipped`: encoded from a picture, as uploads are; `learned`: trained into its network;"
+        " `registered`: an upload with a name."
+    )
+    controls: tuple[str, ...] = Field(description=CONTROLS)
     preview: str | None = Field(description="Path of a small picture painted in this style.")
 
 
@@ -88,14 +98,16 @@ class ModelView(Frozen):
     id: str
     network: str
     norm: str
-    styles: int
-    controls: tuple[str, ...]
+    styles: int = Field(description="How many of its styles have an id.")
+    controls: tuple[str, ...] = Field(description=CONTROLS)
     parameters: int
     licence: str
     attribution: str
     training: dict[str, Any]
     measured: dict[str, Any]
-    state: str = Field(description="`available`, or what is wrong with the checkpoint.")
+    state: str = Field(
+        description="`available`, or what is wrong with the checkpoint, be it that the API or a worker found it."
+    )
 
 
 class ModelList(Frozen):

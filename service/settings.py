@@ -35,7 +35,9 @@ class Settings(BaseSettings):
         description="redis://, rediss:// or unix:// URL of the queue. `serve` starts an embedded one when not given.",
     )
     key_prefix: str = Field("stylize", pattern=r"^[\w.-]+$", description="First part of every Redis key.")
-    checkpoints: Path | None = Field(None, description="Folder of checkpoints; the shipped one when not given.")
+    checkpoints: Path | None = Field(
+        None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object per line, or text for people.")
 
@@ -47,6 +49,8 @@ class Settings(BaseSettings):
 
     # Queue.
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
+    max_long_queue: Count = Field(16, description="The same for jobs that take minutes, which wait in their own lane.")
+    long_timeout_s: Seconds = Field(1800.0, description="Deadline of a job that takes minutes.")
     result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
     lease_ms: Annotated[int, Field(ge=200)] = Field(
         10_000, description="A worker silent for so long is taken for dead and its jobs are given to others."
@@ -66,6 +70,11 @@ class Settings(BaseSettings):
     )
     style_cache_entries: Count = Field(
         1024, description="Encoded styles of uploads that a worker remembers (4 kB each)."
+    )
+    model_memory_mb: Count = Field(
+        2048,
+        description="What the networks on the device may take, weights alone, in MiB. Those not used for longest leave;"
+        " one that is larger runs alone.",
     )
     forward_timeout_s: Seconds = Field(120.0, description="A forward pass that takes longer ends its worker process.")
     drain_timeout_s: Seconds = Field(30.0, description="How long a worker that is told to stop finishes what it runs.")

@@ -1,13 +1,14 @@
-"""``Stylizer``: the facade over the networks. Loads and warms them up, remembers encoded styles, paints batches.
+"""``Stylizer``: the facade over the networks. Loads them when needed, remembers encoded styles, paints batches.
 
-Everything with torch happens here, on one device. ``paint`` is called from one thread at a time; ``remembered`` may be
-called from others.
+Everything with torch happens here, on one device. ``warm_up`` and ``paint`` are called from one thread at a time; the
+rest may be called from others.
 """
 
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from model_store import checkpoint
-from model_store.catalog import Catalog, CatalogError, read_catalog
+from model_store.adain import AdaIN
+from model_store.catalog import Catalog, CatalogError, ModelEntry
+from model_store.catalog_watch import CatalogWatch
+from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries
+from model_store.network import StyleNetwork
 from model_store.runtime import Runtime
 from model_store.style import Style, mix, stack
+from service.errors import ModelUnavailable
+from service.networks import Networks, Resident
+from service.request import UPLOAD_MODEL
 
 WARM_UP_PX = (256, 512)
 
@@ -31,11 +38,13 @@ class Upload:
         digest: Of the file's bytes; the same digest is the same style.
         image: RGB; ``None`` where the style was remembered when the job was prepared.
         remembered: The encoded style, in that case.
+        encoder_sha256: Of the checkpoint that encoded it: another one would read other things into its numbers.
     """
 
     digest: str
     image: Image.Image | None
-    remembered: Style | None
+    remembered: Style | None = None
+    encoder_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,92 +55,169 @@ class Painting:
         content: RGB, of the size of the result.
         styles: Weight and source of each style of the mix: a stored style's id, or an upload.
         alpha: 0 keeps the content's own statistics, 1 takes the style's.
+        seed: For networks that take noise; the others paint the same whatever it is. In one batch all have one or none.
     """
 
     content: Image.Image
     styles: Sequence[tuple[float, str | Upload]]
     alpha: float
+    seed: int | None = None
 
 
 class Stylizer:
     """The networks of a folder of checkpoints on one device."""
 
-    def __init__(self, folder: Path, runtime: Runtime, style_cache_entries: int) -> None:
-        """Load every usable checkpoint.
+    def __init__(
+        self, folder: Path, runtime: Runtime, style_cache_entries: int, model_memory_bytes: float = math.inf
+    ) -> None:
+        """Look at the folder; nothing is loaded before it is used.
+
+        Args:
+            folder: Of checkpoints; it may change while they are served.
+            runtime: Where and in which type the networks run.
+            style_cache_entries: How many encoded uploads are remembered.
+            model_memory_bytes: What the networks' weights may take of the device, see ``Networks``.
 
         Raises:
             CatalogError: No such folder, or no usable checkpoint in it.
-            CheckpointError: A checkpoint's tensors are damaged.
         """
-        self.catalog: Catalog = read_catalog(folder)
+        self._folder = folder
+        self._watch = CatalogWatch(folder)
         self.runtime = runtime
-        self._networks = {
-            model.id: prepare(checkpoint.load(model.path), runtime)
-            for model in self.catalog.models
-            if model.problem is None
-        }
-        if not self._networks:
-            problems = "; ".join(model.problem for model in self.catalog.models if model.problem is not None)
-            raise CatalogError(f"{folder}: no usable checkpoint" + (f" ({problems})" if problems else ""))
+        self._networks = Networks(self._watch, runtime, prepare, model_memory_bytes)
         self._cache = StyleCache(style_cache_entries)
+        if all(model.problem is not None for model in self.catalog.models):
+            raise self._nothing_usable()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The folder's networks and styles, as of now."""
+        return self._watch.now()
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Ids of the loaded networks."""
-        return tuple(self._networks)
+        """Ids of the networks on the device."""
+        return self._networks.ids
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is wrong with the checkpoints that cannot be used as they are now, by model id."""
+        return self._networks.problems
 
     def warm_up(self) -> None:
-        """Paint once with every network at common sizes, so that the first request does not pay for it."""
-        for model in self.models:
-            for side_px in WARM_UP_PX:
-                image = Image.new("RGB", (side_px, side_px), (128, 96, 64))
-                self.paint(model, [Painting(image, [(1.0, Upload("warm-up", image, None))], 1.0)])
-        self._cache.clear()
+        """Load the network for uploads, or else the first that can be loaded, and paint with it at common sizes.
 
-    def remembered(self, model: str, digest: str) -> Style | None:
-        """The style of an upload, if this process encoded it before."""
-        return self._cache.get((model, digest))
+        So the first request does not pay for it; the others are loaded by theirs, and the service is ready soon.
 
-    @torch.inference_mode()
+        Raises:
+            CatalogError: None can be loaded.
+        """
+        usable = [model for model in self.catalog.models if model.problem is None]
+        for model in sorted(usable, key=lambda model: model.id != UPLOAD_MODEL):
+            try:
+                self._warm_up(model)
+            except ModelUnavailable:
+                continue  # it is logged, and in ``problems``
+            self._cache.clear()
+            return
+        raise self._nothing_usable()
+
+    def _warm_up(self, model: ModelEntry) -> None:
+        for side_px in WARM_UP_PX:
+            image = Image.new("RGB", (side_px, side_px), (128, 96, 64))
+            style = model.styles[0].id if model.styles else Upload("warm-up", image)
+            self.paint(model.id, [Painting(image, [(1.0, style)], 1.0, seed=0)])
+
+    def remembered(self, model: str, digest: str) -> Upload | None:
+        """An upload that this process encoded before with the network as it is now."""
+        entry = next((entry for entry in self.catalog.models if entry.id == model), None)
+        if entry is None or (style := self._cache.get((entry.sha256, digest))) is None:
+            return None
+        return Upload(digest, None, style, entry.sha256)
+
     def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
         """Paint a batch in one forward pass.
 
         Args:
-            model: A loaded network's id.
+            model: A network's id.
             paintings: All of one size; each with its own styles and strength.
 
         Returns:
             RGB images of the size of the contents, in their order.
+
+        Raises:
+            ModelUnavailable: The network, or one of the styles, cannot be used, or not any more.
         """
-        network = self._networks[model]
-        style = stack(self._style(model, painting) for painting in paintings)
-        content = to_tensor([painting.content for painting in paintings], self.runtime)
-        height, width = content.shape[2:]
-        painted = network(pad_to_stride(content, network.stride), style)  # type: ignore[arg-type]
-        return to_images(painted[:, :, :height, :width])
+        stored = [source for painting in paintings for _, source in painting.styles if isinstance(source, str)]
+        self._watch.now(stored)  # the API may know styles that this process has not seen yet
+        resident = self._networks.resident(model)
+        with torch.inference_mode():
+            style = stack(self._style(resident, painting) for painting in paintings)
+            content = to_tensor([painting.content for painting in paintings], self.runtime)
+            return to_images(resident.network(content, style))
 
-    def _style(self, model: str, painting: Painting) -> Style:
+    def optimise(
+        self, model: str, painting: Painting, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
+    ) -> Iterator[Progress]:
+        """Paint one picture by optimisation, seen with a network's encoder; nothing is done before the first step.
+
+        Args:
+            model: The id of a network with an encoder.
+            painting: Its styles are uploads with their images; ``alpha`` mixes the content's own summaries in.
+            steps: How many; the method's default when not given.
+            begin: Steps that were taken elsewhere, and the picture of the content's size that they led to.
+
+        Yields:
+            After every step. To drop the iterator is to cancel.
+
+        Raises:
+            ModelUnavailable: The network cannot be used, or has no encoder.
+        """
+        network = self._networks.resident(model).network
+        if not isinstance(network, AdaIN):
+            raise ModelUnavailable(f"the network {model!r} has no encoder to optimise with")
+        gatys = Gatys(network.encoder, replace(DEFAULT, steps=steps or DEFAULT.steps))
+        content = to_tensor([painting.content], self.runtime)
+        summaries, weights = [gatys.encode_style(content)], [1 - painting.alpha]
+        for weight, source in painting.styles:
+            assert isinstance(source, Upload) and source.image is not None
+            summaries.append(gatys.encode_style(to_tensor([source.image], self.runtime)))
+            weights.append(weight * painting.alpha)
+        done, picture = (begin[0], to_tensor([begin[1]], self.runtime)) if begin is not None else (0, None)
+        yield from gatys.run(content, mix_summaries(summaries, weights), done, picture)
+
+    def _style(self, resident: Resident, painting: Painting) -> Style:
         """The mix that a painting asks for, one row."""
-        sources = [self._source(model, source) for _, source in painting.styles]
+        sources = [self._source(resident, source) for _, source in painting.styles]
         weights = [weight for weight, _ in painting.styles]
-        return mix(sources, weights).with_alpha(painting.alpha)
+        style = mix(sources, weights).with_alpha(painting.alpha)
+        return style if painting.seed is None else style.with_seed(painting.seed)
 
-    def _source(self, model: str, source: str | Upload) -> Style:
-        network = self._networks[model]
+    def _source(self, resident: Resident, source: str | Upload) -> Style:
+        """One style of a mix. What was right when it was asked for may have been replaced since."""
+        entry, network = resident.entry, resident.network
         if isinstance(source, str):
-            return network.stored_style(self.catalog.style(source).row)  # type: ignore[no-any-return,operator]
-        if source.remembered is not None:
+            row = next((style.row for style in entry.styles if style.id == source), None)
+            if row is None:
+                raise ModelUnavailable(f"the network {entry.id!r} has no style {source!r} now: GET /styles lists them")
+            return network.stored_style(row)
+        if source.encoder_sha256 == entry.sha256 and source.remembered is not None:
             return source.remembered
-        if (style := self._cache.get((model, source.digest))) is None:  # another job of this batch may have brought it
-            assert source.image is not None
-            image = pad_to_stride(to_tensor([source.image], self.runtime), network.stride)  # type: ignore[arg-type]
-            style = network.encode_style(image)  # type: ignore[operator]
-            self._cache.put((model, source.digest), style)
+        key = (entry.sha256, source.digest)
+        if (style := self._cache.get(key)) is None:  # another job of this batch may have brought it
+            if source.image is None or not isinstance(network, AdaIN):
+                raise ModelUnavailable(f"the network {entry.id!r} was replaced while this waited: send it again")
+            style = network.encode_style(to_tensor([source.image], self.runtime))
+            self._cache.put(key, style)
         return style
+
+    def _nothing_usable(self) -> CatalogError:
+        problems = "; ".join(self.problems.values())
+        return CatalogError(f"{self._folder}: no usable checkpoint" + (f" ({problems})" if problems else ""))
 
 
 class StyleCache:
-    """The styles used last, at most ``entries``; safe to use from several threads."""
+    """The styles used last, at most ``entries``, by their network's and their own hash; for several threads."""
 
     def __init__(self, entries: int) -> None:
         """Empty."""
@@ -159,9 +245,8 @@ class StyleCache:
             self._styles.clear()
 
 
-def prepare(network: nn.Module, runtime: Runtime) -> nn.Module:
-    """Put a network on the device, its convolutions in the runtime's type and channels last; the rest stays fp32."""
-    network.to(runtime.device).eval()
+def prepare(network: StyleNetwork, runtime: Runtime) -> StyleNetwork:
+    """Put a network's convolutions into the runtime's type and channels last; the rest stays fp32, on its device."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(runtime.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -178,9 +263,3 @@ def to_images(images: Tensor) -> list[Image.Image]:
     """(B, 3, H, W) near [0, 1] → RGB images."""
     pixels = images.float().mul(255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)  # (B, H, W, 3)
     return [Image.fromarray(image) for image in pixels.contiguous().cpu().numpy()]
-
-
-def pad_to_stride(images: Tensor, stride: int) -> Tensor:
-    """Extend H and W to multiples of the network's stride, by reflection at the bottom and right."""
-    bottom, right = -images.shape[2] % stride, -images.shape[3] % stride
-    return nn.functional.pad(images, (0, right, 0, bottom), mode="reflect") if bottom or right else images

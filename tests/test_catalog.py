@@ -13,6 +13,7 @@ from model_store.catalog import (
     Header,
     NamedStyle,
     default_folder,
+    file_stamp,
     read_catalog,
     read_header,
 )
@@ -33,9 +34,9 @@ def header(*style_ids: str) -> Header:
     )
 
 
-def write(path: Path, metadata: object) -> Path:
-    table = json.dumps({"__metadata__": metadata}).encode()
-    path.write_bytes(struct.pack("<Q", len(table)) + table)
+def write(path: Path, metadata: object, data: bytes = b"", **tensors: object) -> Path:
+    table = json.dumps({"__metadata__": metadata, **tensors}).encode()
+    path.write_bytes(struct.pack("<Q", len(table)) + table + data)
     return path
 
 
@@ -136,6 +137,48 @@ def test_a_header_that_is_not_ours_says_why(changes, reason, tmp_path):
     assert model.problem is not None and reason in model.problem
 
 
+def tensor(start: object, end: object) -> dict:
+    return {"dtype": "U8", "shape": [1], "data_offsets": [start, end]}
+
+
+def test_a_file_is_as_long_as_its_header_says(tmp_path):
+    path, metadata = tmp_path / "a.safetensors", header("wave").to_metadata()
+    tensors = {"two": tensor(4, 10), "one": tensor(0, 4)}  # in any order
+    assert read_header(write(path, metadata, bytes(10), **tensors)) == header("wave")
+    for length in (0, 4, 9, 11):
+        with pytest.raises(CheckpointError, match="damaged, or still being copied: it is not as long as its header"):
+            read_header(write(path, metadata, bytes(length), **tensors))
+
+
+@pytest.mark.parametrize("entry", [None, [], {}, {"data_offsets": [0]}, tensor("0", "4"), tensor(0, 4.0)])
+def test_a_tensor_without_a_place_is_named(entry, tmp_path):
+    path = write(tmp_path / "a.safetensors", header("wave").to_metadata(), bytes(4), weights=entry)
+    with pytest.raises(CheckpointError, match="does not say where the tensor 'weights' is"):
+        read_header(path)
+
+
+def test_a_problem_is_fit_for_clients(tmp_path):
+    """A line of bounded length, that names the file and not the folder."""
+    write(tmp_path / "long.safetensors", document(network=["x\n"] * 1000))
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "nowhere")
+    folder, link, long = (model.problem for model in read_catalog(tmp_path).models)
+    assert (folder, link) == (
+        "folder.safetensors: Is a directory",
+        "link.safetensors: No such file or directory",
+    )
+    assert long.startswith("long.safetensors: the field 'network' of its header is ['x")
+    assert len(long) == 300 and long.endswith("…") and "\n" not in long
+
+
+def test_an_entry_knows_which_state_of_the_file_it_describes(tmp_path):
+    path = write(tmp_path / "a.safetensors", header("wave").to_metadata())
+    (model,) = read_catalog(tmp_path).models
+    assert model.stamp == file_stamp(path) is not None
+    path.unlink()
+    assert file_stamp(path) is None
+
+
 def test_a_missing_field_is_named(tmp_path):
     fields = json.loads(document()["stylize"])
     del fields["sha256"]
@@ -152,7 +195,10 @@ def test_a_style_id_of_two_models_is_a_problem_of_the_second(tmp_path):
 
 
 def test_the_catalog_needs_no_torch():
-    code = "import sys, model_store.catalog; print(sorted({'torch', 'numpy', 'safetensors', 'PIL'} & set(sys.modules)))"
+    code = (
+        "import sys, model_store.catalog_watch;"
+        "print(sorted({'torch', 'numpy', 'safetensors', 'PIL'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

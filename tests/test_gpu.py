@@ -58,6 +58,20 @@ def test_a_batch_paints_what_single_runs_paint(tiny_checkpoints: Path) -> None:
     assert max(map(difference, together, alone)) <= 1
 
 
+@pytest.mark.parametrize(("model", "styles"), [("coast", ("sea", "sky")), ("noisy", ("moss", "rust"))])
+def test_learned_styles_paint_on_the_gpu_what_they_paint_on_the_cpu(
+    every_network: Path, model: str, styles: tuple[str, ...]
+) -> None:
+    """A seed included: its noise is the same on every device."""
+    torch.backends.cudnn.allow_tf32 = False
+    batch = [Painting(noise(120, 88, seed), [(1.0, styles[seed % 2])], 1.0, seed) for seed in range(4)]
+    here, there = (
+        Stylizer(every_network, Runtime(device, torch.float32), 8).paint(model, batch)
+        for device in (torch.device("cpu"), CUDA)
+    )
+    assert max(map(difference, here, there)) <= 2
+
+
 def test_statistics_are_fp32_whatever_the_features(tiny_checkpoints: Path) -> None:
     features = (torch.randn(2, 8, 512, 512, device=CUDA) + 100).half()
     mean, deviation = instance_statistics(features)

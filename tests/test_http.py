@@ -1,40 +1,16 @@
-"""The HTTP contract, over HTTP, against running processes."""
+"""``POST /stylize``: what is answered with a picture and what with a problem, against running processes."""
 
-import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from io import BytesIO
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import image_files as files
 import numpy as np
 import pytest
+from answers import LIMIT, PHOTO, STYLE, Post, largest_difference, picture, problem
 from PIL import Image
-from processes import Service
-
-from service.app import create_app
-from service.settings import Settings
-
-PHOTO = files.saved(files.photo(120, 80), "jpeg")
-STYLE = files.saved(files.photo(64, 64, seed=3), "png")
-LIMIT = 20 * 2**20
-SERIES = (
-    "stylize_request_duration_seconds",
-    "stylize_stage_duration_seconds",
-    "stylize_queue_depth",
-    "stylize_queue_oldest_seconds",
-    "stylize_batch_size",
-    "stylize_rejected_total",
-    "stylize_redelivered_total",
-    "stylize_dead_letter_total",
-)
-INTERNALS = re.compile(
-    r'Traceback|File "|\.py\b|line \d+|/tmp|/root|/home|site-packages|<class|0x[0-9a-f]{6}|redis|None\b'
-)
-
-Post = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="module")
@@ -48,57 +24,6 @@ def private_folder_for_temporary_files(temporary: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(temporary))
         yield
-
-
-@pytest.fixture(scope="module")
-def client(private_folder_for_temporary_files: None, service: Service) -> httpx.Client:
-    return service.client
-
-
-@pytest.fixture(scope="module")
-def post(client: httpx.Client) -> Post:
-    def post(
-        content: bytes | None = PHOTO, styles: tuple[bytes, ...] = (), headers: dict | None = None, **fields: object
-    ) -> httpx.Response:
-        parts = [("style", ("style.png", style)) for style in styles]
-        if content is not None:
-            parts.append(("content", ("photo.jpg", content)))
-        data = {"size": "64", **({} if styles or "style_id" in fields else {"style_id": "first"}), **fields}
-        return client.post("/stylize", files=parts, data=data, headers=headers)
-
-    return post
-
-
-def picture(answer: httpx.Response, format: str = "jpeg", size: tuple[int, int] = (64, 43)) -> Image.Image:
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == f"image/{format}"
-    image = Image.open(BytesIO(answer.content))
-    assert image.format == format.upper()
-    assert image.size == size
-    image.load()
-    return image
-
-
-def problem(answer: httpx.Response, status: int, field: str | None, *phrases: str) -> dict:
-    """The answer is a problem, about this field, and says these things, and nothing that is only ours to know."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
-    assert set(body) == {"type", "title", "status", "detail", "instance", "errors"}
-    assert body["status"] == status
-    assert body["title"]
-    assert body["instance"] == f"/requests/{answer.headers['x-request-id']}"
-    assert [entry["field"] for entry in body["errors"]] == ([field] if field else [])
-    for phrase in phrases:
-        assert phrase in body["detail"]
-    assert all(entry["detail"] in body["detail"] for entry in body["errors"])
-    assert len(body["detail"]) < 400
-    assert not INTERNALS.search(answer.text)
-    return body
-
-
-def largest_difference(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int)).max())
 
 
 # ---- what is answered with a picture ------------------------------------------------------------------------------
@@ -343,153 +268,6 @@ def test_a_wrong_method(client: httpx.Client) -> None:
     assert answer.headers["allow"] == "POST"
 
 
-# ---- catalog ------------------------------------------------------------------------------------------------------
-
-
-def test_the_styles_are_listed_and_cached(client: httpx.Client) -> None:
-    answer = client.get("/styles")
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == {
-        "styles": [client.get(f"/styles/{name}").json() for name in ("first", "second")],
-        "next": None,
-    }
-    etag = answer.headers["etag"]
-    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        unchanged = client.get("/styles", headers={"If-None-Match": known})
-        assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", etag)
-    assert client.get("/styles", headers={"If-None-Match": '"other"'}).status_code == 200
-
-
-def test_a_style(client: httpx.Client) -> None:
-    style = client.get("/styles/first").json()
-    assert style == {
-        "id": "first",
-        "title": "First",
-        "artist": "Nobody",
-        "year": 1900,
-        "rights": "Free",
-        "model": "adain",
-        "kind": "shipped",
-        "controls": ["style", "weights", "alpha"],
-        "preview": "/styles/first/preview",
-    }
-    assert client.get("/styles/second").json()["preview"] is None
-    problem(client.get("/styles/third"), 404, None, "there is no style 'third': GET /styles lists them")
-    problem(client.get("/styles/..%2Fadain"), 404, None)
-
-
-def test_a_preview(client: httpx.Client) -> None:
-    answer = client.get("/styles/first/preview")
-    picture(answer, "webp", (16, 16))
-    again = client.get("/styles/first/preview", headers={"If-None-Match": answer.headers["etag"]})
-    assert again.status_code == 304
-    problem(client.get("/styles/second/preview"), 404, None, "the style 'second' has no preview")
-    problem(client.get("/styles/third/preview"), 404, None, "there is no style 'third'")
-
-
-def test_the_models(client: httpx.Client) -> None:
-    (model,) = client.get("/models").json()["models"]
-    assert (model["id"], model["network"], model["norm"], model["styles"]) == ("adain", "adain", "adaptive", 2)
-    assert (model["state"], model["licence"]) == ("available", "Apache-2.0")
-    assert model["parameters"] > 1_000_000
-
-
-# ---- operations ---------------------------------------------------------------------------------------------------
-
-
-def test_live_and_ready(client: httpx.Client) -> None:
-    assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"ready": True, "queue_depth": 0, "workers": 1}
-
-
-def test_the_metrics_have_the_documented_names(client: httpx.Client, post: Post) -> None:
-    post()
-    post(size="7")
-    answer = client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
-    names = set(re.findall(r"^# TYPE (\S+)", answer.text, re.MULTILINE))
-    assert names >= set(SERIES)
-    assert re.search(r'^stylize_rejected_total\{reason="InvalidField"\} [1-9]', answer.text, re.MULTILINE)
-    assert re.search(r'^stylize_stage_duration_seconds_count\{stage="model"\} [1-9]', answer.text, re.MULTILINE)
-    assert re.search(r'count\{method="POST",route="/stylize",status="200"\} [1-9]', answer.text)
-
-
-def test_every_refusal_is_counted(client: httpx.Client, post: Post) -> None:
-    def count(reason: str) -> float:
-        found = re.search(
-            rf'^stylize_rejected_total\{{reason="{reason}"\}} (\S+)', client.get("/metrics").text, re.MULTILINE
-        )
-        return float(found[1]) if found else 0.0
-
-    refusals = {
-        "BadRequest": lambda: client.post("/stylize", content=b"x", headers={"Content-Type": "multipart/form-data"}),
-        "NotFound": lambda: client.get("/nowhere"),
-        "MethodNotAllowed": lambda: client.delete("/stylize"),
-        "PayloadTooLarge": lambda: post(bytes(LIMIT + 1)),
-        "UnsupportedImage": lambda: post(b"text"),
-        "NotAcceptable": lambda: post(headers={"Accept": "text/html"}),
-    }
-    for reason, refuse in refusals.items():
-        before = count(reason)
-        assert refuse().status_code >= 400
-        assert count(reason) == before + 1, reason
-
-
-def test_paths_that_do_not_exist_make_no_series(client: httpx.Client) -> None:
-    client.get("/made-up-by-a-scanner")
-    assert "made-up" not in client.get("/metrics").text
-
-
-def test_the_documentation(client: httpx.Client) -> None:
-    assert client.get("/docs").status_code == 200
-    assert client.get("/").headers["location"] == "/docs"
-
-
-def test_the_openapi_document_is_sound(client: httpx.Client) -> None:
-    document = client.get("/openapi.json").json()
-    assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {
-        "/stylize",
-        "/styles",
-        "/styles/{style_id}",
-        "/styles/{style_id}/preview",
-        "/models",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    }
-    names = document["components"]["schemas"]
-    for reference in re.findall(r'"\$ref": ?"([^"]+)"', json.dumps(document)):
-        assert reference.removeprefix("#/components/schemas/") in names
-    identifiers = []
-    for path in document["paths"].values():
-        for operation in path.values():
-            identifiers.append(operation["operationId"])
-            assert operation.get("description") or operation["summary"]
-            for status, answer in operation["responses"].items():
-                assert answer["description"]
-                if status >= "400":
-                    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-                    assert answer["content"] == {"application/problem+json": schema}
-    assert len(set(identifiers)) == len(identifiers)
-    assert not {"HTTPValidationError", "ValidationError"} & names.keys()
-    stylize = document["paths"]["/stylize"]["post"]
-    assert set(stylize["responses"]) == {"200", "400", "404", "406", "413", "415", "422", "500", "503", "504"}
-    assert set(stylize["responses"]["200"]["content"]) == {f"image/{format}" for format in files.FORMATS}
-
-
-@pytest.mark.parametrize("given", ["abc-123", "a.b_c", "x" * 64])
-def test_a_request_id_is_kept(client: httpx.Client, given: str) -> None:
-    assert client.get("/healthz", headers={"X-Request-ID": given}).headers["x-request-id"] == given
-
-
-@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a/b", "<script>", 'a"b'])
-def test_a_request_id_that_could_do_harm_is_replaced(client: httpx.Client, given: str) -> None:
-    answer = client.get("/nowhere", headers={"X-Request-ID": given})
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
-    problem(answer, 404, None)
-
-
 def test_no_temporary_file_stays(temporary: Path, client: httpx.Client, post: Post) -> None:
     """Uploads above a megabyte are spooled to disk while they are read."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (800, 800, 3), dtype=np.uint8))
@@ -499,46 +277,3 @@ def test_no_temporary_file_stays(temporary: Path, client: httpx.Client, post: Po
     problem(post(large, size="7"), 422, "size")
     problem(post(large + bytes(LIMIT)), 413, None)
     assert os.listdir(temporary) == []
-
-
-# ---- the unexpected -----------------------------------------------------------------------------------------------
-
-
-async def get_in_process(settings: Settings, path: str) -> tuple[httpx.Response, str]:
-    app = create_app(settings)
-
-    @app.get("/fails")
-    async def fails() -> None:
-        raise RuntimeError("secret of /srv/internal.py")
-
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        answer = await client.get(path, headers={"X-Request-ID": "find-me"})
-        metrics = app.state.context.metrics.exposition(None, settings.lease_ms).decode()
-    await app.state.context.dispatcher.stop()
-    return answer, metrics
-
-
-def test_the_unexpected_is_answered_generically_and_logged(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
-    import asyncio
-
-    answer, metrics = asyncio.run(get_in_process(settings, "/fails"))
-    body = problem(answer, 500, None, "this is our fault; the request's id helps to find it in the log")
-    assert body["title"] == "Internal error"
-    assert answer.headers["x-request-id"] == "find-me"
-    assert "secret" not in answer.text
-    assert any("secret" in str(record.exc_info) for record in caplog.records)
-    assert 'stylize_rejected_total{reason="Unexpected"} 1.0' in metrics
-    assert 'route="/fails",status="500"' in metrics
-
-
-def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
-    import asyncio
-
-    nowhere = settings.model_copy(update={"redis_url": "unix:///nowhere/at.all"})
-    answer, _ = asyncio.run(get_in_process(nowhere, "/readyz"))
-    body = problem(answer, 503, None, "the queue does not answer: try again later")
-    assert body["title"] == "Queue unreachable"
-    assert int(answer.headers["retry-after"]) > 0

@@ -10,7 +10,8 @@ from model_store.layers import (
     adaptive_instance_norm,
     instance_statistics,
     normalise,
-    reflect_conv,
+    pad_to_stride,
+    padded_conv,
 )
 
 BATCH, CHANNELS = 3, 5
@@ -95,14 +96,8 @@ def test_batch_norm_uses_the_batch_in_training_and_what_it_remembers_in_evaluati
     torch.testing.assert_close(trained.mean(dim=(0, 2, 3)), torch.zeros(CHANNELS), atol=1e-5, rtol=0)
     assert instance_statistics(trained)[0].abs().max() > 1e-2, "a single image must not be normalised by itself"
     evaluated = layer.eval()(features, ones, zeros)
-    memory = layer.statistics
-    expected = nn.functional.batch_norm(features, memory.running_mean, memory.running_var, eps=EPSILON)
+    expected = nn.functional.batch_norm(features, layer.running_mean, layer.running_variance, eps=EPSILON)
     torch.testing.assert_close(evaluated, expected)
-
-
-def test_batch_norm_refuses_alpha(features, rows):
-    with pytest.raises(ValueError, match="no alpha"):
-        BatchNorm(CHANNELS)(features, *rows, alpha=torch.ones(BATCH))
 
 
 def test_norm_tables_start_as_the_identity():
@@ -112,7 +107,7 @@ def test_norm_tables_start_as_the_identity():
 
 
 def test_convolutions_pad_by_reflection():
-    conv = reflect_conv(1, 1)
+    conv = padded_conv(1, 1)
     nn.init.constant_(conv.weight, 1 / 9)
     nn.init.zeros_(conv.bias)
     assert torch.allclose(conv(torch.ones(1, 1, 4, 4)), torch.ones(1, 1, 4, 4)), "zero padding would darken the border"
@@ -125,3 +120,17 @@ def test_upsampling_doubles_by_repeating_pixels():
     layer.conv.weight.data[0, 0, 1, 1] = 1
     doubled = layer(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
     assert doubled.squeeze().tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+
+
+@pytest.mark.parametrize(("size", "padded"), [((16, 24), (16, 24)), ((17, 23), (24, 24)), ((3, 9), (8, 16))])
+def test_padding_extends_to_the_stride_at_the_bottom_and_right(size, padded):
+    image = torch.rand(1, 3, *size)
+    extended = pad_to_stride(image, 8)
+    assert extended.shape[2:] == padded
+    assert torch.equal(extended[:, :, : size[0], : size[1]], image)
+
+
+def test_padding_reflects_where_the_image_is_large_enough():
+    row = torch.arange(5.0).view(1, 1, 1, 5).expand(1, 1, 8, 5)
+    assert pad_to_stride(row, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+    assert pad_to_stride(row[..., :2], 8)[0, 0, 0].tolist() == [0, 1, 1, 1, 1, 1, 1, 1]

@@ -1,5 +1,7 @@
 """``python -m service stylize``: files in, files out, no server."""
 
+import re
+import shutil
 from pathlib import Path
 
 import image_files as files
@@ -27,6 +29,12 @@ def stylize(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["stylize", "--size", "64", *map(str, arguments)])
 
 
+def painted(folder: Path, name: str, *arguments: object) -> bytes:
+    result = stylize(folder / "photo.jpg", "-o", folder / name, *arguments)
+    assert result.exit_code == 0, result.output
+    return (folder / name).read_bytes()
+
+
 def on_one_line(result: Result) -> str:
     return " ".join(result.output.split())
 
@@ -47,6 +55,39 @@ def test_styles_are_files_and_ids_and_mix(folder: Path) -> None:
         result = stylize(folder / "photo.jpg", *more, "-o", folder / f"{name}.png")
         assert result.exit_code == 0, result.output
     assert (folder / "mixed.png").read_bytes() != (folder / "plain.png").read_bytes()
+
+
+def test_learned_styles_and_seeds(folder: Path, every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLIZE_CHECKPOINTS", str(every_network))
+    mixed = painted(folder, "mixed.png", "--style", "sea", "--style", "sand", "--weights", "1,2")
+    assert mixed != painted(folder, "plain.png", "--style", "sea")
+    one, again, other = (painted(folder, "noisy.png", "--style", "moss", "--seed", seed) for seed in (1, 1, 2))
+    assert one == again != other
+    result = stylize(folder / "photo.jpg", "--style", "sea", "--seed", "1", "-o", folder / "refused.png")
+    assert result.exit_code == 1
+    assert "the network 'coast' takes no seed" in on_one_line(result)
+
+
+def test_a_seed_that_was_drawn_is_said(folder: Path, every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLIZE_CHECKPOINTS", str(every_network))
+    result = stylize(folder / "photo.jpg", "--style", "moss", "-o", folder / "drawn.png")
+    found = re.search(r"drawn\.png: seed (\d+)", on_one_line(result))
+    assert found is not None
+    assert painted(folder, "again.png", "--style", "moss", "--seed", found[1]) == (folder / "drawn.png").read_bytes()
+
+
+def test_a_damaged_checkpoint_is_one_line(
+    folder: Path, every_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = shutil.copytree(every_network, tmp_path / "checkpoints")
+    coast = checkpoints / "coast.safetensors"
+    coast.write_bytes(coast.read_bytes()[:-3] + b"???")
+    monkeypatch.setenv("STYLIZE_CHECKPOINTS", str(checkpoints))
+    result = stylize(folder / "photo.jpg", "--style", "sea", "-o", folder / "none.png")
+    assert result.exit_code == 1
+    assert "photo.jpg: the network 'coast' cannot be used: coast.safetensors: damaged" in on_one_line(result)
+    assert not (folder / "none.png").exists()
+    painted(folder, "fine.png", "--style", "ink")
 
 
 def test_several_photos_go_into_a_folder_and_a_bad_one_does_not_stop_the_others(folder: Path) -> None:

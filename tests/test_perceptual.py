@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from model_store.layers import adaptive_instance_norm
-from model_store.perceptual import content_distance, gram_distance, gram_matrix, style_distance, total_variation
+from model_store.perceptual import (
+    content_distance,
+    gram_matrix,
+    moments,
+    style_distance,
+    style_summary,
+    total_variation,
+)
 
 
 def features(seed: int, batch: int = 2) -> torch.Tensor:
@@ -19,11 +26,22 @@ def test_gram_matrix_is_the_mean_product_of_channels():
     assert gram_matrix(maps).tolist() == [[[2.5, 0.5], [0.5, 5.0]]]
 
 
-def test_gram_distance_is_relative_to_the_style():
-    style = features(0)
-    assert gram_distance(style, style).tolist() == [0, 0]
+def test_gram_matrix_stays_in_fp32_where_autocast_would_not():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert gram_matrix(features(0).bfloat16()).dtype == torch.float32
+
+
+def test_style_distance_of_gram_matrices_is_relative_to_the_style():
+    style = style_summary({"a": features(0)}, "gram")
+    assert style_distance(style, style).tolist() == [0, 0]
     # Twice the features have four times the Gram matrix: (4 − 1)² of its size.
-    torch.testing.assert_close(gram_distance(2 * style, style), torch.full((2,), 9.0))
+    doubled = style_summary({"a": 2 * features(0)}, "gram")
+    torch.testing.assert_close(style_distance(doubled, style), torch.full((2,), 9.0))
+
+
+def test_moments_are_means_then_deviations():
+    summary = moments(torch.tensor([[[[1.0, 3.0]], [[-5.0, 5.0]]]]))  # (1, 2, 1, 2)
+    torch.testing.assert_close(summary, torch.tensor([[2.0, 0.0, 1.0, 5.0]]))
 
 
 def test_total_variation_of_a_checkerboard_is_two():
@@ -52,16 +70,26 @@ def test_content_distance_of_the_negative_is_four():
 def test_style_distance_sees_statistics_alone():
     style = features(0)
     shuffled = style.flatten(2)[..., torch.randperm(64)].view_as(style)
-    torch.testing.assert_close(style_distance({"a": shuffled}, {"a": style}), torch.zeros(2), atol=1e-6, rtol=0)
+    distance = style_distance(style_summary({"a": shuffled}), style_summary({"a": style}))
+    torch.testing.assert_close(distance, torch.zeros(2), atol=1e-6, rtol=0)
 
 
 def test_style_distance_is_the_mean_of_relative_layer_distances():
     style = {"a": features(0), "b": features(1)}
     # Doubled features move mean and deviation by their own size: a relative distance of one.
     result = {"a": 2 * style["a"], "b": style["b"]}
-    torch.testing.assert_close(style_distance(result, style), torch.full((2,), 0.5), atol=1e-4, rtol=0)
+    distance = style_distance(style_summary(result), style_summary(style))
+    torch.testing.assert_close(distance, torch.full((2,), 0.5), atol=1e-4, rtol=0)
 
 
-def test_style_distance_compares_images_of_different_sizes():
-    small = {"a": torch.ones(1, 4, 4, 4)}
-    assert style_distance({"a": torch.ones(1, 4, 8, 8)}, small).item() == pytest.approx(0)
+@pytest.mark.parametrize("kind", ["statistics", "gram"])
+def test_style_distance_compares_images_of_different_sizes(kind):
+    small, large = ({"a": torch.ones(1, 4, side, side)} for side in (4, 8))
+    assert style_distance(style_summary(large, kind), style_summary(small, kind)).item() == pytest.approx(0)
+
+
+@pytest.mark.parametrize("kind", ["statistics", "gram"])
+def test_gradients_flow_through_the_style_distance(kind):
+    result = features(0).requires_grad_()
+    style_distance(style_summary({"a": result}, kind), style_summary({"a": features(1)}, kind)).sum().backward()
+    assert result.grad.abs().min() > 0

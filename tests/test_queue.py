@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
+from service.job_progress import JobProgress, Saved
 from service.queue import CANCEL_GRACE_MS, Job, JobQueue, Result
 from service.settings import Settings
 
@@ -251,12 +252,12 @@ def test_nothing_stays_behind(settings: Settings) -> None:
             claims = {claim.job.id: claim for claim in await worker.claim(4)}
             await worker.complete(claims["answered"], Result(b"image", {}))
             await api.cancel("cancelled")
-            await worker.drop([claims["late"].entry])
+            await worker.drop(claims["late"])
             await worker.leave()
             await asyncio.sleep(0.3 + CANCEL_GRACE_MS / 1000)
             keys = [key.decode() async for key in redis.scan_iter(f"{settings.key_prefix}:*")]
             await redis.aclose()
-        assert keys == [f"{settings.key_prefix}:jobs"]
+        assert sorted(keys) == [f"{settings.key_prefix}:jobs", f"{settings.key_prefix}:jobs:long"]
 
     asyncio.run(scenario())
 
@@ -284,5 +285,102 @@ def test_workers_are_seen_by_their_beat(settings: Settings) -> None:
             assert not (await api.status()).workers[0].is_ready(50)
             await worker.leave()
             assert (await api.status()).workers == ()
+
+    asyncio.run(scenario())
+
+
+def long_job(name: str) -> Job:
+    return Job(name, {"method": "gatys"}, {"content": b"bytes"})
+
+
+def test_long_jobs_have_a_lane_of_their_own(settings: Settings) -> None:
+    async def scenario() -> None:
+        narrow = settings.model_copy(update={"max_queue": 1, "max_long_queue": 2})
+        async with queues(narrow, "api", "worker") as (api, worker):
+            await worker.prepare()
+            await api.enqueue(long_job("long"), 5)
+            await api.enqueue(job("short"), 5)
+            await api.enqueue(long_job("longer"), 5)
+            with pytest.raises(QueueFull, match="2 jobs"):
+                await api.enqueue(long_job("one too many"), 5)
+            with pytest.raises(QueueFull, match="1 jobs"):
+                await api.enqueue(job("one too many"), 5)
+            status = await api.status()
+            assert (status.depth, status.long_depth) == (1, 2)
+            (short,), (long, longer) = await worker.claim(4), await worker.claim(4, "long")
+            assert [claim.job.id for claim in (short, long, longer)] == ["short", "long", "longer"]
+            assert await worker.complete(long, Result(b"image", {}))
+            await worker.drop(longer)
+            assert await worker.still_wanted([short]) == [True]
+            assert await api.replies() == ["long"]  # one list of replies for both
+            status = await api.status()
+            assert (status.depth, status.long_depth) == (1, 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_lane_is_extended_reclaimed_and_cancelled_by_itself(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api", "one", "two") as (api, one, two):
+            await one.prepare()
+            for each in (long_job("long"), job("short"), long_job("cancelled")):
+                await api.enqueue(each, 5)
+            await api.cancel("cancelled")
+            claims = [*await one.claim(4), *await one.claim(4, "long")]
+            assert [claim.job.id for claim in claims] == ["short", "long"]
+            for _ in range(4):
+                await asyncio.sleep(settings.heartbeat_s)
+                await one.extend(claims)
+            assert await two.reclaim("long") is None and not await two.has_orphans()
+            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
+            reclaimed = await two.reclaim("long")
+            assert reclaimed is not None and (reclaimed.job.id, reclaimed.deliveries) == ("long", 2)
+            assert await two.has_orphans()  # the short one still is
+            await api.cancel("long")
+            assert (await api.status()).long_depth == 0
+
+    asyncio.run(scenario())
+
+
+def test_progress_is_told_and_a_later_worker_goes_on_from_what_was_saved(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api", "one", "two") as (api, one, two):
+            await one.prepare()
+            assert await api.progress("a") is None
+            await api.enqueue(long_job("a"), 5)
+            assert await api.progress("a") == JobProgress()
+            (claim,) = await one.claim(1, "long")
+            assert claim.saved is None
+            told = JobProgress(3, 12, {"style": 0.5}, b"small")
+            assert await one.report(claim, told, Saved(2, b"large"))
+            assert await api.progress("a") == told and told.share == 0.25
+            assert await one.report(claim, JobProgress(4, 12, {"style": 0.4}))  # the rest stays
+            assert await api.progress("a") == JobProgress(4, 12, {"style": 0.4}, b"small")
+            await one.release([claim])
+            (claim,) = await two.claim(1, "long")
+            assert claim.saved == Saved(2, b"large") and claim.job == long_job("a")
+            assert await two.complete(claim, Result(b"image", {}))
+            assert await api.progress("a") is None
+            assert not await one.report(claim, told)
+            assert await api.progress("a") is None
+
+    asyncio.run(scenario())
+
+
+def test_a_released_job_keeps_its_earlier_deliveries(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api", "one", "two") as (api, one, two):
+            await one.prepare()
+            await api.enqueue(long_job("a"), 5)
+            await one.claim(1, "long")
+            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
+            claim = await two.reclaim("long")
+            assert claim is not None and claim.deliveries == 2
+            await two.release([claim])
+            (claim,) = await one.claim(1, "long")
+            assert claim.deliveries == 2
+            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
+            claim = await two.reclaim("long")
+            assert claim is not None and claim.deliveries == 3
 
     asyncio.run(scenario())

@@ -8,21 +8,28 @@ import pytest
 from pytest import approx
 
 from model_store.catalog import Catalog, ModelEntry, StyleEntry
-from service.errors import InvalidField, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
+from service.errors import InvalidField, ModelUnavailable, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
 from service.request import FIELDS, StylizeRequest, check_fields, job_parameters
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 
 
-def model(model_id: str, *style_ids: str) -> ModelEntry:
+def model(model_id: str, *style_ids: str, controls: tuple[str, ...], problem: str | None = None) -> ModelEntry:
     styles = tuple(
         StyleEntry(id=style_id, title="", artist="", year=None, rights="", model=model_id, row=row)
         for row, style_id in enumerate(style_ids)
     )
-    return ModelEntry(id=model_id, path=Path(), network=model_id, styles=styles)
+    return ModelEntry(id=model_id, path=Path(), network=model_id, styles=styles, controls=controls, problem=problem)
 
 
-CATALOG = Catalog((model("adain", "first", "second"), model("wave", "great-wave")))
+ADAIN = model("adain", "first", "second", controls=("style", "weights", "alpha"))
+LEARNED = (
+    model("wave", "great-wave", "small-wave", controls=("weights", "alpha")),
+    model("ink", "ink", controls=("alpha",)),
+    model("noisy", "moss", "rust", controls=("weights", "alpha", "seed")),
+    model("plain", "plain", controls=()),
+)
+CATALOG = Catalog((ADAIN, *LEARNED))
 SETTINGS = Settings(max_size_px=1024, max_image_pixels=1_000_000, max_body_bytes=2**20)
 PHOTO = files.saved(files.photo(300, 200), "jpeg")
 STYLE = files.saved(files.photo(64, 64, seed=2), "png")
@@ -40,13 +47,13 @@ ASKED = StylizeRequest(
 )
 
 
-def parameters(**changes: object) -> StylizeParameters:
-    return job_parameters(replace(ASKED, **changes), SETTINGS, CATALOG)
+def parameters(catalog: Catalog = CATALOG, **changes: object) -> StylizeParameters:
+    return job_parameters(replace(ASKED, **changes), SETTINGS, catalog)
 
 
-def refusal(kind: type[Exception], field: str | None, **changes: object) -> str:
+def refusal(kind: type[Exception], field: str | None, catalog: Catalog = CATALOG, **changes: object) -> str:
     with pytest.raises(kind) as caught:
-        parameters(**changes)
+        parameters(catalog, **changes)
     assert caught.value.field == field
     assert len(caught.value.detail) < 300
     return str(caught.value.detail)
@@ -62,6 +69,7 @@ def test_the_least_that_can_be_asked() -> None:
         alpha=1.0,
         format="jpeg",
         quality=None,
+        seed=None,
     )
 
 
@@ -184,6 +192,63 @@ def test_styles_of_different_networks_do_not_mix(changes: dict) -> None:
     assert refusal(InvalidField, "style_id", **changes).startswith(
         "the styles belong to different networks (adain, wave): mix within one"
     )
+
+
+def test_styles_of_one_learned_network_mix() -> None:
+    answer = parameters(style_ids=["small-wave", "great-wave"], weights="1,3")
+    assert answer.model == "wave"
+    assert answer.styles == (
+        StylePart(weight=0.25, style_id="small-wave"),
+        StylePart(weight=0.75, style_id="great-wave"),
+    )
+
+
+def test_a_network_that_knows_one_style_mixes_none() -> None:
+    message = refusal(InvalidField, "style_id", style_ids=["ink", "ink"])
+    assert message == "got 2 styles, but the network 'ink' mixes none: send one"
+
+
+@pytest.mark.parametrize(
+    ("style_id", "changes"),
+    [
+        ("ink", {"weights": "1"}),
+        ("ink", {"seed": 0}),
+        ("first", {"seed": 7}),
+        ("great-wave", {"seed": 7}),
+        ("plain", {"alpha": 0.5}),
+    ],
+)
+def test_a_field_that_the_network_does_not_heed_is_refused(style_id: str, changes: dict) -> None:
+    (field,) = changes
+    message = refusal(InvalidField, field, style_ids=[style_id], **changes)
+    model_id = CATALOG.style(style_id).model
+    assert message == f"the network {model_id!r} takes no {field}: leave it out, or take a style whose controls name it"
+
+
+def test_a_seed_is_given_or_drawn() -> None:
+    assert parameters(style_ids=["moss"], seed=0).seed == 0
+    assert parameters(style_ids=["moss", "rust"], seed=2**31 - 1).seed == 2**31 - 1
+    drawn = {parameters(style_ids=["moss"]).seed for _ in range(5)}
+    assert len(drawn) > 1 and all(seed is not None and 0 <= seed < 2**31 for seed in drawn)
+    assert parameters(style_ids=["first"]).seed is None
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 10**30])
+def test_a_seed_out_of_range(seed: int) -> None:
+    message = refusal(InvalidField, "seed", style_ids=["moss"], seed=seed)
+    assert message == f"got {seed}: a seed must be from 0 to 2147483647"
+
+
+@pytest.mark.parametrize("others", [(), (model("adain", "first", controls=("weights", "alpha")),)])
+def test_an_upload_where_no_network_takes_it(others: tuple[ModelEntry, ...]) -> None:
+    message = refusal(InvalidField, "style", Catalog((*others, *LEARNED)), styles=[STYLE], style_ids=[])
+    assert message == "there is no network for uploaded styles here: send an id from GET /styles"
+
+
+def test_an_upload_where_its_network_is_damaged() -> None:
+    damaged = model("adain", controls=(), problem="adain.safetensors: damaged")
+    message = refusal(ModelUnavailable, "style", Catalog((damaged, *LEARNED)), styles=[STYLE], style_ids=[])
+    assert message == "the network for uploaded styles cannot be used: adain.safetensors: damaged"
 
 
 def test_the_format_follows_the_photo_the_header_and_the_field() -> None:

@@ -57,6 +57,7 @@ def test_variables_are_read_with_their_types(monkeypatch: pytest.MonkeyPatch) ->
         ("MAX_BATCH_PIXELS", "1.5", "integer"),
         ("MAX_WAIT_MS", "-1", "greater than or equal to 0"),
         ("STYLE_CACHE_ENTRIES", "0", "greater than or equal to 1"),
+        ("MODEL_MEMORY_MB", "0", "greater than or equal to 1"),
         ("FORWARD_TIMEOUT_S", "-3", "greater than 0"),
         ("DRAIN_TIMEOUT_S", "soon", "number"),
     ],

@@ -1,19 +1,25 @@
 """The facade over the networks: a batch is its single runs, and uploads are encoded once."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import image_files as files
 import numpy as np
 import pytest
+import tiny
 import torch
 from PIL import Image
 
-from model_store.catalog import CatalogError
+from model_store import checkpoint
+from model_store.adain import AdaIN
+from model_store.catalog import CatalogError, Header, NamedStyle
 from model_store.layers import instance_statistics
 from model_store.runtime import Runtime
 from model_store.style import Style
-from service.stylizer import Painting, StyleCache, Stylizer, Upload, pad_to_stride, to_images, to_tensor
+from service.errors import ModelUnavailable
+from service.stylizer import Painting, StyleCache, Stylizer, Upload, to_images, to_tensor
 
 CPU = torch.device("cpu")
 Make = Callable[..., Stylizer]
@@ -25,7 +31,7 @@ def make(tiny_checkpoints: Path) -> Make:
 
     def make(dtype: torch.dtype = torch.float32, entries: int = 8) -> Stylizer:
         stylizer = Stylizer(tiny_checkpoints, Runtime(CPU, dtype), entries)
-        last = stylizer._networks["adain"].decoder[-1]
+        last = network_of(stylizer).decoder[-1]
         last.weight.mul_(contrast)  # random weights paint in the dark, where all pictures are alike
         last.bias.fill_(0.5)
         return stylizer
@@ -37,8 +43,14 @@ def make(tiny_checkpoints: Path) -> Make:
     return make
 
 
+def network_of(stylizer: Stylizer) -> AdaIN:
+    network = stylizer._networks.resident("adain").network
+    assert isinstance(network, AdaIN)
+    return network
+
+
 def upload(seed: int, width: int = 48, height: int = 40) -> Upload:
-    return Upload(f"digest-{seed}", files.photo(width, height, seed), None)
+    return Upload(f"digest-{seed}", files.photo(width, height, seed))
 
 
 def painting(*styles: str | Upload, seed: int = 1, alpha: float = 1.0, size: tuple[int, int] = (48, 40)) -> Painting:
@@ -81,7 +93,7 @@ def test_alpha_zero_is_the_same_for_every_style(make: Make) -> None:
     one, other = stylizer.paint("adain", [painting("first", alpha=0.0), painting(upload(5), alpha=0.0)])
     assert largest_difference(one, other) <= 1
     content = to_tensor([painting("first").content], stylizer.runtime)
-    network = stylizer._networks["adain"]
+    network = network_of(stylizer)
     (reconstruction,) = to_images(network.decode(network.encode(content)))
     assert largest_difference(one, reconstruction) <= 1
 
@@ -99,7 +111,7 @@ def test_a_mix_is_weighed(make: Make) -> None:
     stylizer = make()
     pure, same = stylizer.paint("adain", [Painting(photo, [(1.0, "first")], 1.0), all_first])
     assert largest_difference(pure, same) <= 1
-    network = stylizer._networks["adain"]
+    network = network_of(stylizer)
     (mixed,) = stylizer.paint("adain", [Painting(photo, [(1.0, "first"), (3.0, "second")], 1.0)])
     first, second = network.stored_style(0), network.stored_style(1)
     style = Style(
@@ -113,18 +125,18 @@ def test_a_mix_is_weighed(make: Make) -> None:
 def test_a_stored_style_is_the_statistics_of_its_image(make: Make) -> None:
     """Painted by id or by upload: the same style gives the same picture."""
     stylizer = make()
-    network = stylizer._networks["adain"]
+    network = network_of(stylizer)
     image = files.photo(64, 64, seed=6)
     with torch.inference_mode():
         mean, deviation = instance_statistics(network.encode(to_tensor([image], stylizer.runtime)))
     network.style_scales[0], network.style_shifts[0] = deviation.flatten(), mean.flatten()
-    stored, uploaded = stylizer.paint("adain", [painting("first"), painting(Upload("d", image, None))])
+    stored, uploaded = stylizer.paint("adain", [painting("first"), painting(Upload("d", image))])
     assert largest_difference(stored, uploaded) <= 1
 
 
 def test_an_upload_is_encoded_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     stylizer = make()
-    network = stylizer._networks["adain"]
+    network = network_of(stylizer)
     encoded = []
     encode_style = network.encode_style
     monkeypatch.setattr(network, "encode_style", lambda images: encoded.append(images.shape) or encode_style(images))
@@ -134,7 +146,7 @@ def test_an_upload_is_encoded_once(make: Make, monkeypatch: pytest.MonkeyPatch) 
     assert len(encoded) == 2
     remembered = stylizer.remembered("adain", "digest-1")
     assert remembered is not None
-    by_memory = stylizer.paint("adain", [painting(Upload("forgotten meanwhile", None, remembered))])
+    by_memory = stylizer.paint("adain", [painting(replace(remembered, digest="forgotten meanwhile"))])
     assert len(encoded) == 2
     assert largest_difference(first[0], again[0]) <= 1
     assert largest_difference(first[0], by_memory[0]) <= 1
@@ -171,16 +183,6 @@ def test_warming_up_leaves_nothing_behind(make: Make, monkeypatch: pytest.Monkey
     stylizer = make()
     stylizer.warm_up()
     assert stylizer.remembered("adain", "warm-up") is None
-    assert stylizer.models == ("adain",)
-
-
-def test_padding_reflects_and_is_cut_off_again() -> None:
-    image = torch.arange(3 * 10 * 13, dtype=torch.float32).reshape(1, 3, 10, 13)
-    padded = pad_to_stride(image, 8)
-    assert padded.shape == (1, 3, 16, 16)
-    assert torch.equal(padded[:, :, :10, :13], image)
-    assert torch.equal(padded[:, :, 10, :13], image[:, :, 8, :])
-    assert pad_to_stride(padded, 8) is padded
 
 
 def test_pixels_survive_the_way_to_tensors_and_back() -> None:
@@ -198,9 +200,172 @@ def test_the_smallest_results_have_statistics(make: Make, shape: tuple[int, int]
     assert image.size == shape
 
 
+# ---- networks of every kind ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(every_network: Path, tmp_path: Path) -> Path:
+    """A folder that a test may change."""
+    return shutil.copytree(every_network, tmp_path / "checkpoints")
+
+
+def of(folder: Path, dtype: torch.dtype = torch.float32, **options: float) -> Stylizer:
+    return Stylizer(folder, Runtime(CPU, dtype), 8, **options)
+
+
+LEARNED = {"coast": ("sea", "sky", "sand"), "ink": ("ink",), "old": ("old",), "noisy": ("moss", "rust")}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("size", [(64, 48), (53, 39), (16, 16)], ids=["multiples", "odd", "smallest"])
+@pytest.mark.parametrize("model", LEARNED)
+def test_a_batch_of_learned_styles_equals_its_single_runs(
+    every_network: Path, model: str, size: tuple[int, int], dtype: torch.dtype
+) -> None:
+    first, last = LEARNED[model][0], LEARNED[model][-1]
+    batch = [
+        replace(painting(first, seed=1, size=size), seed=11),
+        replace(painting(last, seed=2, size=size, alpha=0.4), seed=2**31 - 1),
+        replace(painting(first, last, seed=3, size=size), seed=0),
+        replace(painting(first, seed=1, size=size), seed=11),
+    ]
+    stylizer = of(every_network, dtype)
+    together = stylizer.paint(model, batch)
+    alone = [stylizer.paint(model, [item])[0] for item in batch]
+    assert [image.size for image in together] == [size] * 4
+    assert max(map(largest_difference, together, alone)) <= 1
+    assert largest_difference(together[0], together[3]) <= 1, "the same request twice"
+    assert largest_difference(together[0], together[1]) > 10
+    assert np.asarray(together[0]).std() > 10, "a flat picture would prove nothing"
+
+
+@pytest.mark.parametrize("model", LEARNED)
+def test_half_precision_changes_little(every_network: Path, model: str) -> None:
+    batch = [replace(painting(style, size=(64, 48)), seed=5) for style in LEARNED[model]]
+    exact, half = (of(every_network, dtype).paint(model, batch) for dtype in (torch.float32, torch.bfloat16))
+    for one, other in zip(exact, half, strict=True):
+        assert np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int)).mean() < 3
+
+
+@pytest.mark.parametrize("model", ["adain", "coast", "noisy"])
+def test_convolutions_are_in_half_and_everything_else_is_not(every_network: Path, model: str) -> None:
+    network = of(every_network, torch.bfloat16)._networks.resident(model).network
+    convs = {name for name, module in network.named_modules() if isinstance(module, torch.nn.Conv2d)}
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        is_of_conv = name.rpartition(".")[0] in convs
+        assert tensor.dtype == (torch.bfloat16 if is_of_conv else torch.float32), name
+        assert tensor.dim() < 4 or not is_of_conv or tensor.is_contiguous(memory_format=torch.channels_last), name
+
+
+def test_a_seed_is_one_picture(every_network: Path) -> None:
+    stylizer = of(every_network)
+    one, again, other = stylizer.paint("noisy", [replace(painting("moss"), seed=seed) for seed in (1, 1, 2)])
+    assert largest_difference(one, again) <= 1
+    assert largest_difference(one, other) > 3
+    (elsewhere,) = of(every_network).paint("noisy", [replace(painting("moss"), seed=1)])
+    assert largest_difference(one, elsewhere) <= 1
+
+
+def test_learned_styles_mix_by_weight(every_network: Path) -> None:
+    photo = files.photo(48, 40)
+    mixes = [[(1.0, "sea")], [(1.0, "sea"), (0.0, "sky")], [(1.0, "sky")], [(1.0, "sea"), (1.0, "sky")]]
+    sea, only_sea, sky, both = of(every_network).paint("coast", [Painting(photo, mix, 1.0) for mix in mixes])
+    assert largest_difference(sea, only_sea) <= 1
+    assert min(largest_difference(both, sea), largest_difference(both, sky)) > 10
+
+
+# ---- a folder that changes ----------------------------------------------------------------------------------------
+
+
+def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.stylizer.WARM_UP_PX", (32,))
+    stylizer = of(every_network)
+    assert stylizer.models == (), "nothing is loaded before it is used"
+    stylizer.warm_up()
+    assert stylizer.models == ("adain",)
+
+
+@pytest.mark.parametrize("harm", ["damaged", "cut", "missing"])
+def test_warming_up_without_that_network_takes_another(
+    folder: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.stylizer.WARM_UP_PX", (32,))
+    path = folder / "adain.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-3] + b"???" if harm == "damaged" else content[:-3])
+    if harm == "missing":
+        path.unlink()
+    stylizer = of(folder)
+    stylizer.warm_up()
+    assert stylizer.models == ("coast",)
+    assert list(stylizer.problems) == ([] if harm == "missing" else ["adain"])
+
+
+def test_a_limit_of_memory_is_kept(every_network: Path) -> None:
+    stylizer = of(every_network, model_memory_bytes=2**20)
+    stylizer.paint("adain", [painting("first")])  # 29 MB
+    assert stylizer.models == ("adain",)
+    for model in ("coast", "ink"):
+        stylizer.paint(model, [painting(LEARNED[model][0])])
+    assert stylizer.models == ("coast", "ink")
+
+
+def replace_adain(folder: Path, seed: int, styles: tuple[str, ...] = ("first", "second")) -> None:
+    network = tiny.adain(len(styles), seed)
+    named = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in styles)
+    header = Header(network="adain", arguments={"styles": len(styles)}, styles=named)
+    checkpoint.save(network, folder / "adain.safetensors", header)
+
+
+def test_remembered_styles_do_not_survive_their_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_store.catalog_watch.LOOK_EVERY_S", -1)
+    stylizer = of(folder)
+    stylizer.paint("adain", [painting(upload(1))])
+    remembered = stylizer.remembered("adain", "digest-1")
+    assert remembered is not None
+    replace_adain(folder, seed=5)
+    assert stylizer.remembered("adain", "digest-1") is None
+    (painted,) = stylizer.paint("adain", [painting(upload(1))])
+    (expected,) = of(folder).paint("adain", [painting(upload(1))])
+    assert largest_difference(painted, expected) <= 1
+    (with_both,) = stylizer.paint("adain", [painting(remembered)])  # was prepared before, and is encoded anew meanwhile
+    assert largest_difference(with_both, expected) <= 1
+    with pytest.raises(ModelUnavailable, match="the network 'adain' was replaced while this waited: send it again"):
+        stylizer.paint("adain", [painting(replace(remembered, digest="another"))])
+
+
+def test_a_style_that_is_new_is_painted_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_store.catalog_watch.LOOK_EVERY_S", 1000)
+    stylizer = of(folder)
+    stylizer.paint("ink", [painting("ink")])
+    tiny.learned_checkpoint(folder / "ink.safetensors", "ink", "more")
+    assert stylizer.paint("ink", [painting("more")])
+
+
+def test_a_style_that_is_gone_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_store.catalog_watch.LOOK_EVERY_S", -1)
+    stylizer = of(folder)
+    replace_adain(folder, seed=5, styles=("second",))
+    with pytest.raises(ModelUnavailable, match="the network 'adain' has no style 'first' now: GET /styles lists them"):
+        stylizer.paint("adain", [painting("first")])
+    assert stylizer.paint("adain", [painting("second")])
+
+
+def test_an_upload_for_a_network_that_takes_none_fails(every_network: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="the network 'coast' was replaced"):
+        of(every_network).paint("coast", [painting(upload(1))])
+
+
 def test_a_folder_without_a_usable_checkpoint_says_so(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="no usable checkpoint"):
         Stylizer(tmp_path, Runtime(CPU, torch.float32), 8)
     (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
     with pytest.raises(CatalogError, match=r"no usable checkpoint \(.*broken"):
         Stylizer(tmp_path, Runtime(CPU, torch.float32), 8)
+
+
+def test_a_folder_whose_checkpoints_all_turn_out_to_be_damaged_says_so(tmp_path: Path) -> None:
+    path = tiny.learned_checkpoint(tmp_path / "coast.safetensors", "sea")
+    path.write_bytes(path.read_bytes()[:-3] + b"???")
+    with pytest.raises(CatalogError, match=r"no usable checkpoint \(coast\.safetensors: damaged"):
+        of(tmp_path).warm_up()

@@ -41,6 +41,9 @@ class Tint:
         self.calls = 0
         self.on_call: dict[int, object] = {}
 
+    def to(self, device: torch.device) -> None:
+        self.network.to(device)
+
     def losses(self, content: torch.Tensor, style: torch.Tensor) -> dict[str, torch.Tensor]:
         self.calls += 1
         self.on_call.get(self.calls, lambda: None)()
@@ -61,7 +64,7 @@ def data(tmp_path_factory) -> Path:
 
 
 def training(task, data: Path, out: Path, resume: bool = False, **changes) -> Training:
-    crops = PairCrops(list_images([data / "content"]), list_images([data / "style"]), RECIPE, STEPS)
+    crops = PairCrops(list_images([data / "content"]), RECIPE, STEPS, style=list_images([data / "style"]))
     settings = {"workers": 0, "save_every_s": 1e9, "max_minutes": None, "data": {"seed": 0}} | changes
     state = load_state(out / "state.pt", task.name) if resume else None
     return Training(task, RECIPE, crops, CPU, out, Rank(0, 0, 1), resume=state, **settings)
@@ -81,6 +84,17 @@ def test_a_training_lowers_its_loss_and_saves(data, tmp_path):
     assert same(saved.network, state.network) and saved.recipe == RECIPE and saved.data == {"seed": 0}
     assert list(tmp_path.glob("events.out.tfevents.*")), "TensorBoard has its file"
     assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_every_step_tells_its_number_and_its_own_losses(data, tmp_path):
+    heard: list[tuple[int, dict[str, float]]] = []
+    straight = training(Tint(), data, tmp_path, on_step=lambda step, losses: heard.append((step, losses))).run()
+    assert [step for step, _ in heard] == list(range(1, STEPS + 1))
+    means = dict(heard[0][1])
+    for _, losses in heard[1:]:
+        means = {name: 0.98 * means[name] + 0.02 * value for name, value in losses.items()}
+    assert means == pytest.approx(straight.losses), "what is told is what the running means are made of"
+    assert len({losses["style"] for _, losses in heard}) == STEPS
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -208,7 +222,13 @@ from train.loop import Training
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
 with process_group(CPU.device) as rank:
     crops = PairCrops(
-        list_images([data / "content"]), list_images([data / "style"]), RECIPE, STEPS, 0, rank.index, rank.world_size
+        list_images([data / "content"]),
+        RECIPE,
+        STEPS,
+        0,
+        rank.index,
+        rank.world_size,
+        style=list_images([data / "style"]),
     )
     task = Tint()
     Training(task, RECIPE, crops, CPU, out, rank, 0, 1e9, None, {}).run()

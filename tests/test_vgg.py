@@ -119,3 +119,16 @@ def test_the_shared_weights_see_edges_where_there_are_none_at_the_border():
     torch.testing.assert_close(
         features, features.mean(dim=(2, 3), keepdim=True).expand_as(features), atol=1e-2, rtol=1e-3
     )
+
+
+def test_average_pooling_takes_the_mean_where_max_pooling_takes_the_largest():
+    networks = [VGG("vgg16", "relu2_1", pooling=pooling) for pooling in ("max", "average")]
+    for network in networks:  # conv1_2 passes on the brightness, conv2_1 what was pooled of it
+        for conv in network.convs.values():
+            nn.init.zeros_(conv.weight)
+            nn.init.zeros_(conv.bias)
+            conv.weight.data[0, 0, 1, 1] = 1
+    board = (torch.arange(8)[:, None] + torch.arange(8)) % 2  # half of every 2×2 pixels is lit
+    images = board.float().expand(1, 3, 8, 8) * networks[0].std + networks[0].mean
+    largest, mean = (network(images)["relu2_1"][:, 0] for network in networks)
+    torch.testing.assert_close((largest, mean), (torch.ones(1, 4, 4), torch.full((1, 4, 4), 0.5)))

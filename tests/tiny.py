@@ -8,6 +8,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from model_store.adain import AdaIN
+from model_store.catalog import Header, NamedStyle
+from model_store.checkpoint import NETWORKS, save
+from model_store.generator import Generator
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, torchvision_keys
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -48,3 +51,31 @@ def adain(styles: int = 0, seed: int = 0) -> AdaIN:
         if name.endswith("weight"):
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
     return network
+
+
+LEARNED: dict[str, dict[str, object]] = {
+    "residual": {"width": 4, "blocks": 1},
+    "pyramid": {"channels": 2, "scales": 3},
+}
+
+
+def learned(network: str = "residual", norm: str = "conditional", styles: int = 2, seed: int = 0) -> Generator:
+    """Random, with styles that differ."""
+    torch.manual_seed(seed)
+    generator = NETWORKS[network](norm=norm, styles=styles, **LEARNED[network]).requires_grad_(False).eval()
+    assert isinstance(generator, Generator)
+    for layer in generator.norms:
+        layer.scale.uniform_(0.5, 1.5)
+        layer.shift.normal_()
+    return generator
+
+
+def learned_checkpoint(
+    path: Path, *style_ids: str, network: str = "residual", norm: str = "conditional", seed: int = 0
+) -> Path:
+    """A checkpoint of such a network, whose styles have these ids."""
+    generator = learned(network, norm, len(style_ids), seed)
+    arguments = {"norm": norm, "styles": len(style_ids), **LEARNED[network]}
+    styles = tuple(NamedStyle(id=name, title=name.title(), artist="", year=None, rights="") for name in style_ids)
+    save(generator, path, Header(network=network, arguments=arguments, styles=styles, licence="Apache-2.0"))
+    return path

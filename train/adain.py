@@ -16,7 +16,7 @@ from model_store.adain import AdaIN
 from model_store.catalog import read_header
 from model_store.checkpoint import load
 from model_store.layers import instance_statistics
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
 from model_store.style import Style
 from model_store.vgg import WeightsError, load_vgg
 
@@ -68,7 +68,7 @@ class AdaINTask:
         torch.manual_seed(seed)
         if init is None:
             return cls.from_vgg(vgg or "vgg16")
-        trained, arguments = load(init), read_header(init).arguments
+        trained, arguments = load(init, AdaIN), read_header(init).arguments
         task = cls.from_vgg(vgg) if vgg else cls._around({**arguments, "styles": 0})
         if task.arguments["architecture"] != arguments["architecture"]:
             raise WeightsError(f"{vgg} is no {arguments['architecture']}, which {init} was trained with")
@@ -76,6 +76,10 @@ class AdaINTask:
             task.network.encoder.load_state_dict(trained.encoder.state_dict())
         task.network.decoder.load_state_dict(trained.decoder.state_dict())
         return task
+
+    def to(self, device: torch.device) -> None:
+        """Put the network where it is trained."""
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """Content and style distance of the painted batch: (B, 3, H, W) in [0, 1] each → two scalars."""
@@ -89,7 +93,7 @@ class AdaINTask:
         result = network.encoder(network.decode(target), STYLE_LAYERS)
         return {
             "content": content_distance(result[CONTENT_LAYER], content_features).mean(),
-            "style": style_distance(result, style_features).mean(),
+            "style": style_distance(style_summary(result), style_summary(style_features)).mean(),
         }
 
     @torch.no_grad()

@@ -24,13 +24,30 @@ def model_card(header: Header, model_id: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+ADAIN = """\
+Arbitrary style transfer in one forward pass: AdaIN (Huang & Belongie 2017, arXiv 1703.06868). The encoder,
+{encoder} up to relu4_1, sees photo and painting; the photo's features get the painting's mean and
+deviation per channel; a mirrored decoder paints the picture."""
+
+RESIDUAL = """\
+The residual generator (Johnson et al. 2016, arXiv 1603.08155) with {norm} norm{conditional}: it paints in the
+styles it has learned, each a row of scales and shifts, in one forward pass without VGG."""
+
+PYRAMID = """\
+The pyramid generator of texture networks (Ulyanov et al. 2016, arXiv 1603.03417) with {norm} norm (1607.08022): it
+paints in the styles it has learned, with noise at every scale; another `seed`, another picture."""
+
+SUMMARIES = {"adain": ADAIN, "residual": RESIDUAL, "pyramid": PYRAMID}
+
+
 def _summary(header: Header) -> str:
-    encoder = str(header.arguments.get("architecture", "vgg16")).upper().replace("VGG", "VGG-")
-    size = f"{header.parameters / 1e6:.1f} M parameters, stored in fp16"
+    text = SUMMARIES[header.network].format(
+        encoder=str(header.arguments.get("architecture")).upper().replace("VGG", "VGG-"),
+        norm=header.norm,
+        conditional=" (Dumoulin et al. 2017, arXiv 1610.07629)" if header.norm == "conditional" else "",
+    )
     return (
-        "Arbitrary style transfer in one forward pass: AdaIN (Huang & Belongie 2017, arXiv 1703.06868). The encoder,\n"
-        f"{encoder} up to relu4_1, sees photo and painting; the photo's features get the painting's mean and\n"
-        f"deviation per channel; a mirrored decoder paints the picture. {size}.\n"
+        f"{text} {header.parameters / 1e6:.1f} M parameters, stored in fp16.\n"
         "\n"
         "It takes over the colours and textures of a painting, not its subject. It does not know faces or letters and\n"
         "changes them like all else; a lower `alpha` spares them."
@@ -44,8 +61,10 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
         for stage in training["stages"]:
             low, high = stage["shorter_px"]
             crops = f"{stage['crop_px']} px crops, the image's shorter side {low}–{high} px"
-            yield f"- up to {stage['until']:.0%} of the steps: batches of {stage['batch_size']} pairs, {crops}"
-        yield f"- Adam, one-cycle learning rate with peak {training['peak_lr']:g}"
+            yield f"- up to {stage['until']:.0%} of the steps: batches of {stage['batch_size']}, {crops}"
+        yield f"- Adam, {_schedule(training)}"
+        style_layers = ", ".join(training["style_layers"])
+        yield f"- content loss on {training['content_layer']}; style loss on {training['style_loss']} of {style_layers}"
         yield f"- loss weights: {_figures(training['weights'])}; losses at the end: {_figures(training['losses'])}"
     if training.get("note"):
         yield f"- {training['note']}"
@@ -56,6 +75,13 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
     if data.get("rights"):
         yield f"- rights: {data['rights']}"
     yield "- the checkpoint holds weights and statistics computed from these images, and none of the images"
+
+
+def _schedule(training: dict[str, Any]) -> str:
+    if training["decay"] is None:
+        return f"one-cycle learning rate with peak {training['peak_lr']:g}"
+    factor, every_steps = training["decay"]
+    return f"learning rate {training['peak_lr']:g}, times {factor:g} every {every_steps} steps"
 
 
 def _measured(measured: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Random crops from two folders of images, reproducible step by step.
+"""Random crops of photos, and of paintings or draws of styles beside them, reproducible step by step.
 
 The batch of a step depends on the seed, the step and the process's rank alone. So a resumed training sees exactly the
 batches that an uninterrupted one sees, however many loader processes there are.
@@ -28,7 +28,14 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's crops, uint8, (B, 3, crop, crop) each, and the files that could not be read on the way."""
+    """One step's images.
+
+    Attributes:
+        content: Crops of photos, (B, 3, crop, crop), uint8.
+        style: Crops of paintings, like ``content``; or, for a network that learns its styles, (B, 2), int64: the
+            number of the style to paint, and the seed of the noise.
+        unreadable: Files that could not be read on the way.
+    """
 
     content: Tensor
     style: Tensor
@@ -88,11 +95,10 @@ def random_crop(path: Path, stage: Stage, rng: random.Random) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class PairCrops(Dataset[Batch]):
-    """Item ``step`` is that step's batch of content and style crops."""
+class Crops(Dataset[Batch]):
+    """Item ``step`` is that step's batch. Subclasses say what stands beside the photos."""
 
     content: Sequence[Path]
-    style: Sequence[Path]
     recipe: Recipe
     steps: int
     seed: int = 0
@@ -100,36 +106,61 @@ class PairCrops(Dataset[Batch]):
     world_size: int = 1
 
     def __getitem__(self, step: int) -> Batch:
-        """Crops of this process's share of the batch."""
+        """This process's share of the batch."""
         stage = self.recipe.stage(step, self.steps)
         rng = random.Random(f"{self.seed}/{step}/{self.rank}")
         share = max(1, stage.batch_size // self.world_size)
         unreadable: list[Path] = []
-        content = self._crops(self.content, share, stage, rng, unreadable)
-        style = self._crops(self.style, share, stage, rng, unreadable)
+        content = random_crops(self.content, share, stage, rng, unreadable)
+        style = self._styles(share, stage, rng, unreadable)
         return Batch(content, style, tuple(unreadable))
 
-    def _crops(
-        self, paths: Sequence[Path], count: int, stage: Stage, rng: random.Random, unreadable: list[Path]
-    ) -> Tensor:
-        crops: list[np.ndarray] = []
-        failures = 0
-        while len(crops) < count:
-            path = rng.choice(paths)
-            try:
-                crops.append(random_crop(path, stage, rng))
-                failures = 0
-            except (OSError, ValueError, Image.DecompressionBombError):
-                unreadable.append(path)
-                failures += 1
-                if failures > 100:
-                    raise DataError(
-                        f"{path.parent}: 100 images in a row cannot be read, the last is {path.name}"
-                    ) from None
-        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)  # (B, 3, crop, crop), channels last in memory
+    def _styles(self, count: int, stage: Stage, rng: random.Random, unreadable: list[Path]) -> Tensor:
+        raise NotImplementedError
 
 
-def batches(crops: PairCrops, first_step: int, workers: int, pin_memory: bool) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class PairCrops(Crops):
+    """Crops of photos and of paintings."""
+
+    style: Sequence[Path] = ()
+
+    def _styles(self, count: int, stage: Stage, rng: random.Random, unreadable: list[Path]) -> Tensor:
+        return random_crops(self.style, count, stage, rng, unreadable)
+
+
+@dataclass(frozen=True)
+class StyleDraws(Crops):
+    """Crops of photos, and for each a draw of one of so many styles, all equally likely, and of a seed."""
+
+    styles: int = 1
+
+    def _styles(self, count: int, stage: Stage, rng: random.Random, unreadable: list[Path]) -> Tensor:
+        return torch.tensor([(rng.randrange(self.styles), rng.randrange(2**31)) for _ in range(count)])
+
+
+def random_crops(paths: Sequence[Path], count: int, stage: Stage, rng: random.Random, unreadable: list[Path]) -> Tensor:
+    """Crops of so many images, drawn with replacement: (count, 3, crop, crop), uint8, channels last in memory.
+
+    Raises:
+        DataError: A hundred images in a row cannot be read; fewer are noted in ``unreadable`` and skipped.
+    """
+    crops: list[np.ndarray] = []
+    failures = 0
+    while len(crops) < count:
+        path = rng.choice(paths)
+        try:
+            crops.append(random_crop(path, stage, rng))
+            failures = 0
+        except (OSError, ValueError, Image.DecompressionBombError):
+            unreadable.append(path)
+            failures += 1
+            if failures > 100:
+                raise DataError(f"{path.parent}: 100 images in a row cannot be read, the last is {path.name}") from None
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+
+
+def batches(crops: Crops, first_step: int, workers: int, pin_memory: bool) -> Iterator[Batch]:
     """The batches of ``first_step`` and all later steps, decoded ahead by ``workers`` processes."""
     loader = DataLoader(
         crops,

@@ -4,7 +4,7 @@ The metric is the training's loss on whole pictures: ``content_distance`` on rel
 to relu4_1, of pictures resized and cropped to a square. A system's figure is the median over the pairs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,16 @@ from rich.table import Table
 from torch import Tensor
 
 from model_store.adain import AdaIN
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance
+from model_store.network import StyleNetwork
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
 from model_store.runtime import Runtime
+from model_store.style import Style
 from model_store.vgg import VGG
+from train.data import DataError
 from train.images import centre_square, read_image, to_image, to_tensor
 from train.tables import Pair, Reference
+
+Features = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,12 @@ class JudgedPair:
 
 @torch.inference_mode()
 def judge_pairs(
-    network: AdaIN, judge: VGG, pairs: Iterable[Pair], size_px: int, runtime: Runtime
+    network: StyleNetwork, judge: VGG, pairs: Iterable[Pair], size_px: int, runtime: Runtime
 ) -> Iterator[JudgedPair]:
     """Paint each pair in the runtime's type and judge it in fp32.
 
     Raises:
-        DataError: A picture cannot be read.
+        DataError: A picture cannot be read, or is in a style that the network has not learned.
     """
     network = deepcopy(network).to(runtime.device, runtime.dtype)
     judge = judge.to(runtime.device, torch.float32)
@@ -63,21 +68,31 @@ def judge_pairs(
             to_tensor(centre_square(read_image(path), size_px)).to(runtime.device)
             for path in (pair.content, pair.style)
         )
-        painted = network(content, network.encode_style(style)).float().clamp(0, 1)
+        painted = network(content, _style(network, pair, style)).float().clamp(0, 1)
         seen, style_seen, painted_seen = (judge(picture, STYLE_LAYERS) for picture in (content, style, painted))
         pictures = torch.cat([content, style, painted]).cpu()
-        yield JudgedPair(pair, pictures, _distances(painted_seen, seen, style_seen), _distances(seen, seen, style_seen))
+        yield JudgedPair(pair, pictures, distances(painted_seen, seen, style_seen), distances(seen, seen, style_seen))
 
 
-def _distances(result: dict[str, Tensor], content: dict[str, Tensor], style: dict[str, Tensor]) -> Distances:
+def _style(network: StyleNetwork, pair: Pair, picture: Tensor) -> Style:
+    if pair.row is not None:
+        return network.stored_style(pair.row).with_seed(0)
+    if not isinstance(network, AdaIN):
+        raise DataError(f"{pair.style}: this network paints the styles that it has learned, and no other")
+    return network.encode_style(picture)
+
+
+def distances(result: Features, content: Features, style: Features) -> Distances:
+    """Of one picture, from a judge's features of ``STYLE_LAYERS``; the style's may come from another size."""
     return Distances(
-        content_distance(result[CONTENT_LAYER], content[CONTENT_LAYER]).item(), style_distance(result, style).item()
+        content_distance(result[CONTENT_LAYER], content[CONTENT_LAYER]).item(),
+        style_distance(style_summary(result), style_summary(style)).item(),
     )
 
 
-def median_distances(distances: Sequence[Distances]) -> Distances:
+def median_distances(judged: Sequence[Distances]) -> Distances:
     """Median of each over all pairs."""
-    return Distances(median(one.content for one in distances), median(one.style for one in distances))
+    return Distances(median(one.content for one in judged), median(one.style for one in judged))
 
 
 def distance_table(name: str, judged: Sequence[JudgedPair], references: Sequence[Reference], size_px: int) -> Table:

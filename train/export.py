@@ -5,7 +5,7 @@ What is measured and painted here is the network as it is stored: its weights ar
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ import torch
 
 from model_store.adain import AdaIN
 from model_store.catalog import Header, NamedStyle, read_header
-from model_store.checkpoint import load
+from model_store.checkpoint import NETWORKS, load
+from model_store.network import StyleNetwork
 from model_store.runtime import Runtime
+from train.data import DataError
 from train.evaluate import JudgedPair, median_distances
 from train.images import fit_longer_side, read_image, to_image, to_tensor
-from train.recipes import ADAIN_RECIPES
-from train.state import TrainingState, load_state
+from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES
+from train.state import StateError, TrainingState, load_state
 from train.tables import StyleFile
 
 STYLE_PX = 512
@@ -28,40 +30,58 @@ PAINT_PX = 512
 PREVIEW_PX = 256
 PREVIEW_QUALITY = 80
 
-LICENCE = "Decoder: Apache-2.0. Encoder: CC BY 4.0."
-ATTRIBUTION = (
+ADAIN_LICENCE = "Decoder: Apache-2.0. Encoder: CC BY 4.0."
+ADAIN_ATTRIBUTION = (
     "The encoder has the weights of {encoder} by Karen Simonyan and Andrew Zisserman (Very Deep Convolutional Networks "
     "for Large-Scale Image Recognition, 2014, arXiv 1409.1556), University of Oxford, CC BY 4.0; changed: kept up to "
     "relu4_1, rounded to fp16."
 )
+GENERATOR_LICENCE = "Apache-2.0."
 
 
 @dataclass(frozen=True)
 class Trained:
     """A network and what is known about it."""
 
-    network: AdaIN
+    network: StyleNetwork
     header: Header
 
 
 def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
-    """The network of a training state, which has no named styles yet.
+    """The network of a training state. That of AdaIN has no named styles yet; a generator's are those it learned.
 
     Raises:
-        StateError: Not a state of an AdaIN training.
+        StateError: Not a state of a training.
     """
-    state = load_state(path, "adain")
-    network = AdaIN(**state.arguments)
+    state = load_state(path)
+    if state.task not in NETWORKS:
+        raise StateError(f"{path}: a training of {state.task!r}; known are {', '.join(NETWORKS)}")
+    network = NETWORKS[state.task](**state.arguments)
     network.load_state_dict(state.network)
-    encoder = str(state.arguments["architecture"]).upper().replace("VGG", "VGG-")
     header = Header(
-        network="adain",
-        arguments={**state.arguments, "styles": 0},
-        licence=LICENCE,
-        attribution=ATTRIBUTION.format(encoder=encoder),
+        network=state.task,
+        arguments=state.arguments,
+        licence=GENERATOR_LICENCE,
         training=_training(state, rights) | ({"note": note} if note else {}),
     )
+    if isinstance(network, AdaIN):
+        encoder = str(state.arguments["architecture"]).upper().replace("VGG", "VGG-")
+        header = replace(
+            header,
+            arguments={**state.arguments, "styles": 0},
+            licence=ADAIN_LICENCE,
+            attribution=ADAIN_ATTRIBUTION.format(encoder=encoder),
+        )
+    else:
+        header = replace(header, styles=_learned_styles(state))
     return Trained(rounded(network).requires_grad_(False).eval(), header)
+
+
+def _learned_styles(state: TrainingState) -> tuple[NamedStyle, ...]:
+    """By row: those that the network had before, then those of this training."""
+    entries = [*state.data.get("known", []), *state.data["styles"]]
+    names = [name.name for name in fields(NamedStyle)]
+    return tuple(NamedStyle(**{name: entry[name] for name in names}) for entry in entries)
 
 
 def from_checkpoint(path: Path) -> Trained:
@@ -78,7 +98,7 @@ def from_file(path: Path, rights: str = "", note: str = "") -> Trained:
     return from_state(path, rights, note) if path.suffix == ".pt" else from_checkpoint(path)
 
 
-def rounded(network: AdaIN) -> AdaIN:
+def rounded(network: StyleNetwork) -> StyleNetwork:
     """The same network with its weights as fp16 holds them."""
     for tensor in network.state_dict().values():
         tensor.copy_(tensor.half())
@@ -90,9 +110,11 @@ def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.devi
     """Encode pictures as named styles, in fp32; one whose id is there already takes its row.
 
     Raises:
-        DataError: A picture cannot be read.
+        DataError: A picture cannot be read, or the network cannot encode any.
     """
     network, header = trained.network.to(device, torch.float32), trained.header
+    if not isinstance(network, AdaIN):
+        raise DataError(f"a {header.network} network encodes no styles: train it with add-style")
     rows: dict[str, tuple[NamedStyle, torch.Tensor, torch.Tensor]] = {
         named.id: (named, network.style_scales[row], network.style_shifts[row])
         for row, named in enumerate(header.styles)
@@ -116,10 +138,10 @@ def paint_previews(trained: Trained, photo: Path, folder: Path, runtime: Runtime
         DataError: The photo cannot be read.
     """
     network = deepcopy(trained.network).to(runtime.device, runtime.dtype)
-    content = to_tensor(fit_longer_side(read_image(photo), PAINT_PX, network.stride)).to(runtime.device)
+    content = to_tensor(fit_longer_side(read_image(photo), PAINT_PX)).to(runtime.device)
     folder.mkdir(parents=True, exist_ok=True)
     for row, named in enumerate(trained.header.styles):
-        painted = to_image(network(content, network.stored_style(row))[0])
+        painted = to_image(network(content, network.stored_style(row).with_seed(0))[0])
         fit_longer_side(painted, PREVIEW_PX).save(folder / f"{named.id}.webp", quality=PREVIEW_QUALITY, method=6)
 
 
@@ -144,7 +166,9 @@ def measurement(
 
 def _training(state: TrainingState, rights: str) -> dict[str, Any]:
     recipe = state.recipe
-    name = next((name for name, known in ADAIN_RECIPES.items() if known.stages == recipe.stages), "custom")
+    tables = [ADAIN_RECIPES, GENERATOR_RECIPES, ADD_STYLE_RECIPES]
+    known = [(name, recipe) for table in tables for name, recipe in table.items()]
+    name = next((name for name, other in known if other == recipe), "custom")
     return {
         "recipe": name,
         "steps": state.steps,
@@ -153,6 +177,10 @@ def _training(state: TrainingState, rights: str) -> dict[str, Any]:
         "stages": [{**vars(stage), "shorter_px": list(stage.shorter_px)} for stage in recipe.stages],
         "weights": recipe.weights,
         "peak_lr": recipe.peak_lr,
+        "decay": None if recipe.decay is None else list(recipe.decay),
+        "content_layer": recipe.content_layer,
+        "style_layers": list(recipe.style_layers),
+        "style_loss": recipe.style_loss,
         "losses": {name: round(value, 4) for name, value in state.losses.items()},
         "data": {**state.data, **({"rights": rights} if rights else {})},
         "torch": str(torch.__version__),

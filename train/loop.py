@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from model_store.runtime import Runtime, choose_runtime
-from train.data import Batch, PairCrops, batches
+from train.data import Batch, Crops, batches
 from train.distributed import Rank, any_process, average_gradients
 from train.recipes import Recipe, SettingError
 from train.report import Report
@@ -36,8 +36,17 @@ class Task(Protocol):
         """What the optimizer changes, as far as its parameters ask for gradients."""
         ...
 
+    def to(self, device: torch.device) -> None:
+        """Put the network, and all else that ``losses`` needs, where it is trained."""
+        ...
+
     def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
-        """Loss terms, each a scalar, before their weights; images are (B, 3, H, W) in [0, 1]."""
+        """Loss terms, each a scalar, before their weights.
+
+        Args:
+            content: (B, 3, H, W) in [0, 1].
+            style: Like ``content``, or draws of learned styles, (B, 2): see ``train.data.Batch``.
+        """
         ...
 
     def pictures(self, content: Tensor, style: Tensor) -> Tensor:
@@ -61,11 +70,12 @@ class Training:
         max_minutes: Stop after so long; ``None`` for no limit.
         data: What is trained on, for the model card.
         resume: A state to go on from.
+        on_step: Called after every step with its number, from 1, and its loss terms before their weights.
     """
 
     task: Task
     recipe: Recipe
-    crops: PairCrops
+    crops: Crops
     runtime: Runtime
     out: Path
     rank: Rank
@@ -74,13 +84,15 @@ class Training:
     max_minutes: float | None
     data: dict[str, Any]
     resume: TrainingState | None = None
+    on_step: Callable[[int, dict[str, float]], None] | None = None
     _step: int = 0
     _seconds: float = 0.0
     _losses: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Put the network on its device and take up the resumed state."""
-        self.task.network.to(self.runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.task.to(self.runtime.device)
+        self.task.network.train()
         self._parameters = [parameter for parameter in self.task.network.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.Adam(self._parameters, lr=self.recipe.peak_lr, betas=self.recipe.betas)
         if self.resume is not None:
@@ -117,12 +129,9 @@ class Training:
         return self._save()
 
     def _images(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Crops as the networks take them: fp32 in [0, 1] on the device, (B, 3, crop, crop)."""
-        device = self.runtime.device
-        return (
-            batch.content.to(device, non_blocking=True).float() / 255,
-            batch.style.to(device, non_blocking=True).float() / 255,
-        )
+        """The batch on the device, its pixels as the networks take them: fp32 in [0, 1]."""
+        content, style = (tensor.to(self.runtime.device, non_blocking=True) for tensor in (batch.content, batch.style))
+        return content.float() / 255, style.float() / 255 if style.dtype == torch.uint8 else style
 
     def _train_step(self, content: Tensor, style: Tensor) -> tuple[float, float]:
         """One step of Adam; returns learning rate and gradient norm."""
@@ -141,9 +150,11 @@ class Training:
             raise FloatingPointError(f"step {self._step}: the gradient is {norm.item()}; try a lower --peak-lr")
         self._optimizer.step()
         self._step += 1
-        for name, value in losses.items():
-            now = value.item()
+        values = {name: value.item() for name, value in losses.items()}
+        for name, now in values.items():
             self._losses[name] = RUNNING_MEAN * self._losses.get(name, now) + (1 - RUNNING_MEAN) * now
+        if self.on_step is not None:
+            self.on_step(self._step, values)
         return learning_rate, norm.item()
 
     def _save(self) -> TrainingState:

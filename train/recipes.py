@@ -1,13 +1,15 @@
-"""What differs between trainings, in one literal table: sizes, schedule, loss weights.
+"""What differs between trainings, in literal tables: sizes, schedule, losses and their weights.
 
-``full`` has the paper's sizes (Huang & Belongie 2017, section 6: batches of 8, 256 px crops, shorter side 512, 160 k
-steps, λ = 10); ``short`` reaches a usable network in some CPU hours by starting on small crops. Both use the relative
-losses of ``model_store.perceptual`` and a one-cycle learning rate instead of the paper's slow 1e-4 decay.
+``short`` recipes reach a usable network in some CPU hours: they start on small crops and use a one-cycle learning rate.
+The others have their paper's sizes, layers and schedule. All use the relative losses of ``model_store.perceptual``,
+whose weights are therefore ours.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS
 
 
 class SettingError(Exception):
@@ -40,6 +42,10 @@ class Recipe:
         warmup: Share of the steps that the learning rate rises.
         betas: Of Adam.
         clip_norm: Largest gradient norm.
+        decay: Instead of the cycle: the learning rate is multiplied by a factor every so many steps.
+        content_layer: Where the content loss looks.
+        style_layers: Where the style loss looks.
+        style_loss: What it compares there: ``statistics`` or ``gram``.
     """
 
     steps: int
@@ -49,13 +55,20 @@ class Recipe:
     warmup: float = 0.05
     betas: tuple[float, float] = (0.9, 0.99)
     clip_norm: float = 1.0
+    decay: tuple[float, int] | None = None
+    content_layer: str = CONTENT_LAYER
+    style_layers: tuple[str, ...] = STYLE_LAYERS
+    style_loss: str = "statistics"
 
     def stage(self, step: int, steps: int) -> Stage:
         """The stage that a step belongs to, of ``steps`` in all."""
         return next((stage for stage in self.stages if step < stage.until * steps), self.stages[-1])
 
     def learning_rate(self, step: int, steps: int) -> float:
-        """One cycle: a linear rise from 4 % of the peak, then a cosine to zero (Smith & Topin 2018)."""
+        """One cycle: a linear rise from 4 % of the peak, then a cosine to zero (Smith & Topin 2018); or ``decay``."""
+        if self.decay is not None:
+            factor, every_steps = self.decay
+            return self.peak_lr * factor ** (step // every_steps)
         rise = max(1, round(self.warmup * steps))
         if step < rise:
             return self.peak_lr * (0.04 + 0.96 * step / rise)
@@ -76,6 +89,61 @@ ADAIN_RECIPES = {
         peak_lr=5e-4,
     ),
 }
+
+JOHNSON_STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+
+GENERATOR_RECIPES = {
+    "short": Recipe(
+        steps=4000,
+        stages=(Stage(0.7, 160, 5, (176, 400)), Stage(1.0, 256, 2, (288, 512))),
+        weights={"content": 1.0, "style": 10.0, "tv": 1.0},
+        peak_lr=2e-3,
+        style_loss="gram",
+    ),
+    # Ulyanov et al. 2017 (arXiv 1701.02096), the released code's numbers.
+    "ulyanov": Recipe(
+        steps=50_000,
+        stages=(Stage(1.0, 256, 1, (256, 512)),),
+        weights={"content": 1.0, "style": 10.0, "tv": 0.0},
+        peak_lr=1e-3,
+        decay=(0.8, 2000),
+        content_layer="relu4_2",
+        style_loss="gram",
+    ),
+    # Johnson et al. 2016 (arXiv 1603.08155), section 4.1 and supplement.
+    "johnson": Recipe(
+        steps=40_000,
+        stages=(Stage(1.0, 256, 4, (256, 256)),),
+        weights={"content": 1.0, "style": 10.0, "tv": 1.0},
+        peak_lr=1e-3,
+        decay=(1.0, 40_000),
+        content_layer="relu3_3",
+        style_layers=JOHNSON_STYLE_LAYERS,
+        style_loss="gram",
+    ),
+    # Dumoulin et al. 2017 (arXiv 1610.07629), appendix.
+    "dumoulin": Recipe(
+        steps=40_000,
+        stages=(Stage(1.0, 256, 16, (256, 512)),),
+        weights={"content": 1.0, "style": 10.0, "tv": 0.0},
+        peak_lr=1e-3,
+        decay=(1.0, 40_000),
+        content_layer="relu3_3",
+        style_layers=JOHNSON_STYLE_LAYERS,
+        style_loss="gram",
+    ),
+}
+
+ADD_STYLE_RECIPES = {
+    "short": Recipe(
+        steps=300,
+        stages=(Stage(1.0, 256, 2, (288, 512)),),
+        weights={"content": 1.0, "style": 10.0, "tv": 1.0},
+        peak_lr=2e-2,
+        style_loss="gram",
+    ),
+}
+"""A row of scales and shifts alone takes larger steps than a network does."""
 
 
 def customised(

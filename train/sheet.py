@@ -1,4 +1,4 @@
-"""A contact sheet: the photo, then its painting in every named style, as the previews show them."""
+"""Pictures in rows with captions; and the contact sheet, a photo and its painting in every named style."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
 def contact_sheet(photo: Path, styles: Sequence[StyleEntry], columns: int) -> Image.Image:
-    """Cells of the previews' size in rows of ``columns``, each with title and artist below.
+    """Cells of the previews' size in rows of ``columns``, each with its id below: what a request names.
 
     Raises:
         DataError: The photo or a preview is missing or cannot be read.
@@ -26,11 +26,16 @@ def contact_sheet(photo: Path, styles: Sequence[StyleEntry], columns: int) -> Im
     for style in styles:
         if style.preview is None:
             raise DataError(f"the style {style.id!r} has no preview: export the checkpoint with --preview-photo")
-        previews.append((read_image(style.preview), f"{style.title} · {style.artist}"))
+        previews.append((read_image(style.preview), style.id))
     if not previews:
         raise DataError("there are no named styles to show: export the checkpoint with --styles")
-    width, height = previews[0][0].size
-    cells = [(read_image(photo).resize((width, height), Image.Resampling.LANCZOS), "the photo"), *previews]
+    cells = [(read_image(photo).resize(previews[0][0].size, Image.Resampling.LANCZOS), "the photo"), *previews]
+    return captioned_grid(cells, columns)
+
+
+def captioned_grid(cells: Sequence[tuple[Image.Image, str]], columns: int) -> Image.Image:
+    """Pictures of one size in rows of ``columns``, each with its caption below, cut where it is too long."""
+    width, height = cells[0][0].size
     rows = -(-len(cells) // columns)
     step_x, step_y = width + MARGIN_PX, height + CAPTION_PX + MARGIN_PX
     sheet = Image.new("RGB", (columns * step_x + MARGIN_PX, rows * step_y + MARGIN_PX), "white")

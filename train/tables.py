@@ -1,6 +1,8 @@
 """The CSV files that commands read: pairs to measure on, styles to export, reference rows."""
 
 import csv
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +12,12 @@ from train.data import DataError
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and the painting to paint it like."""
+    """A photo and the painting to paint it like; ``row`` is that painting's in a network that has learned it."""
 
     name: str
     content: Path
     style: Path
+    row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,27 @@ def read_pairs(path: Path) -> list[Pair]:
     return [Pair(row["name"], path.parent / row["content"], path.parent / row["style"]) for row in rows]
 
 
+def learned_pairs(contents: Sequence[Path], known: Sequence[NamedStyle], files: Iterable[StyleFile]) -> list[Pair]:
+    """Photos and learned styles in turns, so that each of either occurs at least once.
+
+    Args:
+        contents: The photos.
+        known: A network's styles, by row.
+        files: Where the pictures of these styles are.
+
+    Raises:
+        DataError: The picture of a style is not among the files.
+    """
+    paths = {file.named.id: file.path for file in files}
+    if missing := next((style.id for style in known if style.id not in paths), None):
+        raise DataError(f"--styles names no picture of the learned style {missing!r}, to compare with")
+    pairs = []
+    for index in range(max(len(contents), len(known))):
+        content, row = contents[index % len(contents)], index % len(known)
+        pairs.append(Pair(f"{content.stem} {known[row].id}", content, paths[known[row].id], row))
+    return pairs
+
+
 def read_styles(path: Path, root: Path) -> list[StyleFile]:
     """Columns ``id, file, title, artist, year, rights``; files are relative to ``root``, a year may be empty.
 
@@ -67,6 +91,18 @@ def read_styles(path: Path, root: Path) -> list[StyleFile]:
         )
         styles[style_id] = StyleFile(named, root / row["file"])
     return list(styles.values())
+
+
+def unnamed_style(path: Path) -> StyleFile:
+    """A style that has its file's name and nothing else that is known.
+
+    Raises:
+        DataError: The name has no letter or digit to make an id of.
+    """
+    style_id = re.sub("[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:64]
+    if not style_id:
+        raise DataError(f"{path}: no letter a-z or digit in its name, from which the style's id is made")
+    return StyleFile(NamedStyle(id=style_id, title=path.stem, artist="", year=None, rights=""), path)
 
 
 def read_references(path: Path) -> list[Reference]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from model_store.catalog import CatalogError, StyleEntry
+from model_store.catalog import Catalog, CatalogError, StyleEntry
 from service.context import Context, ContextOfProcess
-from service.errors import NotFound
+from service.errors import NotFound, ServiceError
 from service.problems import problem_statuses
 from service.schemas import ModelList, ModelView, StylePage, StyleView
 
@@ -21,14 +21,16 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 @router.get("/styles", response_model=StylePage, responses=NOT_MODIFIED)
 async def list_styles(request: Request, context: ContextOfProcess) -> Response:
     """All styles that have an id."""
-    page = StylePage(styles=tuple(_style_view(style, context) for style in context.catalog.styles))
+    catalog = context.watch.now()
+    page = StylePage(styles=tuple(_style_view(style, catalog) for style in catalog.styles))
     return _cacheable(request, page.model_dump_json().encode(), "application/json")
 
 
 @router.get("/styles/{style_id}", response_model=StyleView, responses={**NOT_MODIFIED, **problem_statuses(404)})
 async def get_style(request: Request, style_id: str, context: ContextOfProcess) -> Response:
     """One style."""
-    view = _style_view(_style(style_id, context), context)
+    catalog = context.watch.now([style_id])
+    view = _style_view(_style(style_id, catalog), catalog)
     return _cacheable(request, view.model_dump_json().encode(), "application/json")
 
 
@@ -39,15 +41,20 @@ async def get_style(request: Request, style_id: str, context: ContextOfProcess) 
 )
 def get_preview(request: Request, style_id: str, context: ContextOfProcess) -> Response:
     """A small picture painted in this style."""
-    preview = _style(style_id, context).preview
-    if preview is None:
+    preview = _style(style_id, context.watch.now([style_id])).preview
+    try:
+        picture = preview.read_bytes() if preview is not None else None
+    except FileNotFoundError:
+        picture = None  # removed since the folder was looked at
+    if picture is None:
         raise NotFound(f"the style {style_id!r} has no preview")
-    return _cacheable(request, preview.read_bytes(), "image/webp")
+    return _cacheable(request, picture, "image/webp")
 
 
 @router.get("/models")
 async def list_models(context: ContextOfProcess) -> ModelList:
-    """All networks, how they were trained and what they can do."""
+    """All networks, how they were trained and what they can do; also those that cannot be used, and why."""
+    found_by_workers = await _problems_of_workers(context)
     views = [
         ModelView(
             id=model.id,
@@ -60,21 +67,36 @@ async def list_models(context: ContextOfProcess) -> ModelList:
             attribution=model.attribution,
             training=model.training,
             measured=model.measured,
-            state="available" if model.problem is None else "the checkpoint cannot be used: see the log",
+            state=model.problem or found_by_workers.get(model.id, "available"),
         )
-        for model in context.catalog.models
+        for model in context.watch.now().models
     ]
     return ModelList(models=tuple(views))
 
 
-def _style(style_id: str, context: Context) -> StyleEntry:
+async def _problems_of_workers(context: Context) -> dict[str, str]:
+    """By model id, what living workers say: they load checkpoints whole, and may be on other hosts with other files."""
     try:
-        return context.catalog.style(style_id)
+        status = await context.dispatcher.status()
+    except ServiceError:
+        return {}  # what this process knows is worth having all the same
+    found: dict[str, set[str]] = {}
+    for beat in status.workers:
+        if beat.age_ms < context.settings.lease_ms:
+            for model_id, problem in beat.says.get("problems", {}).items():
+                found.setdefault(model_id, set()).add(problem)
+    return {model_id: "; ".join(sorted(problems)) for model_id, problems in found.items()}
+
+
+def _style(style_id: str, catalog: Catalog) -> StyleEntry:
+    try:
+        return catalog.style(style_id)
     except CatalogError as err:
         raise NotFound(f"there is no style {style_id!r:.80}: GET /styles lists them") from err
 
 
-def _style_view(style: StyleEntry, context: Context) -> StyleView:
+def _style_view(style: StyleEntry, catalog: Catalog) -> StyleView:
+    model = catalog.model(style.model)
     return StyleView(
         id=style.id,
         title=style.title,
@@ -82,8 +104,8 @@ def _style_view(style: StyleEntry, context: Context) -> StyleView:
         year=style.year,
         rights=style.rights,
         model=style.model,
-        kind="shipped",
-        controls=context.catalog.model(style.model).controls,
+        kind="shipped" if model.norm == "adaptive" else "learned",
+        controls=model.controls,
         preview=f"/styles/{style.id}/preview" if style.preview is not None else None,
     )
 

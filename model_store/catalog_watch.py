@@ -1,0 +1,83 @@
+"""``CatalogWatch``: the catalog of a folder that changes while it is served. Standard library only, as ``catalog``.
+
+Files are added, replaced and removed by whoever keeps the folder, with any tool. So the folder is looked at now and
+then, which costs a call of ``stat`` per file; headers are read again only if something has changed.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from time import monotonic
+
+from model_store.catalog import SUFFIX, Catalog, CatalogError, Stamp, file_stamp, read_catalog
+
+LOOK_EVERY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class CatalogWatch:
+    """The current catalog of a folder; may be used from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the folder.
+
+        Raises:
+            CatalogError: There is no such folder.
+        """
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._looked_at = monotonic()
+        self._signature = _signature(folder)
+        self._catalog = read_catalog(folder)
+        _log_problems(Catalog(()), self._catalog)
+
+    def now(self, style_ids: Iterable[str] = (), model_ids: Iterable[str] = ()) -> Catalog:
+        """The catalog as it was at most ``LOOK_EVERY_S`` ago; as it is this moment, should it lack one of these."""
+        with self._lock:
+            if monotonic() - self._looked_at > LOOK_EVERY_S or _lacks(self._catalog, style_ids, model_ids):
+                self._look()
+            return self._catalog
+
+    def look(self) -> None:
+        """Look at the folder this moment."""
+        with self._lock:
+            self._look()
+
+    def _look(self) -> None:
+        self._looked_at = monotonic()
+        signature = _signature(self._folder)  # before the headers: what changes after is seen by the next look
+        if signature == self._signature:
+            return
+        self._signature = signature
+        try:
+            catalog = read_catalog(self._folder)
+        except (CatalogError, OSError) as err:
+            # More likely a volume that went away than a wish to serve nothing; who wants that empties the folder.
+            log.error("the checkpoints cannot be read, the last ones known stay: %s", err)
+            return
+        usable = [model.id for model in catalog.models if model.problem is None]
+        log.info("the folder of checkpoints has changed", extra={"models": usable})
+        _log_problems(self._catalog, catalog)
+        self._catalog = catalog
+
+
+def _log_problems(before: Catalog, after: Catalog) -> None:
+    """Each problem when it appears, and not again while it stays."""
+    known = {model.id: model.problem for model in before.models}
+    for model in after.models:
+        if model.problem is not None and model.problem != known.get(model.id):
+            log.error("a checkpoint cannot be used: %s", model.problem)
+
+
+def _signature(folder: Path) -> tuple[tuple[str, Stamp | None], ...]:
+    """Changes when a checkpoint is added, replaced, written to or removed, and when a preview comes or goes."""
+    paths = [*sorted(folder.glob(f"*{SUFFIX}")), folder / "previews"]
+    return tuple((path.name, file_stamp(path)) for path in paths)
+
+
+def _lacks(catalog: Catalog, style_ids: Iterable[str], model_ids: Iterable[str]) -> bool:
+    styles = {style.id for style in catalog.styles}
+    models = {model.id for model in catalog.models if model.problem is None}
+    return not (styles.issuperset(style_ids) and models.issuperset(model_ids))

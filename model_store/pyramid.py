@@ -1,0 +1,102 @@
+"""The pyramid generator of texture networks (Ulyanov et al. 2016, arXiv 1603.03417; with instance norm: 1607.08022).
+
+The photo enters at every scale from 1/32 to 1, each time with fresh noise beside it. From coarse to fine, what came so
+far is doubled and joined by the next scale's own features. The noise varies strokes: another seed, another picture.
+
+As in the paper's instance norm version: ReLU and replication padding (which a map of one pixel allows). Ours ends in a
+sigmoid, like the residual generator.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from model_store.generator import Generator, NormalisedConv, Rows, run
+from model_store.layers import doubled, padded_conv
+
+
+class PyramidGenerator(Generator):
+    """One generator for all three norms; ``style.seeds`` choose each image's noise."""
+
+    def __init__(
+        self, norm: str = "conditional", styles: int = 1, channels: int = 8, scales: int = 6, noise_channels: int = 3
+    ) -> None:
+        """Build the network with random convolutions; every style starts as the identity.
+
+        Args:
+            norm: ``instance`` (one style), ``conditional`` or ``batch``.
+            styles: How many it learns.
+            channels: That each scale adds.
+            scales: How many, each half the size of the next.
+            noise_channels: Beside the photo's three, at every scale.
+
+        Raises:
+            ValueError: An unknown norm, or a number of styles that it does not take.
+        """
+        super().__init__(norm, styles)
+        self.controls = (*self.controls, "seed")
+        self.stride = 2 ** (scales - 1)
+        self.noise_channels = noise_channels
+        self.scales = nn.ModuleList(
+            PyramidScale(self, 3 + noise_channels, channels, joined=channels * index) for index in range(scales)
+        )
+        self.last = padded_conv(channels * scales, 3, 1)
+
+    def generate(self, content: Tensor, rows: Rows, seeds: tuple[int, ...] | None = None) -> Tensor:
+        """(B, 3, H, W) in [0, 1] → (B, 3, H, W) in (0, 1); without ``seeds`` the noise is different at every call."""
+        features = None
+        for index, scale in enumerate(self.scales):
+            factor = self.stride >> index
+            photo = nn.functional.avg_pool2d(content, factor)  # (B, 3, H/factor, W/factor)
+            noise = noise_like(photo, self.noise_channels, seeds, index)
+            features = scale(torch.cat([photo, noise], dim=1).to(self.last.weight.dtype), features, rows)
+        return torch.sigmoid(self.last(features).float())  # (B, 3, H, W)
+
+
+class PyramidScale(nn.Module):
+    """One scale: its own three convolutions, then, but at the coarsest, three more over all that came so far."""
+
+    def __init__(self, generator: Generator, in_channels: int, channels: int, joined: int) -> None:
+        """``joined`` is the number of channels that come from the coarser scales: 0 at the coarsest."""
+        super().__init__()
+        self.own = convolutions(generator, in_channels, channels)
+        self.norms = nn.ModuleList([generator.norm_layer(joined), generator.norm_layer(channels)] if joined else [])
+        self.merge = convolutions(generator, joined + channels, joined + channels) if joined else nn.ModuleList()
+
+    def forward(self, photo: Tensor, coarser: Tensor | None, rows: Rows) -> Tensor:
+        """Photo and noise (B, C_in, H, W), the coarser scales' features (B, joined, H/2, W/2) → (B, all, H, W)."""
+        features = run(self.own, photo, rows)
+        if coarser is None:
+            return features
+        branches = [
+            norm(branch, *next(rows)) for norm, branch in zip(self.norms, (doubled(coarser), features), strict=True)
+        ]
+        return run(self.merge, torch.cat(branches, dim=1), rows)
+
+
+def convolutions(generator: Generator, in_channels: int, channels: int) -> nn.ModuleList:
+    """3×3, 3×3, 1×1, each with norm and ReLU."""
+    sizes = ((in_channels, 3), (channels, 3), (channels, 1))
+    return nn.ModuleList(
+        NormalisedConv(
+            padded_conv(size, channels, kernel_px, bias=False, padding="replicate"), generator.norm_layer(channels)
+        )
+        for size, kernel_px in sizes
+    )
+
+
+def noise_like(photo: Tensor, channels: int, seeds: Sequence[int] | None, scale: int) -> Tensor:
+    """Normal noise of a photo's size, (B, channels, H, W), fp32.
+
+    Each image's noise depends on its seed and the scale alone, not on the batch, and is drawn on the CPU: a seed means
+    the same on every device.
+    """
+    batch, _, height, width = photo.shape
+    if seeds is None:
+        return torch.randn(batch, channels, height, width, device=photo.device)
+    noises = [
+        torch.randn(channels, height, width, generator=torch.Generator().manual_seed(seed * 64 + scale))
+        for seed in seeds
+    ]
+    return torch.stack(noises).to(photo.device)

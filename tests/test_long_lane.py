@@ -1,0 +1,322 @@
+"""Long jobs in a worker of this process, on a real queue: whose turn it is, and how they end."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from processes import photo
+
+from model_store.gatys import Progress
+from model_store.runtime import Runtime
+from service import long_lane
+from service.errors import InvalidField, JobFailed
+from service.job_progress import JobProgress
+from service.queue import Job, JobQueue, Result
+from service.schemas import StylePart, StylizeParameters
+from service.settings import Settings
+from service.stylizer import Painting, Stylizer
+from service.worker import NO_MEMORY, DeviceFailed, Worker
+
+
+class NotedStylizer(Stylizer):
+    """Notes what the device does, and waits before the step ``pause_before`` until ``go_on``."""
+
+    def __init__(self, folder: Path, pause_before: int = 0, failure: Exception | None = None) -> None:
+        super().__init__(folder, Runtime(torch.device("cpu"), torch.float32), 8)
+        self.events: list[str] = []
+        self.pause_before = pause_before
+        self.failure = failure
+        self.paused, self.go_on = threading.Event(), threading.Event()
+
+    def warm_up(self) -> None:
+        pass
+
+    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+        self.events.append(f"batch of {len(paintings)}")
+        return super().paint(model, paintings)
+
+    def optimise(
+        self, model: str, painting: Painting, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
+    ) -> Iterator[Progress]:
+        for progress in super().optimise(model, painting, steps, begin):
+            if progress.step == self.pause_before:
+                self.paused.set()
+                self.go_on.wait(20)
+                if self.failure is not None:
+                    raise self.failure
+            self.events.append(f"step {progress.step}")
+            yield progress
+
+
+def parameters(**changes: object) -> StylizeParameters:
+    values: dict[str, object] = {
+        "request_id": "request",
+        "model": "adain",
+        "width": 64,
+        "height": 48,
+        "styles": (StylePart(weight=1, upload="style-0"),),
+        "alpha": 1.0,
+        "format": "png",
+        "quality": None,
+    }
+    return StylizeParameters.model_validate({**values, **changes})
+
+
+def long_job(name: str = "long", steps: int = 6, **changes: object) -> Job:
+    asked = parameters(method="gatys", steps=steps, **changes)
+    return Job(name, asked.model_dump(), {"content": photo(), "style-0": photo(seed=3)})
+
+
+def short_job(name: str) -> Job:
+    return Job(name, parameters().model_dump(), {"content": photo(), "style-0": photo(seed=3)})
+
+
+class Stage:
+    """An API's and a worker's end of one queue."""
+
+    def __init__(self, settings: Settings, stylizer: Stylizer, worker_name: str) -> None:
+        self.api = JobQueue(settings.redis_url or "", settings, "api")
+        self.queue = JobQueue(settings.redis_url or "", settings, worker_name)
+        self.worker = Worker(self.queue, stylizer, settings)
+        self.running = asyncio.create_task(self.worker.run())
+
+    async def result(self, job_id: str) -> Result:
+        results: dict[str, Result] = {}
+        while job_id not in results:
+            assert not self.running.done(), self.running
+            results = await self.api.take_results([job_id])
+            await asyncio.sleep(0.02)
+        return results[job_id]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            assert not self.running.done(), self.running
+            await asyncio.sleep(0.02)
+
+    async def empty(self) -> None:
+        while (await self.api.status()).long_depth:
+            await asyncio.sleep(0.02)
+
+    async def end(self) -> None:
+        self.worker.stop()
+        await self.running
+        assert self.queue.name not in [beat.name for beat in (await self.api.status()).workers]
+
+
+@pytest.fixture(autouse=True)
+def tell_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
+
+
+def play(
+    settings: Settings, stylizer: Stylizer, scenario: Callable[[Stage], Awaitable[None]], name: str = "worker"
+) -> None:
+    """Run a scenario with a worker; the worker ends with it."""
+
+    async def run() -> None:
+        stage = Stage(settings, stylizer, name)
+        try:
+            await scenario(stage)
+            if not stage.running.done():
+                await stage.end()
+        finally:
+            stage.running.cancel()
+            await asyncio.wait([stage.running])
+            await stage.api.close()
+            await stage.queue.close()
+
+    asyncio.run(asyncio.wait_for(run(), 40))
+
+
+def test_a_long_job_tells_its_progress_and_comes_back_as_a_picture(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(long_job(steps=12), 20)
+        told: list[JobProgress] = []
+        while (progress := await stage.api.progress("long")) is not None:
+            told.append(progress)
+            await asyncio.sleep(0.01)
+        steps = [progress.step for progress in told if progress.steps]
+        assert len(set(steps)) > 3 and steps == sorted(steps) and steps[-1] < 12
+        assert all(progress.steps == 12 and 0 < progress.share < 1 for progress in told if progress.step)
+        assert set(told[-1].losses) == {"content", "style", "variation", "total"}
+        preview = Image.open(BytesIO(told[-1].preview))
+        assert preview.format == "JPEG" and preview.size == (64, 48)
+        result = await stage.result("long")
+        assert result.error is None and Image.open(BytesIO(result.image)).size == (64, 48)
+        assert result.facts is not None and result.facts["model_ms"] > 0
+        assert stylizer.events == [f"step {step}" for step in range(1, 13)]
+
+    stylizer = NotedStylizer(tiny_checkpoints)
+    play(settings, stylizer, scenario)
+
+
+def test_batches_go_before_the_next_step(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(long_job(steps=5), 20)
+        await stage.until(stylizer.paused.is_set)
+        for index in range(3):
+            await stage.api.enqueue(short_job(str(index)), 20)
+        await stage.until(lambda: len(stage.worker._waiting) == 3)
+        stylizer.go_on.set()
+        for name in ("0", "1", "2", "long"):
+            assert (await stage.result(name)).error is None
+
+    stylizer = NotedStylizer(tiny_checkpoints, pause_before=3)
+    play(settings, stylizer, scenario)
+    assert stylizer.events == ["step 1", "step 2", "step 3", "batch of 3", "step 4", "step 5"]
+
+
+def test_a_cancelled_job_ends_after_its_step_and_frees_the_lane(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(long_job("cancelled", steps=1000), 20)
+        await stage.api.enqueue(long_job("next", steps=2), 20)
+        await stage.until(stylizer.paused.is_set)
+        await stage.api.cancel("cancelled")
+        stylizer.go_on.set()
+        assert (await stage.result("next")).error is None
+        assert await stage.api.take_results(["cancelled"]) == {}
+        assert (await stage.api.status()).long_depth == 0
+
+    stylizer = NotedStylizer(tiny_checkpoints, pause_before=4)
+    play(settings, stylizer, scenario)
+    assert stylizer.events == ["step 1", "step 2", "step 3", "step 4", "step 1", "step 2"]
+
+
+def test_a_job_past_its_deadline_ends_and_frees_the_lane(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(long_job("late", steps=100_000), 0.8)
+        await stage.until(lambda: len(stylizer.events) > 0)
+        await stage.empty()
+        steps = len(stylizer.events)
+        await stage.api.enqueue(long_job("next", steps=1), 20)
+        assert (await stage.result("next")).error is None
+        assert await stage.api.take_results(["late"]) == {}
+        assert len(stylizer.events) == steps + 1 and steps < 100_000
+
+    stylizer = NotedStylizer(tiny_checkpoints)
+    play(settings, stylizer, scenario)
+
+
+def test_draining_gives_it_back_and_another_worker_goes_on(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def interrupted(stage: Stage) -> None:
+        await stage.api.enqueue(long_job(steps=8), 30)
+        await stage.until(first.paused.is_set)
+        stage.worker.stop()
+        first.go_on.set()
+        await stage.running
+        status = await stage.api.status()
+        assert (status.long_depth, status.redelivered, status.workers) == (1, 0, ())
+        progress = await stage.api.progress("long")
+        assert progress is not None and progress.step == 4
+
+    async def finished(stage: Stage) -> None:
+        assert (await stage.result("long")).error is None
+        assert (await stage.api.status()).redelivered == 0
+
+    first, second = NotedStylizer(tiny_checkpoints, pause_before=4), NotedStylizer(tiny_checkpoints)
+    play(settings, first, interrupted, "first")
+    play(settings, second, finished, "second")
+    assert first.events == ["step 1", "step 2", "step 3", "step 4"]
+    assert second.events == ["step 5", "step 6", "step 7", "step 8"]
+
+
+def test_what_is_saved_now_and_then_outlives_the_worker(
+    settings: Settings, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(stage: Stage) -> None:
+        await stage.api.enqueue(long_job(steps=6), 30)
+        await stage.until(first.paused.is_set)
+        stage.running.cancel()  # no drain: the job stays claimed, and its lease ends
+        await asyncio.wait([stage.running])
+        first.go_on.set()
+
+    async def finished(stage: Stage) -> None:
+        assert (await stage.result("long")).error is None
+        assert (await stage.api.status()).redelivered == 1
+
+    monkeypatch.setattr(long_lane, "SAVE_EVERY_S", 0.0)
+    first, second = NotedStylizer(tiny_checkpoints, pause_before=4), NotedStylizer(tiny_checkpoints)
+    play(settings, first, killed, "first")
+    play(settings, second, finished, "second")
+    assert second.events == ["step 4", "step 5", "step 6"]
+
+
+def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def die() -> None:
+        dead = JobQueue(settings.redis_url or "", settings, "dead")
+        await dead.prepare()
+        await dead.enqueue(short_job("orphan"), 20)
+        assert len(await dead.claim(1)) == 1
+        await dead.close()
+
+    async def scenario(stage: Stage) -> None:
+        stylizer.lane = stage.worker._long_lane
+        await stage.api.enqueue(long_job(steps=4), 20)
+        await stage.until(stylizer.paused.is_set)
+        await stage.until(lambda: stage.worker._long_lane._must_yield)  # the lease is over
+        stylizer.go_on.set()
+        assert (await stage.result("long")).error is None
+
+    class Watched(NotedStylizer):
+        lane: long_lane.LongLane
+
+        def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+            self.events.append("held" if self.lane.held else "nothing held")
+            return super().paint(model, paintings)
+
+    stylizer = Watched(tiny_checkpoints, pause_before=2)
+    asyncio.run(die())
+    play(settings, stylizer, scenario)
+    assert stylizer.events == ["step 1", "step 2", "nothing held", "batch of 1", "step 3", "step 4"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [(RuntimeError("numbers"), "the picture could not be painted"), (torch.OutOfMemoryError("no room"), NO_MEMORY)],
+)
+def test_a_step_that_fails_fails_its_job_alone(
+    settings: Settings, tiny_checkpoints: Path, failure: Exception, told: str
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        stylizer.go_on.set()
+        await stage.api.enqueue(long_job("bad"), 20)
+        error = (await stage.result("bad")).error
+        assert isinstance(error, JobFailed) and error.detail == told
+        await stage.api.enqueue(long_job("good", steps=1), 20)
+        assert (await stage.result("good")).error is None
+
+    stylizer = NotedStylizer(tiny_checkpoints, pause_before=2, failure=failure)
+    play(settings, stylizer, scenario)
+
+
+def test_a_device_that_fails_in_a_step_ends_the_worker_and_keeps_the_job(
+    settings: Settings, tiny_checkpoints: Path
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        stylizer.go_on.set()
+        await stage.api.enqueue(long_job(), 20)
+        with pytest.raises(DeviceFailed, match="illegal memory"):
+            await stage.running
+        assert (await stage.api.status()).long_depth == 1
+
+    failure = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+    stylizer = NotedStylizer(tiny_checkpoints, pause_before=2, failure=failure)
+    play(settings, stylizer, scenario)
+
+
+def test_stored_styles_and_bad_files_are_refused(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(long_job("id", styles=(StylePart(weight=1, style_id="first"),)), 20)
+        broken = long_job("broken")
+        await stage.api.enqueue(Job("broken", broken.parameters, {**broken.blobs, "content": photo()[:-40]}), 20)
+        by_id, by_file = (await stage.result("id")).error, (await stage.result("broken")).error
+        assert isinstance(by_id, InvalidField) and by_id.field == "style_id" and "upload the painting" in by_id.detail
+        assert by_file is not None and by_file.field == "content"
+        assert (await stage.api.status()).long_depth == 0
+
+    play(settings, NotedStylizer(tiny_checkpoints), scenario)

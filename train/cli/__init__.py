@@ -1,0 +1,1 @@
+"""The commands of ``python -m train``, by what they make: trainings, checkpoints, evidence."""

@@ -1,0 +1,134 @@
+"""``evaluate``, ``export`` and ``sheet``: from a training to what the service serves."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from model_store.adain import AdaIN
+from model_store.catalog import read_catalog
+from model_store.checkpoint import save
+from model_store.runtime import Runtime, keep_freed_memory
+from model_store.vgg import load_vgg
+from train import export as exporting
+from train.card import model_card
+from train.cli.options import (
+    FOLDER,
+    SAMPLE,
+    SHIPPED,
+    VGG_HELP,
+    DeviceOption,
+    DtypeOption,
+    StyleRootOption,
+    StylesOption,
+    one_line_errors,
+    positive,
+    runtime_of,
+)
+from train.evaluate import JudgedPair, distance_table, judge_pairs, save_grid
+from train.recipes import SettingError
+from train.sheet import contact_sheet
+from train.tables import StyleFile, learned_pairs, read_pairs, read_references, read_styles
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="An exported .safetensors, or a training's state.pt.")],
+    pairs: Annotated[Path, typer.Option(help="CSV with the columns name, content, style; paths relative to it.")],
+    styles: StylesOption = None,
+    style_root: StyleRootOption = Path(),
+    vgg: Annotated[str, typer.Option(help=f"The judge: {VGG_HELP}")] = "vgg16",
+    size: Annotated[int, typer.Option(help="Side of the square in pixels; a multiple of 32.")] = 512,
+    grid: Annotated[Path | None, typer.Option(help="Write the pictures here: content, style, result.")] = None,
+    limit: Annotated[int | None, typer.Option(help="The first so many pairs only.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="CSV of other systems: system, content, style, note.")] = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+) -> None:
+    """Print how far painted pictures are from content and style (median over the pairs).
+
+    A generator paints the photos of --pairs in the styles that it has learned, whose pictures --styles names.
+    """
+    with one_line_errors():
+        runtime = runtime_of(device, dtype)
+        references = read_references(reference) if reference else []
+        trained = exporting.from_file(checkpoint)
+        files = read_styles(styles, style_root) if styles else []
+        judged = _judge(trained, pairs, files, vgg, size, limit, runtime)
+        if grid:
+            save_grid(judged, grid)
+        Console().print(distance_table(str(checkpoint), judged, references, size))
+
+
+def export(
+    state: Annotated[Path, typer.Option(help="A training's state.pt, or an exported .safetensors to add styles to.")],
+    out: Annotated[Path, typer.Option(help="The checkpoint; previews/ and the model card go beside it.")] = SHIPPED,
+    styles: StylesOption = None,
+    style_root: StyleRootOption = Path(),
+    preview_photo: Annotated[Path | None, typer.Option(help="Paint this in every named style, as its preview.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Measure on these pairs, and note it in the header.")] = None,
+    vgg: Annotated[str, typer.Option(help=f"The judge for --pairs: {VGG_HELP}")] = "vgg16",
+    size: Annotated[int, typer.Option(help="For --pairs: side of the square in pixels.")] = 512,
+    data_rights: Annotated[str, typer.Option(help="For the card: what holds for the training's images.")] = "",
+    note: Annotated[str, typer.Option(help="For the card: what else there is to say of the training.")] = "",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+) -> None:
+    """Write what the service serves: checkpoint, previews, measured distances, model card.
+
+    For AdaIN, --styles are stored as named styles; for a generator, they are the pictures of what it has learned, for
+    --pairs to compare with.
+    """
+    with one_line_errors():
+        runtime = runtime_of(device, dtype)
+        trained = exporting.from_file(state, data_rights, note)
+        files = read_styles(styles, style_root) if styles else []
+        if files and isinstance(trained.network, AdaIN):
+            trained = exporting.with_styles(trained, files, runtime.device)
+        header = trained.header
+        if pairs:
+            judged = _judge(trained, pairs, files, vgg, size, None, runtime)
+            header = replace(header, measured=exporting.measurement(judged, pairs, vgg, size, runtime))
+        header = save(trained.network, out, header)
+        out.with_suffix(".md").write_text(model_card(header, out.stem), encoding="utf-8")
+        if preview_photo:
+            exporting.paint_previews(trained, preview_photo, out.parent / "previews", runtime)
+        typer.echo(f"{out}: {header.parameters:,} parameters, {len(header.styles)} styles")
+
+
+def _judge(
+    trained: exporting.Trained,
+    table: Path,
+    files: Sequence[StyleFile],
+    vgg: str,
+    size_px: int,
+    limit: int | None,
+    runtime: Runtime,
+) -> list[JudgedPair]:
+    if size_px < 32 or size_px % 32:
+        raise SettingError(f"--size {size_px}: give a multiple of 32")
+    keep_freed_memory()
+    pairs = read_pairs(table)
+    if not isinstance(trained.network, AdaIN):
+        pairs = learned_pairs([pair.content for pair in pairs], trained.header.styles, files)
+    pairs = pairs[: positive("--limit", limit) if limit is not None else None]
+    judging = judge_pairs(trained.network, load_vgg(vgg), pairs, size_px, runtime)
+    console = Console(stderr=True)
+    return list(track(judging, "pairs", len(pairs), console=console, disable=not console.is_terminal))
+
+
+def sheet(
+    out: Annotated[Path, typer.Option(help="The picture to write.")],
+    checkpoints: Annotated[Path, typer.Option(help="A folder of exported checkpoints with their previews.")] = FOLDER,
+    photo: Annotated[Path, typer.Option(help="What the previews show.")] = SAMPLE,
+    style: Annotated[list[str] | None, typer.Option(help="Ids to show; all when not given.")] = None,
+    columns: Annotated[int, typer.Option(min=1)] = 5,
+) -> None:
+    """A contact sheet of the named styles of all networks."""
+    with one_line_errors():
+        catalog = read_catalog(checkpoints)
+        styles = [catalog.style(name) for name in style] if style else catalog.styles
+        contact_sheet(photo, styles, columns).save(out, quality=88)

@@ -1,0 +1,101 @@
+"""What AdaIN's decoder should have, and what it should be given (Huang & Belongie 2017, arXiv 1703.06868, figure 6).
+
+The paper's argument: norm layers in the decoder take away the style that AdaIN has just put there, instance norm every
+image's, batch norm the batch's. And a decoder that gets the features of content and style side by side, instead of the
+restyled ones, mixes up the style image's subject and its style.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from model_store.vgg import load_vgg
+from train.data import PairCrops
+from train.experiments.decoders import DECODERS, DecoderTask
+from train.experiments.plots import draw
+from train.experiments.results import Findings, Row
+from train.experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
+from train.images import centre_square, read_image, to_image, to_tensor
+from train.sheet import captioned_grid
+from train.tables import Pair
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the decoders learn from, and what they are judged on.
+
+    Attributes:
+        content: Photos to train on.
+        style: Paintings to train on.
+        pairs: Held out, of which squares of ``size_px`` are taken.
+        photo: The picture grid's.
+        painting: The picture grid's style.
+        vgg: Encoder and judge, see ``load_vgg``.
+        size_px: A multiple of 8.
+    """
+
+    content: Sequence[Path]
+    style: Sequence[Path]
+    pairs: Sequence[Pair]
+    photo: Path
+    painting: Path
+    vgg: str
+    size_px: int
+
+
+def run(inputs: Inputs, schedule: Schedule) -> Findings:
+    """Train four decoders, judge them.
+
+    Raises:
+        DataError: A picture cannot be read.
+        WeightsError: The VGG's weights cannot be used.
+    """
+
+    def square(path: Path) -> Tensor:
+        return to_tensor(centre_square(read_image(path), inputs.size_px))
+
+    pairs = [(square(pair.content), square(pair.style)) for pair in inputs.pairs]
+    shown = (square(inputs.photo), square(inputs.painting))
+    vgg = load_vgg(inputs.vgg)
+    curves: list[Curve] = []
+    rows: list[Row] = []
+    cells: list[tuple[Image.Image, str]] = [(to_image(shown[0][0]), "photo"), (to_image(shown[1][0]), "style")]
+    for label, (join, build) in DECODERS.items():
+        torch.manual_seed(schedule.seed)
+        task = DecoderTask(build("vgg19" if "conv3_4" in vgg.convs else "vgg16"), join, vgg)
+        crops = PairCrops(inputs.content, schedule.recipe, schedule.steps, schedule.seed, style=inputs.style)
+        curve = schedule.train(label, task, crops)
+        curves.append(curve)
+        rows.append(decoder_row(curve, task, held_out(task, pairs, schedule)))
+        painted = task.paint(*(picture.to(schedule.runtime.device) for picture in shown))
+        cells.append((to_image(painted[0]), label))
+    return Findings(
+        name="decoder",
+        title="The decoder: without norm, with each norm, and concatenation instead of AdaIN",
+        settings={
+            "photos": len(inputs.content),
+            "paintings": len(inputs.style),
+            "held_out_pairs": len(pairs),
+            "held_out_px": inputs.size_px,
+            **schedule.settings(),
+        },
+        tables={"Losses on held-out pairs": rows},
+        series={"curves": curve_rows(curves)},
+        plots={"curves": draw(curve_panels(curves, ("content", "style", TOTAL)), columns=3)},
+        pictures={"pictures": captioned_grid(cells, columns=3)},
+    )
+
+
+def decoder_row(curve: Curve, task: DecoderTask, losses: dict[str, float]) -> Row:
+    """Losses on held-out pairs and at the end of the training, and what the training took."""
+    return {
+        "decoder": curve.label,
+        **losses,
+        **{f"training_{name}": curve.end(name) for name in ("content", "style", TOTAL)},
+        "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
+        "training_s": curve.seconds,
+    }

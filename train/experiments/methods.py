@@ -1,0 +1,240 @@
+"""All methods on the same pictures: how close, and how fast (Huang & Belongie 2017, figure 3 and table 1).
+
+The styles are those that all the learned networks know, so that each method paints the same pairs. A method whose
+network is not there has a row that says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from PIL import Image
+from torch import Tensor
+
+from model_store.catalog import read_catalog
+from model_store.runtime import Runtime
+from train.data import DataError
+from train.evaluate import Distances, median_distances
+from train.experiments.judging import Judge, timed
+from train.experiments.painters import AnyStyle, LearnedStyles, Optimisation, Painter, known_files
+from train.experiments.plots import Line, Panel, draw
+from train.experiments.results import Findings, Row, environment, say
+from train.images import centre_square, read_image, to_image, to_tensor
+from train.sheet import captioned_grid
+from train.tables import StyleFile
+
+LEARNED = {
+    # method: (network, norm)
+    "pyramid, instance norm": ("pyramid", "instance"),
+    "residual, instance norm": ("residual", "instance"),
+    "residual, conditional": ("residual", "conditional"),
+}
+ADAIN = "AdaIN"
+UNTOUCHED = "content image itself"
+GRID_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is painted, and by what.
+
+    Attributes:
+        contents: Held-out photos.
+        styles: Where the pictures of the learned styles are.
+        checkpoints: The folder whose networks take part.
+        gatys_steps: Optimisation is run once for each.
+        pairs_at: How many pairs at which size in pixels; pictures are squares.
+        repeats: How often a feed-forward network paints each pair for its time.
+        photo: The picture grid's.
+        vgg: The judge, and what the optimisation sees with.
+        seed: Of the pyramid's noise.
+    """
+
+    contents: Sequence[Path]
+    styles: Sequence[StyleFile]
+    checkpoints: Path
+    gatys_steps: Sequence[int]
+    pairs_at: Mapping[int, int]
+    repeats: int
+    photo: Path
+    vgg: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two pictures at one size, (1, 3, S, S) in [0, 1], and the style's file."""
+
+    content: Tensor
+    painting: Tensor
+    style: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a method did with the pairs of one size.
+
+    Attributes:
+        method: Its label.
+        size_px: Of the pairs.
+        networks: Which painted; ``None`` if nothing did.
+        steps: Of an optimisation, 0 for others.
+        distances: By pair; empty if the method's network is not there.
+        paint_s: By run, seconds with the style at hand.
+        with_style_s: By run, with the style's encoding.
+    """
+
+    method: str
+    size_px: int
+    networks: str | None = None
+    steps: int = 0
+    distances: Sequence[Distances] = ()
+    paint_s: Sequence[float] = ()
+    with_style_s: Sequence[float] = ()
+
+    def row(self) -> Row:
+        """Medians over pairs and over runs."""
+        judged = median_distances(self.distances) if self.distances else None
+        return {
+            "method": self.method,
+            "networks": self.networks if judged else "not there",
+            "size_px": self.size_px,
+            "pairs": len(self.distances),
+            "content": judged.content if judged else None,
+            "style": judged.style if judged else None,
+            "paint_s": median(self.paint_s) if self.paint_s else None,
+            "with_style_s": median(self.with_style_s) if self.with_style_s else None,
+            "runs": len(self.paint_s),
+        }
+
+
+def run(inputs: Inputs, runtime: Runtime) -> Findings:
+    """Every method on every pair at every size.
+
+    Raises:
+        DataError: A picture cannot be read, or no style is known to all networks.
+        CatalogError, CheckpointError: A checkpoint cannot be used.
+        WeightsError: The judge's weights cannot be used.
+    """
+    painters, styles = find_painters(inputs, runtime)
+    judge = Judge(inputs.vgg, runtime.device)
+    pairs_at = {
+        size_px: read_pairings(inputs.contents, styles, count, size_px, runtime)
+        for size_px, count in inputs.pairs_at.items()
+    }
+    results = []
+    for size_px, pairs in pairs_at.items():
+        untouched = [judge(pair.content, pair.content, pair.painting) for pair in pairs]
+        results.append(Result(UNTOUCHED, size_px, distances=untouched))
+        for method, painter in painters.items():
+            if painter is None:
+                results.append(Result(method, size_px))
+            else:
+                say(f"{size_px} px: {method}")
+                results.append(paint_all(method, painter, pairs, judge, inputs.repeats))
+    (shown,) = read_pairings([inputs.photo], styles[:1], 1, next(iter(pairs_at)), runtime)
+    return Findings(
+        name="methods",
+        title="All methods on the same pairs",
+        settings={
+            "styles": " ".join(dict.fromkeys(pair.style.stem for pairs in pairs_at.values() for pair in pairs)),
+            "judge": Path(inputs.vgg).stem,
+            "seed": inputs.seed,
+            **environment(runtime),
+        },
+        tables={"Distances and seconds": [result.row() for result in results]},
+        plots={"distances": draw(distance_panels(results), columns=2)},
+        pictures={"pictures": picture_grid(painters, shown)},
+    )
+
+
+def find_painters(inputs: Inputs, runtime: Runtime) -> tuple[dict[str, Painter | None], list[Path]]:
+    """The methods by label, ``None`` for one whose network is not there; and the styles that all of them know.
+
+    Raises:
+        DataError: No style is known to all networks.
+        CatalogError, CheckpointError, WeightsError: A network cannot be used.
+    """
+    models = [model for model in read_catalog(inputs.checkpoints).models if model.problem is None]
+    files = {file.named.id: file.path for file in inputs.styles}
+    known = {
+        method: known_files([model for model in models if (model.network, model.norm) == kind], files)
+        for method, kind in LEARNED.items()
+    }
+    learned = {method: styles for method, styles in known.items() if styles}
+    shared = [path for path in dict.fromkeys(files.values()) if all(path in styles for styles in learned.values())]
+    if not shared:
+        raise DataError(f"--styles: no picture in it is a style that all of these know: {'; '.join(learned)}")
+    painters: dict[str, Painter | None] = {
+        f"optimisation, {steps} steps": Optimisation(inputs.vgg, steps, runtime) for steps in inputs.gatys_steps
+    }
+    for method, styles in known.items():
+        wanted = {path: styles[path] for path in shared} if styles else {}
+        painters[method] = LearnedStyles(wanted, runtime, inputs.seed) if wanted else None
+    adain = next((model for model in models if model.network == "adain"), None)
+    painters[ADAIN] = AnyStyle(adain, runtime) if adain else None
+    return painters, shared
+
+
+def read_pairings(
+    contents: Sequence[Path], styles: Sequence[Path], count: int, size_px: int, runtime: Runtime
+) -> list[Pairing]:
+    """So many pairs, at most as many as there are; the first ones differ in both photo and style.
+
+    Raises:
+        DataError: A picture cannot be read.
+    """
+
+    def square(path: Path) -> Tensor:
+        return to_tensor(centre_square(read_image(path), size_px)).to(runtime.device)
+
+    pairs = [
+        (content, styles[(index + shift) % len(styles)])
+        for shift in range(len(styles))
+        for index, content in enumerate(contents)
+    ]
+    return [Pairing(square(content), square(style), style) for content, style in pairs[:count]]
+
+
+def paint_all(method: str, painter: Painter, pairs: Sequence[Pairing], judge: Judge, repeats: int) -> Result:
+    """Warm up on the first pair; then paint, time and judge each."""
+    distances, paint_s, with_style_s = [], [], []
+    device = pairs[0].content.device
+    painter.warm_up(pairs[0].content, painter.style(pairs[0].painting, pairs[0].style))
+    for pair in pairs:
+        for _ in range(1 if painter.steps else repeats):
+            style, encoding_s = timed(painter.style, pair.painting, pair.style, device=device)
+            painted, seconds = timed(painter.paint, pair.content, style, device=device)
+            paint_s.append(seconds)
+            with_style_s.append(encoding_s + seconds)
+        distances.append(judge(painted, pair.content, pair.painting))
+    size_px = pairs[0].content.shape[-1]
+    return Result(method, size_px, painter.name, painter.steps, distances, paint_s, with_style_s)
+
+
+def distance_panels(results: Sequence[Result]) -> list[Panel]:
+    """As the paper's figure 3: the optimisation by its steps, from the untouched photo on; the others as levels."""
+    panels = []
+    for size_px in dict.fromkeys(result.size_px for result in results):
+        there = [result for result in results if result.size_px == size_px and result.distances]
+        by_steps = sorted((one for one in there if one.steps or one.method == UNTOUCHED), key=lambda one: one.steps)
+        steps = [one.steps for one in by_steps]
+        for term in ("content", "style"):
+            levels = {one.method: getattr(median_distances(one.distances), term) for one in there}
+            lines = [Line("optimisation", steps, [levels[one.method] for one in by_steps], marker="o")]
+            lines += [
+                Line(one.method, (0, steps[-1]), (levels[one.method],) * 2, "--") for one in there if not one.steps
+            ]
+            panels.append(Panel(f"{term} distance at {size_px} px", "steps of the optimisation", lines))
+    return panels
+
+
+def picture_grid(painters: Mapping[str, Painter | None], pair: Pairing) -> Image.Image:
+    """The photo, then by every method. The style's picture is only named: it may not be free to show."""
+    cells = [(to_image(pair.content[0]), f"photo; style {pair.style.stem}")]
+    for method, painter in painters.items():
+        if painter is not None:
+            painted = painter.paint(pair.content, painter.style(pair.painting, pair.style))
+            cells.append((to_image(painted[0]), method))
+    return captioned_grid(cells, GRID_COLUMNS)

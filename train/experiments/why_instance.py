@@ -1,0 +1,130 @@
+"""Why instance norm learns faster (Huang & Belongie 2017, arXiv 1703.06868, figure 1).
+
+The paper's argument: if instance norm only removed the photos' contrast, batch norm would catch up on photos of equal
+luminance histograms, and it does not. It nearly does on photos that are in one style already: so what instance norm
+removes is the photos' own style.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from train.data import StyleDraws, list_images
+from train.experiments.painters import OneStyle
+from train.experiments.plots import Panel, draw
+from train.experiments.results import Findings, Row, say
+from train.experiments.training import Curve, Schedule, curve_panels, curve_rows
+from train.generator import GeneratorTask, loss_network, new_network, style_images
+from train.images import read_image, to_image, to_tensor
+
+NORMS = ("batch", "instance")
+
+Filter = Callable[[Image.Image], Image.Image]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the networks learn from.
+
+    Attributes:
+        content: Photos to train on.
+        style: The style to learn.
+        painter: The checkpoint that pre-stylises.
+        painter_style: The id of the other style, of those that the checkpoint names.
+        photo_px: Shorter side at which photos are equalised and pre-stylised, then trained on.
+        vgg: The judge, see ``load_vgg``.
+    """
+
+    content: Sequence[Path]
+    style: Path
+    painter: Path
+    painter_style: str
+    photo_px: int
+    vgg: str
+
+
+def run(inputs: Inputs, schedule: Schedule) -> Findings:
+    """Three sets of the same photos, two norms, six trainings.
+
+    Raises:
+        DataError: A picture cannot be read, or the painter names no such style.
+        CheckpointError: The painter cannot be used.
+        WeightsError: The judge's weights cannot be used.
+    """
+    painter = OneStyle(inputs.painter, inputs.painter_style, schedule.runtime, schedule.seed)
+    filters: dict[str, Filter] = {
+        "original": lambda photo: photo,
+        "luminance equalised": with_equal_luminance,
+        "pre-stylised": lambda photo: to_image(painter.paint(to_tensor(photo))[0]),
+    }
+    pictures = style_images([inputs.style])
+    judge = loss_network(inputs.vgg, schedule.recipe)
+    curves: dict[str, list[Curve]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, change in filters.items():
+            say(f"photos: {name}")
+            photos = filtered(inputs.content, change, inputs.photo_px, Path(folder) / name)
+            curves[name] = []
+            for norm in NORMS:
+                plan = new_network("residual", {"norm": norm, "styles": 1}, None, schedule.seed)
+                task = GeneratorTask(plan, judge, schedule.recipe, pictures)
+                crops = StyleDraws(photos, schedule.recipe, schedule.steps, schedule.seed)
+                curves[name].append(schedule.train(f"{norm} norm", task, crops))
+    return Findings(
+        name="why-instance",
+        title="Batch norm and instance norm on photos of equal luminance, and of one style",
+        settings={
+            "style_image": inputs.style.stem,
+            "pre_stylised_in": inputs.painter_style,
+            "photos": len(inputs.content),
+            "photo_px": inputs.photo_px,
+            **schedule.settings(),
+        },
+        tables={"Losses at the end of the training": [set_row(name, *two) for name, two in curves.items()]},
+        series={"curves": [{"content_set": name, **row} for name, two in curves.items() for row in curve_rows(two)]},
+        plots={"curves": draw([panel(name, two) for name, two in curves.items()], columns=3, same_y=True)},
+    )
+
+
+def with_equal_luminance(photo: Image.Image) -> Image.Image:
+    """The histogram of the luminance made flat, the colours kept."""
+    luminance, blue, red = photo.convert("YCbCr").split()
+    return Image.merge("YCbCr", (ImageOps.equalize(luminance), blue, red)).convert("RGB")
+
+
+def filtered(photos: Sequence[Path], change: Filter, shorter_px: int, folder: Path) -> list[Path]:
+    """The photos, resized and changed, as files in a new folder.
+
+    Raises:
+        DataError: A photo cannot be read.
+    """
+    folder.mkdir()
+    for index, path in enumerate(photos):
+        photo = read_image(path)
+        ratio = shorter_px / min(photo.size)
+        size = (round(photo.width * ratio), round(photo.height * ratio))
+        change(photo.resize(size, Image.Resampling.BICUBIC)).save(folder / f"{index:05}.png", compress_level=1)
+    return list_images([folder])
+
+
+def set_row(name: str, batch: Curve, instance: Curve) -> Row:
+    """The style and content losses of both norms, and how much the style loss of batch norm is larger."""
+    return {
+        "content_set": name,
+        "batch_style": batch.end("style"),
+        "instance_style": instance.end("style"),
+        "batch_over_instance": batch.end("style") / instance.end("style"),
+        "batch_content": batch.end("content"),
+        "instance_content": instance.end("content"),
+        "batch_training_s": batch.seconds,
+        "instance_training_s": instance.seconds,
+    }
+
+
+def panel(name: str, curves: Sequence[Curve]) -> Panel:
+    """The style loss of both norms on one set of photos."""
+    (style,) = curve_panels(curves, ("style",))
+    return Panel(f"{name}: {style.title}", style.x_label, style.lines, style.log)
