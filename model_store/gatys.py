@@ -169,6 +169,11 @@ class Gatys(nn.Module):
         return style_summary({layer: features[layer] for layer in self.style_layers}, self.options.summary)
 
 
+def prepare() -> None:
+    """Make torch load what it makes an optimiser from, the first time: it takes seconds, best where nobody waits."""
+    torch.optim.LBFGS([torch.zeros(1, requires_grad=True)])
+
+
 class Scale:
     """The optimisation at one size. Works under ``inference_mode`` and ``no_grad`` too."""
 
