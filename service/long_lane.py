@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 
+from model_store.gatys import prepare
 from service.answering import RETRY_S, answer, let_go, who
 from service.codecs import Codecs
 from service.errors import ServiceError
@@ -98,7 +99,9 @@ class LongLane:
     async def _work(self, claim: Claim) -> None:
         """Decode, optimise and answer; or give the job back, or drop it where nobody waits for it."""
         try:
-            job = LongJob(claim, await self._codecs.decode(claim), self._stylizer)
+            decoded = await self._codecs.decode(claim)
+            await self._codecs.run(prepare)
+            job = LongJob(claim, decoded, self._stylizer)
             while not job.is_done:
                 async with self._idle_device():
                     if not self._must_yield and not claim.is_late:

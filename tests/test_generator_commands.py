@@ -190,6 +190,11 @@ def test_a_per_style_network_starts_from_a_style_of_a_conditional_one(folder, ex
         torch.testing.assert_close(got[name], wanted, atol=1e-6, rtol=0)
 
 
+def test_the_style_weight_is_the_one_asked_for(folder):
+    assert train(folder, "--only", "wave", "--style-weight", 4, out="weight", steps=1).exit_code == 0
+    assert load_state(folder / "weight/state.pt").recipe.weights == {"content": 1.0, "style": 4.0, "tv": 1.0}
+
+
 def test_styles_can_be_given_as_files(folder):
     files = ("--style", folder / "paintings/00.png", "--style", folder / "paintings/01.png")
     assert train(folder, *files, out="files", steps=1, styles=False).exit_code == 0

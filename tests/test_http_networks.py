@@ -11,7 +11,15 @@ from conftest import poster, starter
 from processes import Service, wait_for
 from tiny import learned_checkpoint
 
-LEARNED = {"sea": "coast", "sky": "coast", "sand": "coast", "ink": "ink", "old": "old", "moss": "noisy", "rust": "noisy"}
+LEARNED = {
+    "sea": "coast",
+    "sky": "coast",
+    "sand": "coast",
+    "ink": "ink",
+    "old": "old",
+    "moss": "noisy",
+    "rust": "noisy",
+}
 
 
 @pytest.fixture(scope="module")

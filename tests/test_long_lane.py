@@ -13,10 +13,10 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service import long_lane
+from service import decoding, long_lane
 from service.errors import InvalidField, JobFailed
 from service.job_progress import JobProgress
-from service.queue import Job, JobQueue, Result
+from service.queue import Claim, Job, JobQueue, Result
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 from service.stylizer import Painting, Stylizer
@@ -72,8 +72,8 @@ def long_job(name: str = "long", steps: int = 6, **changes: object) -> Job:
     return Job(name, asked.model_dump(), {"content": photo(), "style-0": photo(seed=3)})
 
 
-def short_job(name: str) -> Job:
-    return Job(name, parameters().model_dump(), {"content": photo(), "style-0": photo(seed=3)})
+def short_job(name: str, **changes: object) -> Job:
+    return Job(name, parameters(**changes).model_dump(), {"content": photo(), "style-0": photo(seed=3)})
 
 
 class Stage:
@@ -109,7 +109,8 @@ class Stage:
 
 
 @pytest.fixture(autouse=True)
-def tell_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_styles_and_a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "STYLE_SIZE_PX", 48)
     monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
 
 
@@ -159,8 +160,8 @@ def test_batches_go_before_the_next_step(settings: Settings, tiny_checkpoints: P
     async def scenario(stage: Stage) -> None:
         await stage.api.enqueue(long_job(steps=5), 20)
         await stage.until(stylizer.paused.is_set)
-        for index in range(3):
-            await stage.api.enqueue(short_job(str(index)), 20)
+        for index, width in enumerate((64, 64, 80)):
+            await stage.api.enqueue(short_job(str(index), width=width), 20)
         await stage.until(lambda: len(stage.worker._waiting) == 3)
         stylizer.go_on.set()
         for name in ("0", "1", "2", "long"):
@@ -168,7 +169,7 @@ def test_batches_go_before_the_next_step(settings: Settings, tiny_checkpoints: P
 
     stylizer = NotedStylizer(tiny_checkpoints, pause_before=3)
     play(settings, stylizer, scenario)
-    assert stylizer.events == ["step 1", "step 2", "step 3", "batch of 3", "step 4", "step 5"]
+    assert stylizer.events == ["step 1", "step 2", "step 3", "batch of 2", "batch of 1", "step 4", "step 5"]
 
 
 def test_a_cancelled_job_ends_after_its_step_and_frees_the_lane(settings: Settings, tiny_checkpoints: Path) -> None:
@@ -247,17 +248,22 @@ def test_what_is_saved_now_and_then_outlives_the_worker(
 
 
 def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def die() -> None:
-        dead = JobQueue(settings.redis_url or "", settings, "dead")
-        await dead.prepare()
-        await dead.enqueue(short_job("orphan"), 20)
-        assert len(await dead.claim(1)) == 1
-        await dead.close()
+    async def claim() -> list[Claim]:
+        other = JobQueue(settings.redis_url or "", settings, "other")
+        await other.prepare()
+        await other.enqueue(short_job("orphan"), 20)
+        claims = await other.claim(1)
+        await other.close()
+        return claims
 
     async def scenario(stage: Stage) -> None:
         stylizer.lane = stage.worker._long_lane
+        other = JobQueue(settings.redis_url or "", settings, "other")
         await stage.api.enqueue(long_job(steps=4), 20)
-        await stage.until(stylizer.paused.is_set)
+        while not stylizer.paused.is_set():
+            await other.extend(claims)
+            await asyncio.sleep(settings.heartbeat_s / 2)
+        await other.close()
         await stage.until(lambda: stage.worker._long_lane._must_yield)  # the lease is over
         stylizer.go_on.set()
         assert (await stage.result("long")).error is None
@@ -270,7 +276,7 @@ def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Sett
             return super().paint(model, paintings)
 
     stylizer = Watched(tiny_checkpoints, pause_before=2)
-    asyncio.run(die())
+    claims = asyncio.run(claim())
     play(settings, stylizer, scenario)
     assert stylizer.events == ["step 1", "step 2", "nothing held", "batch of 1", "step 3", "step 4"]
 

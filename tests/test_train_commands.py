@@ -73,6 +73,7 @@ def test_resume_goes_on_and_equals_an_uninterrupted_training(folder):
         (("--recipe", "long"), 2, "unknown recipe 'long': known are short, full"),
         (("--crop", 33), 2, "--crop 33: give a multiple of 8"),
         (("--steps", 0), 2, "--steps 0: give at least 1"),
+        (("--style-weight", 0), 2, "--style-weight 0.0: give a positive number"),
         (("--dtype", "int8"), 2, "unknown number type 'int8': use auto, float32"),
         (("--device", "cuda:99"), 2, "device 'cuda:99' asked for, but torch sees"),
         (("--init", "missing.safetensors"), 1, "missing.safetensors: No such file"),
@@ -190,7 +191,7 @@ def test_export_writes_what_the_service_serves(folder, exported):
     assert model.measured["pairs"] == 3 and model.measured["style"] > 0 and model.measured["untouched_content"] == 0
     for style in model.styles:
         with Image.open(style.preview) as preview:
-            assert preview.format == "WEBP" and preview.size == (256, 192)
+            assert preview.format == "WEBP" and preview.size == (256, 193)
 
 
 def test_a_named_style_is_that_of_its_picture(folder, exported):

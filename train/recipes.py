@@ -147,7 +147,12 @@ ADD_STYLE_RECIPES = {
 
 
 def customised(
-    recipes: Mapping[str, Recipe], name: str, crop_px: int | None, batch_size: int | None, peak_lr: float | None
+    recipes: Mapping[str, Recipe],
+    name: str,
+    crop_px: int | None,
+    batch_size: int | None,
+    peak_lr: float | None,
+    style_weight: float | None = None,
 ) -> Recipe:
     """A recipe by name, with what the command line says otherwise, in all stages alike.
 
@@ -169,6 +174,10 @@ def customised(
         if not 0 < peak_lr < 1:
             raise SettingError(f"--peak-lr {peak_lr}: give a number between 0 and 1, such as 1e-3")
         recipe = replace(recipe, peak_lr=peak_lr)
+    if style_weight is not None:
+        if not 0 < style_weight < math.inf:
+            raise SettingError(f"--style-weight {style_weight}: give a positive number, such as 5")
+        recipe = replace(recipe, weights={**recipe.weights, "style": style_weight})
     return recipe
 
 

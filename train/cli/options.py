@@ -25,6 +25,7 @@ StepsOption = Annotated[int | None, typer.Option(help="Instead of the recipe's."
 CropOption = Annotated[int | None, typer.Option(help="Side of the crops in pixels, instead of the recipe's.")]
 BatchOption = Annotated[int | None, typer.Option(help="Images a step over all processes.")]
 PeakOption = Annotated[float | None, typer.Option(help="Highest learning rate, instead of the recipe's.")]
+StyleWeightOption = Annotated[float | None, typer.Option(help="Weight of the style loss, instead of the recipe's.")]
 SeedOption = Annotated[int, typer.Option(help="Of the crops, the draws and the first weights.")]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes that decode images [default: 1, for a GPU 8]")]
 SaveOption = Annotated[float, typer.Option(help="Between two saved states.")]

@@ -27,6 +27,7 @@ from train.cli.options import (
     StepsOption,
     StyleRootOption,
     StylesOption,
+    StyleWeightOption,
     WorkersOption,
     one_line_errors,
     positive,
@@ -62,6 +63,7 @@ def adain(
     crop: CropOption = None,
     batch_size: BatchOption = None,
     peak_lr: PeakOption = None,
+    style_weight: StyleWeightOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     save_minutes: SaveOption = 5.0,
@@ -73,7 +75,7 @@ def adain(
 ) -> None:
     """Train AdaIN: any style, one network."""
     with one_line_errors():
-        numbers = customised(ADAIN_RECIPES, recipe, crop, batch_size, peak_lr)
+        numbers = customised(ADAIN_RECIPES, recipe, crop, batch_size, peak_lr, style_weight)
         run = Run(out, numbers, steps, seed, workers, save_minutes, max_minutes, resume, init, device, dtype)
         data = {"content": folder_counts(content), "style": folder_counts(style), "seed": seed}
         run.train(
@@ -98,6 +100,7 @@ def generator(
     crop: CropOption = None,
     batch_size: BatchOption = None,
     peak_lr: PeakOption = None,
+    style_weight: StyleWeightOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     save_minutes: SaveOption = 5.0,
@@ -110,7 +113,7 @@ def generator(
 ) -> None:
     """Train a generator whose styles are learned: the faster network, the styles fixed."""
     with one_line_errors():
-        numbers = customised(GENERATOR_RECIPES, recipe, crop, batch_size, peak_lr)
+        numbers = customised(GENERATOR_RECIPES, recipe, crop, batch_size, peak_lr, style_weight)
         run = Run(out, numbers, steps, seed, workers, save_minutes, max_minutes, resume, init, device, dtype)
         files = _style_files(style or [], styles, only or [], style_root)
         arguments = {"norm": norm, "styles": len(files)}
@@ -131,6 +134,7 @@ def add_style(
     crop: CropOption = None,
     batch_size: BatchOption = None,
     peak_lr: PeakOption = None,
+    style_weight: StyleWeightOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     save_minutes: SaveOption = 5.0,
@@ -141,7 +145,7 @@ def add_style(
 ) -> None:
     """Teach a conditional generator one more style: its convolutions stay, only the new row learns."""
     with one_line_errors():
-        numbers = customised(ADD_STYLE_RECIPES, recipe, crop, batch_size, peak_lr)
+        numbers = customised(ADD_STYLE_RECIPES, recipe, crop, batch_size, peak_lr, style_weight)
         run = Run(out, numbers, steps, seed, workers, save_minutes, max_minutes, resume, None, device, dtype)
         files = _style_files(style or [], styles, only or [], style_root)
         if len(files) != 1:
