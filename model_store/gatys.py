@@ -121,7 +121,7 @@ class Gatys(nn.Module):
         """Take all steps.
 
         Args:
-            content: (B, 3, H, W), RGB in [0, 1]; sides of more than 16 px, or 32 px where the VGG goes beyond relu4.
+            content: (B, 3, H, W), RGB in [0, 1]; sides above 8 px, or 16 px where the VGG goes to relu5_1.
             style: B rows.
 
         Returns:
@@ -201,11 +201,15 @@ class Scale:
             The losses before it, as ``Progress`` has them.
         """
         losses: list[Tensor] = []
+        pixels = self.iterate[0].numel()
 
         def closure() -> float:
             losses[:] = self._losses()
-            (self.iterate.grad,) = torch.autograd.grad(losses[-1].sum(), self.iterate)
-            return losses[-1].sum().item()
+            total = losses[-1].sum()
+            # A pixel's share of the loss falls with their number: without the factor fp16 would round it to nothing.
+            (gradient,) = torch.autograd.grad(total * pixels, self.iterate)
+            self.iterate.grad = gradient / pixels
+            return total.item()
 
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(done)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +20,7 @@ from service.job_progress import JobProgress
 from service.queue import Claim, Job, JobQueue, Result
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
-from service.stylizer import Painting, Stylizer
+from service.stylizer import Painting, Stylizer, Upload
 from service.worker import NO_MEMORY, DeviceFailed, Worker
 
 
@@ -326,3 +327,18 @@ def test_stored_styles_and_bad_files_are_refused(settings: Settings, tiny_checkp
         assert (await stage.api.status()).long_depth == 0
 
     play(settings, NotedStylizer(tiny_checkpoints), scenario)
+
+
+def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoints: Path) -> None:
+    def painted(alpha: float, *styles: tuple[float, Image.Image]) -> np.ndarray:
+        uploads = [(weight, Upload(str(index), image)) for index, (weight, image) in enumerate(styles)]
+        *_, last = stylizer.optimise("adain", Painting(content, uploads, alpha), steps=4)
+        return last.picture[0].numpy()
+
+    stylizer = Stylizer(tiny_checkpoints, Runtime(torch.device("cpu"), torch.float32), 8)
+    content, one, two = (Image.open(BytesIO(photo(seed=seed))) for seed in (0, 3, 5))
+    original = np.asarray(content, np.float32).transpose(2, 0, 1) / 255
+    moved = [np.abs(painted(alpha, (1.0, one)) - original).mean() for alpha in (0.0, 1.0)]
+    assert moved[0] < 0.5 * moved[1]
+    assert np.array_equal(painted(1.0, (1.0, one), (0.0, two)), painted(1.0, (1.0, one)))
+    assert not np.array_equal(painted(1.0, (0.5, one), (0.5, two)), painted(1.0, (1.0, one)))

@@ -78,7 +78,6 @@ def test_resume_goes_on_and_equals_an_uninterrupted_training(folder):
         (("--device", "cuda:99"), 2, "device 'cuda:99' asked for, but torch sees"),
         (("--init", "missing.safetensors"), 1, "missing.safetensors: No such file"),
         (("--vgg", "vgg17"), 1, "vgg17: no such file, and no known weights"),
-        (("--init", "a", "--resume"), 2, "--resume and --init exclude each other"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(folder, arguments, code, reason):
@@ -256,6 +255,15 @@ def test_a_training_starts_from_an_exported_checkpoint(folder, exported):
     for name, tensor in trained.network.items():
         if not name.startswith("style_"):
             torch.testing.assert_close(tensor, given[name], atol=1e-6, rtol=0)
+
+
+def test_a_resumed_training_has_its_own_weights(folder, exported):
+    start = ("--init", exported)
+    assert train(folder, *start, out="whole").exit_code == 0
+    assert train(folder, *start, "--max-minutes", 0, out="halves").exit_code == 0
+    assert train(folder, *start, "--resume", out="halves").exit_code == 0
+    whole, halves = (load_state(folder / out / "state.pt").network for out in ("whole", "halves"))
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
 
 def test_init_takes_no_vgg_of_another_architecture(folder, exported, tmp_path):

@@ -210,8 +210,6 @@ class Run:
         state_path = self.out / "state.pt"
         if state_path.exists() and not self.resume:
             raise SettingError(f"{state_path} exists: add --resume to go on with it, or give another --out")
-        if self.resume and self.init:
-            raise SettingError("--resume and --init exclude each other: a state has its own weights")
         started = task()
         state = load_state(state_path, started.name) if self.resume else None
         if state is not None:
