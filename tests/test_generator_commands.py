@@ -1,6 +1,7 @@
 """``train generator`` and ``train add-style``, from the folder of photos to the checkpoint that is served."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from model_store.generator import Generator
 from train import export as exporting
 from train.__main__ import app
 from train.data import list_images
-from train.generator import GeneratorTask, loss_network, new_network, style_images
+from train.generator import GeneratorTask, loss_network, new_network, style_images, window
 from train.recipes import GENERATOR_RECIPES
 from train.state import load_state
 
@@ -124,6 +125,32 @@ def test_a_training_lowers_the_loss_of_every_style(folder):
         loss.backward()
         optimizer.step()
     assert all(after < 0.7 * earlier for after, earlier in zip(style_losses(), before, strict=True))
+
+
+def test_a_window_is_judged_of_painting_and_photo_alike(folder):
+    """Of a network that repaints the photo, every window has the photo's content; that of all of it is no window."""
+    recipe = replace(GENERATOR_RECIPES["windows"], window=0.5)
+    plan = new_network("residual", {"norm": "instance", "styles": 1}, None, seed=0)
+    judge = loss_network(folder / "vgg.safetensors", recipe)
+    seen: list[tuple[int, ...]] = []
+    judge.register_forward_pre_hook(lambda _, arguments: seen.append(tuple(arguments[0].shape)))
+    task = GeneratorTask(plan, judge, recipe, style_images(list_images([folder / "paintings"])[:1]))
+    task.to(torch.device("cpu"))
+    seen.clear()
+    task._paint = lambda content, style: content
+    losses = [task.losses(torch.rand(1, 3, 64, 48), torch.tensor([[0, seed]])) for seed in range(3)]
+    assert seen == [(1, 3, 32, 24)] * 6
+    assert all(loss["content"] == 0 for loss in losses)
+    assert len({loss["style"].item() for loss in losses}) == 3
+
+
+def test_windows_reach_every_place_and_a_seed_decides_which():
+    places = [window(64, 40, 0.6, seed) for seed in range(400)]
+    assert {(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in places} == {(38, 24)}
+    assert {rows.start for rows, _ in places} == set(range(27))
+    assert {columns.start for _, columns in places} == set(range(17))
+    assert places == [window(64, 40, 0.6, seed) for seed in range(400)]
+    assert window(64, 40, 1.0, 5) == (slice(0, 64), slice(0, 40))
 
 
 def test_an_exported_generator_knows_its_styles_by_row(folder, exported):

@@ -65,6 +65,8 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
         yield f"- Adam, {_schedule(training)}"
         style_layers = ", ".join(training["style_layers"])
         yield f"- content loss on {training['content_layer']}; style loss on {training['style_loss']} of {style_layers}"
+        if "window" in training:
+            yield f"- judged is a part at a random place, {training['window']:.0%} of the crop's sides"
         yield f"- loss weights: {_figures(training['weights'])}; losses at the end: {_figures(training['losses'])}"
     if training.get("note"):
         yield f"- {training['note']}"

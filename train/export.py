@@ -181,6 +181,7 @@ def _training(state: TrainingState, rights: str) -> dict[str, Any]:
         "content_layer": recipe.content_layer,
         "style_layers": list(recipe.style_layers),
         "style_loss": recipe.style_loss,
+        **({"window": recipe.window} if recipe.window < 1 else {}),
         "losses": {name: round(value, 4) for name, value in state.losses.items()},
         "data": {**state.data, **({"rights": rights} if rights else {})},
         "torch": str(torch.__version__),

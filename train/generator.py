@@ -81,7 +81,9 @@ class GeneratorTask:
     def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """Content, style and smoothness of the painted batch: photos (B, 3, H, W), draws (B, 2) → three scalars."""
         recipe = self._recipe
-        painted = self._paint(content, style)
+        rows, columns = window(content.shape[2], content.shape[3], recipe.window, seed=int(style[0, 1]))
+        painted = self._paint(content, style)[:, :, rows, columns]
+        content = content[:, :, rows, columns]
         with torch.no_grad():
             wanted = self._judge(content, [recipe.content_layer])[recipe.content_layer]
         seen = self._judge(painted, {recipe.content_layer, *recipe.style_layers})
@@ -102,6 +104,17 @@ class GeneratorTask:
     def _paint(self, content: Tensor, style: Tensor) -> Tensor:
         learned = self.network.learned_styles(self._first_row + style[:, 0])
         return self.network(content, replace(learned, seeds=tuple(style[:, 1].tolist())))  # type: ignore[no-any-return]
+
+
+def window(height: int, width: int, share: float, seed: int) -> tuple[slice, slice]:
+    """Rows and columns of a part of a picture, at a random place; of all of it where ``share`` is 1."""
+    generator = torch.Generator().manual_seed(seed)
+    sides = []
+    for length in (height, width):
+        side = round(share * length)
+        start = int(torch.randint(length - side + 1, (), generator=generator))
+        sides.append(slice(start, start + side))
+    return sides[0], sides[1]
 
 
 def new_network(

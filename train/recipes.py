@@ -46,6 +46,8 @@ class Recipe:
         content_layer: Where the content loss looks.
         style_layers: Where the style loss looks.
         style_loss: What it compares there: ``statistics`` or ``gram``.
+        window: Side of the part of a painted crop that is judged, at a random place, as a share of the crop's side.
+            Below 1 a generator cannot put all its texture where it recognises the border, and the photo elsewhere.
     """
 
     steps: int
@@ -59,6 +61,7 @@ class Recipe:
     content_layer: str = CONTENT_LAYER
     style_layers: tuple[str, ...] = STYLE_LAYERS
     style_loss: str = "statistics"
+    window: float = 1.0
 
     def stage(self, step: int, steps: int) -> Stage:
         """The stage that a step belongs to, of ``steps`` in all."""
@@ -99,6 +102,15 @@ GENERATOR_RECIPES = {
         weights={"content": 1.0, "style": 10.0, "tv": 1.0},
         peak_lr=2e-3,
         style_loss="gram",
+    ),
+    # Small networks whose coarsest scales see the whole crop.
+    "windows": Recipe(
+        steps=1600,
+        stages=(Stage(1.0, 256, 2, (288, 512)),),
+        weights={"content": 1.0, "style": 10.0, "tv": 1.0},
+        peak_lr=2e-3,
+        style_loss="gram",
+        window=0.6,
     ),
     # Ulyanov et al. 2017 (arXiv 1701.02096), the released code's numbers.
     "ulyanov": Recipe(

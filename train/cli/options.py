@@ -31,7 +31,9 @@ WorkersOption = Annotated[int | None, typer.Option(help="Processes that decode i
 SaveOption = Annotated[float, typer.Option(help="Between two saved states.")]
 MaxMinutesOption = Annotated[float | None, typer.Option(help="Stop after so long; --resume goes on.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on exactly where the state in --out ends.")]
-InitOption = Annotated[Path | None, typer.Option(help="Start from an exported checkpoint's weights; a resumed training has its own.")]
+InitOption = Annotated[
+    Path | None, typer.Option(help="Start from an exported checkpoint's weights; a resumed training has its own.")
+]
 
 StylesOption = Annotated[
     Path | None, typer.Option(help="Table of styles: CSV with id, file, title, artist, year, rights.")
