@@ -82,13 +82,13 @@ ADAIN_RECIPES = {
     "short": Recipe(
         steps=3000,
         stages=(Stage(0.6, 128, 8, (144, 400)), Stage(1.0, 256, 2, (288, 512))),
-        weights={"content": 1.0, "style": 7.0},
+        weights={"content": 1.0, "style": 7.0, "reconstruction": 20.0},
         peak_lr=1e-3,
     ),
     "full": Recipe(
         steps=160_000,
         stages=(Stage(1.0, 256, 8, (288, 640)),),
-        weights={"content": 1.0, "style": 10.0},
+        weights={"content": 1.0, "style": 10.0, "reconstruction": 20.0},
         peak_lr=5e-4,
     ),
 }

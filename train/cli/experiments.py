@@ -37,9 +37,13 @@ from train.tables import Pair, read_pairs, read_styles
 
 RECIPES = {
     "generator": replace(GENERATOR_RECIPES["short"], stages=(Stage(1.0, 128, 4, (144, 320)),)),
-    "adain": replace(ADAIN_RECIPES["short"], stages=(Stage(1.0, 128, 4, (144, 320)),)),
+    "adain": replace(
+        ADAIN_RECIPES["short"],
+        stages=(Stage(1.0, 128, 4, (144, 320)),),
+        weights={name: ADAIN_RECIPES["short"].weights[name] for name in ("content", "style")},
+    ),
 }
-"""The short recipes on small crops from beginning to end; the command line says how small."""
+"""The short recipes on small crops from beginning to end, with the papers' losses; the command line says how small."""
 
 app = typer.Typer(no_args_is_help=True)
 
