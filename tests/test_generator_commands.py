@@ -178,6 +178,17 @@ def test_a_generator_is_measured_against_the_pictures_of_its_styles(folder, expo
     assert result.exit_code == 0 and "Median over 2 pairs" in result.stdout
 
 
+def test_one_style_of_several_is_judged_alone(folder, exported):
+    arguments = ("evaluate", "--checkpoint", exported, "--pairs", folder / "pairs.csv", "--size", 64)
+    pictures = ("--styles", folder / "styles.csv", "--style-root", folder / "paintings")
+    judge = ("--vgg", folder / "vgg.safetensors", *QUICK[-4:])
+    result = run(*arguments, *judge, *pictures, "--only", "night")
+    assert result.exit_code == 0, result.output
+    assert "1 pair" in result.output
+    result = run(*arguments, *judge, *pictures, "--only", "dawn")
+    assert result.exit_code == 1 and "--only dawn: the network has wave, night" in result.stderr
+
+
 def test_a_style_is_added_and_nothing_else_changes(folder, exported):
     result = add_style(folder, exported, "--only", "garden")
     assert result.exit_code == 0, result.output

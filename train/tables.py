@@ -48,24 +48,31 @@ def read_pairs(path: Path) -> list[Pair]:
     return [Pair(row["name"], path.parent / row["content"], path.parent / row["style"]) for row in rows]
 
 
-def learned_pairs(contents: Sequence[Path], known: Sequence[NamedStyle], files: Iterable[StyleFile]) -> list[Pair]:
+def learned_pairs(
+    contents: Sequence[Path], known: Sequence[NamedStyle], files: Iterable[StyleFile], only: Sequence[str] = ()
+) -> list[Pair]:
     """Photos and learned styles in turns, so that each of either occurs at least once.
 
     Args:
         contents: The photos.
         known: A network's styles, by row.
         files: Where the pictures of these styles are.
+        only: Ids of the styles to take; all when empty.
 
     Raises:
-        DataError: The picture of a style is not among the files.
+        DataError: The network knows no such style, or the picture of one is not among the files.
     """
+    rows = {style.id: row for row, style in enumerate(known)}
+    if unknown := next((style_id for style_id in only if style_id not in rows), None):
+        raise DataError(f"--only {unknown}: the network has {', '.join(rows)}")
     paths = {file.named.id: file.path for file in files}
-    if missing := next((style.id for style in known if style.id not in paths), None):
+    taken = only or list(rows)
+    if missing := next((style_id for style_id in taken if style_id not in paths), None):
         raise DataError(f"--styles names no picture of the learned style {missing!r}, to compare with")
     pairs = []
-    for index in range(max(len(contents), len(known))):
-        content, row = contents[index % len(contents)], index % len(known)
-        pairs.append(Pair(f"{content.stem} {known[row].id}", content, paths[known[row].id], row))
+    for index in range(max(len(contents), len(taken))):
+        content, style_id = contents[index % len(contents)], taken[index % len(taken)]
+        pairs.append(Pair(f"{content.stem} {style_id}", content, paths[style_id], rows[style_id]))
     return pairs
 
 

@@ -39,6 +39,9 @@ def evaluate(
     checkpoint: Annotated[Path, typer.Option(help="An exported .safetensors, or a training's state.pt.")],
     pairs: Annotated[Path, typer.Option(help="CSV with the columns name, content, style; paths relative to it.")],
     styles: StylesOption = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Id of a learned style to judge; all of them when not given.")
+    ] = None,
     style_root: StyleRootOption = Path(),
     vgg: Annotated[str, typer.Option(help=f"The judge: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="Side of the square in pixels; a multiple of 32.")] = 512,
@@ -57,7 +60,7 @@ def evaluate(
         references = read_references(reference) if reference else []
         trained = exporting.from_file(checkpoint)
         files = read_styles(styles, style_root) if styles else []
-        judged = _judge(trained, pairs, files, vgg, size, limit, runtime)
+        judged = _judge(trained, pairs, files, vgg, size, limit, runtime, only or [])
         if grid:
             save_grid(judged, grid)
         Console().print(distance_table(str(checkpoint), judged, references, size))
@@ -107,13 +110,16 @@ def _judge(
     size_px: int,
     limit: int | None,
     runtime: Runtime,
+    only: Sequence[str] = (),
 ) -> list[JudgedPair]:
     if size_px < 32 or size_px % 32:
         raise SettingError(f"--size {size_px}: give a multiple of 32")
     keep_freed_memory()
     pairs = read_pairs(table)
     if not isinstance(trained.network, AdaIN):
-        pairs = learned_pairs([pair.content for pair in pairs], trained.header.styles, files)
+        pairs = learned_pairs([pair.content for pair in pairs], trained.header.styles, files, only)
+    elif only:
+        raise SettingError(f"--only {only[0]}: the pairs say which pictures AdaIN takes as styles")
     pairs = pairs[: positive("--limit", limit) if limit is not None else None]
     judging = judge_pairs(trained.network, load_vgg(vgg), pairs, size_px, runtime)
     console = Console(stderr=True)
