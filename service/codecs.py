@@ -15,7 +15,7 @@ from service.answering import who
 from service.decoding import Decoded, decode_job
 from service.errors import JobFailed, ServiceError
 from service.images import ImageLimits, Picture
-from service.queue import Claim, Result
+from service.job import Claim, Result
 from service.schemas import Facts
 from service.settings import Settings
 from service.stylizer import Stylizer

@@ -8,7 +8,7 @@ from service import images
 from service.batching import Shape
 from service.errors import InvalidField
 from service.images import ImageLimits, Picture
-from service.queue import Job
+from service.job import Job
 from service.schemas import StylizeParameters
 from service.stylizer import Painting, Stylizer, Upload
 

@@ -1,7 +1,7 @@
 """From the fields of a request to the parameters of a job: everything is checked here, before anything is enqueued."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from secrets import randbelow
@@ -10,10 +10,11 @@ from model_store.catalog import Catalog, CatalogError, ModelEntry
 from service.errors import InvalidField, ModelUnavailable, NotFound
 from service.formats import choose_format
 from service.images import ImageLimits, fitted, read_header
+from service.optimisation import check_optimisation, checked_method
 from service.schemas import MAX_SEED, StylePart, StylizeParameters
 from service.settings import Settings
 
-FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "seed", "format", "quality")
+FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "seed", "format", "quality", "method", "steps")
 REPEATED = ("style", "style_id")
 MAX_STYLES = 4
 MIN_SIZE_PX = 64
@@ -39,6 +40,8 @@ class StylizeRequest:
     quality: int | None
     accept: str | None
     seed: int | None = None
+    method: str = "feedforward"
+    steps: int | None = None
 
     @property
     def blobs(self) -> Mapping[str, bytes]:
@@ -46,16 +49,21 @@ class StylizeRequest:
         return {"content": self.content, **{f"style-{index}": data for index, data in enumerate(self.styles)}}
 
 
-def check_fields(names: Iterable[str]) -> None:
-    """A misspelt or repeated field must not be ignored: the picture would not be what was asked for.
+def check_fields(names: Iterable[str], known: Sequence[str] = FIELDS, repeated: Container[str] = REPEATED) -> None:
+    """A misspelt or repeated field must not be ignored: the answer would not be what was asked for.
+
+    Args:
+        names: Of the fields that were sent.
+        known: Those that there are.
+        repeated: Those that may be sent more than once.
 
     Raises:
         InvalidField: Names the first such field.
     """
     for name, count in Counter(names).items():
-        if name not in FIELDS:
-            raise InvalidField(f"unknown field {name!r:.80}: known are {', '.join(FIELDS)}", field=name[:80])
-        if count > 1 and name not in REPEATED:
+        if name not in known:
+            raise InvalidField(f"unknown field {name!r:.80}: known are {', '.join(known)}", field=name[:80])
+        if count > 1 and name not in repeated:
             raise InvalidField(f"got this field {count} times: send it once", field=name)
 
 
@@ -75,7 +83,10 @@ def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) 
         read_header(data, "style", limits)
     model = _model(asked, catalog)
     _check_controls(asked, model)
+    method = checked_method(asked.method, asked.steps)
     width, height = _size(asked.size, header.width, header.height, settings.max_size_px)
+    if method == "gatys":
+        check_optimisation(asked.steps, asked.style_ids, (), max(width, height), settings)
     if not 0 <= asked.alpha <= 1:
         raise InvalidField(f"got {asked.alpha}: alpha must be from 0 to 1", "alpha")
     if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
@@ -90,6 +101,8 @@ def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) 
         format=choose_format(asked.accept, asked.format, header.has_alpha),
         quality=asked.quality,
         seed=_seed(asked, model),
+        method=method,
+        steps=asked.steps,
     )
 
 

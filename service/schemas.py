@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_SEED = 2**31 - 1
 
+Method = Literal["feedforward", "gatys"]
+
 CONTROLS = "Which of the fields `style`, `weights`, `alpha` and `seed` the network heeds; the others are refused."
 
 
@@ -35,7 +37,7 @@ class StylizeParameters(Frozen):
     format: str
     quality: int | None
     seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
-    method: Literal["feedforward", "gatys"] = "feedforward"
+    method: Method = "feedforward"
     steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
 
 

@@ -28,8 +28,9 @@ from service.batching import BatchLimits, Shape, next_batch, wait_left_ms
 from service.codecs import Codecs
 from service.decoding import Decoded
 from service.errors import JobFailed, ServiceError
+from service.job import Claim, Result
 from service.long_lane import LongLane
-from service.queue import Claim, JobQueue, Result
+from service.queue import JobQueue
 from service.settings import Settings
 from service.stylizer import Stylizer
 from service.tasks import end_tasks
