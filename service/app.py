@@ -22,9 +22,9 @@ from service.metrics import Metrics
 from service.middleware import BodyLimit, RequestScope
 from service.problems import add_problem_handlers
 from service.queue import JobQueue
-from service.redis_client import command_client
-from service.routes import catalog, health, jobs, stylize
+from service.routes import catalog, health, jobs, styles, stylize
 from service.settings import Settings
+from service.style_store import StyleStore
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
 
@@ -41,8 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.redis_url is None:
         raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` brings its own")
     queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
-    redis = command_client(settings.redis_url)
-    records = JobRecords(redis, settings)
+    records = JobRecords(queue.redis, settings)
     dispatcher = Dispatcher(queue, records, settings)
     watch = CatalogWatch(settings.checkpoints or default_folder())
     metrics = Metrics()
@@ -55,7 +54,6 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await dispatcher.stop()
             await queue.close()
-            await redis.aclose()
 
     app = FastAPI(
         title="Stylize",
@@ -65,10 +63,17 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.context = Context(
-        settings, watch, dispatcher, records, Listeners(settings.max_event_streams), metrics, stopping=Event()
+        settings=settings,
+        watch=watch,
+        dispatcher=dispatcher,
+        records=records,
+        styles=StyleStore(queue.redis, settings),
+        listeners=Listeners(settings.max_event_streams),
+        metrics=metrics,
+        stopping=Event(),
     )
     add_problem_handlers(app)
-    for router in (stylize.router, jobs.router, catalog.router, health.router):
+    for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router):
         app.include_router(router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)

@@ -12,6 +12,7 @@ from service.job_events import Listeners
 from service.job_records import JobRecords
 from service.metrics import Metrics
 from service.settings import Settings
+from service.style_store import StyleStore
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Context:
         watch: Which networks and styles there are.
         dispatcher: The queue, for those who wait.
         records: The queue, for those who come back.
+        styles: The registered styles.
         listeners: Who listens to events.
         metrics: Of the process.
         stopping: Set once the process was told to stop: answers that go on for ever end then.
@@ -32,6 +34,7 @@ class Context:
     watch: CatalogWatch
     dispatcher: Dispatcher
     records: JobRecords
+    styles: StyleStore
     listeners: Listeners
     metrics: Metrics
     stopping: Event

@@ -57,7 +57,7 @@ class JobRecords:
     """One process's view of the records."""
 
     def __init__(self, redis: Any, settings: Settings) -> None:
-        """``redis`` is for commands, see ``redis_client``."""
+        """``redis`` is for commands: the queue's will do."""
         self._redis = redis
         self._settings = settings
         self._keys = Keys(settings.key_prefix)

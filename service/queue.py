@@ -68,25 +68,30 @@ class QueueStatus:
 
 
 class JobQueue:
-    """One process's view of the queue; ``name`` is this API process's or worker's, unique."""
+    """One process's view of the queue; ``name`` is this API process's or worker's, unique.
+
+    Attributes:
+        name: Of the process.
+        redis: Its connections for commands, which other stores of the process share.
+    """
 
     def __init__(self, url: str, settings: Settings, name: str) -> None:
         """Connections are made when first used."""
-        self._redis, self._blocking = connect(url, BLOCK_MS / 1000)
+        self.redis, self._blocking = connect(url, BLOCK_MS / 1000)
         self.name = name
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
         self._limits: dict[Lane, int] = {"interactive": settings.max_queue, "long": settings.max_long_queue}
-        self._enqueue = self._redis.register_script(scripts.ENQUEUE)
-        self._cancel = self._redis.register_script(scripts.CANCEL)
-        self._complete = self._redis.register_script(scripts.COMPLETE)
-        self._release = self._redis.register_script(scripts.RELEASE)
-        self._report = self._redis.register_script(scripts.REPORT)
-        self._beat = self._redis.register_script(scripts.BEAT)
+        self._enqueue = self.redis.register_script(scripts.ENQUEUE)
+        self._cancel = self.redis.register_script(scripts.CANCEL)
+        self._complete = self.redis.register_script(scripts.COMPLETE)
+        self._release = self.redis.register_script(scripts.RELEASE)
+        self._report = self.redis.register_script(scripts.REPORT)
+        self._beat = self.redis.register_script(scripts.BEAT)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._redis.aclose()
+        await self.redis.aclose()
         await self._blocking.aclose()
 
     # ---- the API's side -------------------------------------------------------------------------------------------
@@ -119,7 +124,7 @@ class JobQueue:
     async def progress(self, job_id: str) -> JobProgress | None:
         """How far a job is; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
         async with translated():
-            entry, *fields = await self._redis.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
+            entry, *fields = await self.redis.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
         return None if entry is None else JobProgress.from_fields(fields)
 
     async def replies(self) -> list[str]:
@@ -134,7 +139,7 @@ class JobQueue:
         """The results that are there, by job id; each is given out once."""
         job_ids = list(job_ids)
         async with translated():
-            pipe = self._redis.pipeline(transaction=False)
+            pipe = self.redis.pipeline(transaction=False)
             for job_id in job_ids:
                 pipe.hgetall(self._keys.result(job_id))
                 pipe.unlink(self._keys.result(job_id))
@@ -148,7 +153,7 @@ class JobQueue:
         async with translated():
             for stream in self._keys.streams:
                 try:
-                    await self._redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+                    await self.redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
                 except redis_errors.ResponseError as err:
                     if "BUSYGROUP" not in str(err):
                         raise
@@ -165,7 +170,7 @@ class JobQueue:
         """Whether there is an interactive job whose worker has been silent for a lease."""
         async with translated():
             stream, lease_ms = self._keys.stream("interactive"), self._settings.lease_ms
-            return bool(await self._redis.xpending_range(stream, GROUP, "-", "+", 1, idle=lease_ms))
+            return bool(await self.redis.xpending_range(stream, GROUP, "-", "+", 1, idle=lease_ms))
 
     async def reclaim(self, lane: Lane = "interactive") -> Claim | None:
         """The oldest job whose worker has been silent for a lease, if any: it may have killed that worker.
@@ -174,11 +179,11 @@ class JobQueue:
         """
         stream, lease_ms = self._keys.stream(lane), self._settings.lease_ms
         async with translated():
-            pending = await self._redis.xpending_range(stream, GROUP, "-", "+", 16, idle=lease_ms)
+            pending = await self.redis.xpending_range(stream, GROUP, "-", "+", 16, idle=lease_ms)
             for orphan in pending:
                 entry, deliveries = orphan["message_id"], orphan["times_delivered"] + 1
                 # Two workers may try: the claim resets the idle time, so only one gets it.
-                claimed = await self._redis.xclaim(stream, GROUP, self.name, lease_ms, [entry])
+                claimed = await self.redis.xclaim(stream, GROUP, self.name, lease_ms, [entry])
                 if not claimed or claimed[0] is None or not claimed[0][1]:
                     continue
                 claims = await self._load(lane, [(entry, claimed[0][1][b"job"].decode(), deliveries)])
@@ -187,14 +192,14 @@ class JobQueue:
                 if claims[0].deliveries > self._settings.max_deliveries:
                     await self._dead_letter(claims[0])
                     continue
-                await self._redis.incr(self._keys.redelivered)
+                await self.redis.incr(self._keys.redelivered)
                 return claims[0]
         return None
 
     async def still_wanted(self, claims: Iterable[Claim]) -> list[bool]:
         """For each job, whether someone still waits for it."""
         async with translated():
-            pipe = self._redis.pipeline(transaction=False)
+            pipe = self.redis.pipeline(transaction=False)
             for claim in claims:
                 pipe.exists(self._keys.job(claim.job.id))
             return [bool(exists) for exists in await pipe.execute()]
@@ -205,7 +210,7 @@ class JobQueue:
         async with translated():
             for lane in LANES:
                 if entries := [claim.entry for claim in claims if claim.job.lane == lane]:
-                    await self._redis.xclaim(self._keys.stream(lane), GROUP, self.name, 0, entries, justid=True)
+                    await self.redis.xclaim(self._keys.stream(lane), GROUP, self.name, 0, entries, justid=True)
 
     async def report(self, claim: Claim, progress: JobProgress, saved: Saved | None = None) -> bool:
         """Say how far a job is; with ``saved``, another worker can go on from there.
@@ -269,16 +274,16 @@ class JobQueue:
     async def leave(self) -> None:
         """This worker stops, and holds nothing any more."""
         async with translated():
-            await self._redis.hdel(self._keys.workers, self.name)
+            await self.redis.hdel(self._keys.workers, self.name)
             for stream in self._keys.streams:
-                await self._redis.xgroup_delconsumer(stream, GROUP, self.name)
+                await self.redis.xgroup_delconsumer(stream, GROUP, self.name)
 
     # ---- for everyone ---------------------------------------------------------------------------------------------
 
     async def status(self) -> QueueStatus:
         """How the queue is doing."""
         async with translated():
-            pipe = self._redis.pipeline(transaction=False)
+            pipe = self.redis.pipeline(transaction=False)
             pipe.time()
             pipe.xlen(self._keys.stream("interactive"))
             pipe.xrange(self._keys.stream("interactive"), count=1)
@@ -300,14 +305,14 @@ class JobQueue:
     async def _forget(self, worker: str) -> None:
         """Remove a worker that died long ago. Its jobs were reclaimed, or its consumers are kept."""
         async with translated():
-            await self._redis.hdel(self._keys.workers, worker)
+            await self.redis.hdel(self._keys.workers, worker)
             for stream in self._keys.streams:
-                if not await self._redis.xpending_range(stream, GROUP, "-", "+", 1, consumername=worker):
-                    await self._redis.xgroup_delconsumer(stream, GROUP, worker)
+                if not await self.redis.xpending_range(stream, GROUP, "-", "+", 1, consumername=worker):
+                    await self.redis.xgroup_delconsumer(stream, GROUP, worker)
 
     async def _acknowledge(self, lane: Lane, entries: list[bytes]) -> None:
         if entries:
-            pipe = self._redis.pipeline()
+            pipe = self.redis.pipeline()
             pipe.xack(self._keys.stream(lane), GROUP, *entries)
             pipe.xdel(self._keys.stream(lane), *entries)
             await pipe.execute()
@@ -316,7 +321,7 @@ class JobQueue:
         """Read the jobs of claimed entries (entry, job id, deliveries); those without a hash are dropped."""
         if not entries:
             return []
-        pipe = self._redis.pipeline(transaction=False)
+        pipe = self.redis.pipeline(transaction=False)
         pipe.time()
         for _, job_id, _ in entries:
             pipe.hgetall(self._keys.job(job_id))
@@ -350,7 +355,7 @@ class JobQueue:
             "deliveries": claim.deliveries - 1,
             "parameters": json.dumps(claim.job.parameters),
         }
-        await self._redis.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
+        await self.redis.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
         await self.complete(
             claim, Result(error=JobFailed(f"{claim.deliveries - 1} workers tried, and none survived it"))
         )

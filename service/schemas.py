@@ -18,11 +18,12 @@ class Frozen(BaseModel):
 
 
 class StylePart(Frozen):
-    """One style of a mix: a stored one by id, or an upload by the name of its blob."""
+    """One style of a mix: a stored one by id, or an upload by the name of its blob. A digest tells a registered one."""
 
     weight: float
     style_id: str | None = None
     upload: str | None = None
+    digest: str | None = None
 
 
 class StylizeParameters(Frozen):
@@ -39,6 +40,7 @@ class StylizeParameters(Frozen):
     seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
     method: Method = "feedforward"
     steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
+    registers: bool = Field(False, description="Whether the result shall have what is to be kept of the upload.")
 
 
 class Facts(Frozen):

@@ -3,6 +3,7 @@
 Units are in the names. A bad value fails at start and names its variable, the value and what is allowed.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,6 +35,11 @@ class Settings(BaseSettings):
         None,
         description="redis://, rediss:// or unix:// URL of the queue. `serve` starts an embedded one when not given.",
     )
+    data_dir: Path = Field(
+        default_factory=lambda: Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "stylize",
+        description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. Not read where"
+        " STYLIZE_REDIS_URL is set.",
+    )
     key_prefix: str = Field("stylize", pattern=r"^[\w.-]+$", description="First part of every Redis key.")
     checkpoints: Path | None = Field(
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
@@ -54,6 +60,9 @@ class Settings(BaseSettings):
     max_event_streams: Count = Field(
         256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
     )
+
+    # What is kept.
+    max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
 
     # Queue.
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")

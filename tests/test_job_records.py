@@ -12,7 +12,6 @@ from service.job_progress import JobProgress
 from service.job_records import JobRecords
 from service.job_status import Accepted, JobStatus
 from service.queue import CANCEL_GRACE_MS, JobQueue
-from service.redis_client import command_client
 from service.settings import Settings
 
 ACCEPTED = Accepted(1_700_000_000.5, "request-7", "webp", 3)
@@ -22,11 +21,10 @@ class Ends:
     """An API's and two workers' ends of one queue."""
 
     def __init__(self, settings: Settings) -> None:
-        self.redis = command_client(settings.redis_url or "")
-        self.records = JobRecords(self.redis, settings)
         self.api, self.worker, self.other = (
             JobQueue(settings.redis_url or "", settings, name) for name in ("api", "worker", "other")
         )
+        self.records = JobRecords(self.api.redis, settings)
 
     async def accept(self, *names: str, time_left_s: float = 5, long: bool = False) -> None:
         for name in names:
@@ -50,7 +48,6 @@ def play(settings: Settings, scenario: Callable[[Ends], Awaitable[None]]) -> Non
         try:
             await scenario(ends)
         finally:
-            await ends.redis.aclose()
             for queue in (ends.api, ends.worker, ends.other):
                 await queue.close()
 
@@ -176,7 +173,7 @@ def test_picture_and_record_expire_one_after_the_other(settings: Settings) -> No
         assert (status.state, status.error) == ("expired", None)
         await asyncio.sleep(0.5)
         assert await ends.records.status("a") is None
-        keys = {key.decode() async for key in ends.redis.scan_iter(f"{settings.key_prefix}:*")}
+        keys = {key.decode() async for key in ends.api.redis.scan_iter(f"{settings.key_prefix}:*")}
         assert keys == {f"{settings.key_prefix}:jobs", f"{settings.key_prefix}:jobs:long"}, "nothing stays behind"
 
     play(settings.model_copy(update={"job_picture_ttl_s": 0.2, "job_record_ttl_s": 0.6}), scenario)

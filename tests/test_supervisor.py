@@ -34,6 +34,7 @@ class Served:
         self.url = f"http://127.0.0.1:{port}"
         self._log = folder / "log"
         environment = {**os.environ, "STYLIZE_PORT": str(port), "STYLIZE_CHECKPOINTS": str(checkpoints)}
+        environment["STYLIZE_DATA_DIR"] = str(folder / "data")
         environment |= {f"STYLIZE_{name.upper()}": str(value) for name, value in settings.items()}
         environment.pop("STYLIZE_REDIS_URL", None)
         with self._log.open("wb") as log:

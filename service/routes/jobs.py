@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
-from fastapi.sse import EventSourceResponse
+from fastapi.responses import StreamingResponse
 
 from service.context import Context, ContextOfProcess
 from service.errors import Conflict, Gone, NotFound
@@ -48,7 +48,8 @@ async def get_result(job_id: JobId, context: ContextOfProcess) -> Response:
     if status.state in ("succeeded", "expired"):
         raise Gone("the job has expired, and its picture with it: send the request again")
     if status.has_ended:
-        raise Conflict(f"the job has no picture, because it {status.state}: GET {job_path(job_id)} says more")
+        why = "was cancelled" if status.state == "cancelled" else "failed"
+        raise Conflict(f"the job has no picture, because it {why}: GET {job_path(job_id)} says more")
     raise Conflict(f"the job is {status.state}, its picture is not there yet: GET {job_path(job_id)} says when it is")
 
 
@@ -68,7 +69,7 @@ async def get_preview(job_id: JobId, context: ContextOfProcess) -> Response:
 
 @router.get(
     "/events",
-    response_class=EventSourceResponse,
+    response_class=Response,
     responses={
         200: {
             "description": "Events `state` (the job as `GET /jobs/{job_id}` has it), `progress` (`progress`, `step`,"
@@ -95,7 +96,8 @@ async def get_events(
         return context.stopping.is_set() or await request.is_disconnected()
 
     events = job_events(context.records, status, last_event_id, is_over, context.listeners)
-    return EventSourceResponse(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy must not hold events back
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 async def _status(job_id: str, context: Context) -> JobStatus:

@@ -15,7 +15,7 @@ from service.job_view import JobView
 from service.painted import PICTURE, picture_response
 from service.prefer import ACCEPTED, accepted_response, prefers_async
 from service.problems import problem_statuses
-from service.request import UPLOAD_MODEL, StylizeRequest, check_fields, job_parameters
+from service.request import MAX_STYLES, UPLOAD_MODEL, StylizeRequest, check_fields, job_parameters
 from service.schemas import MAX_SEED, Facts, StylizeParameters
 
 router = APIRouter(tags=["stylize"])
@@ -88,11 +88,13 @@ async def stylize(
         steps=steps,
     )
     catalog = context.watch.now(style_id, [UPLOAD_MODEL] if style else [])
-    parameters = job_parameters(asked, context.settings, catalog)
+    listed = {style.id for style in catalog.styles}
+    registered = await context.styles.find(name for name in style_id[:MAX_STYLES] if name not in listed)
+    parameters = job_parameters(asked, context.settings, catalog, registered)
     job = Job(uuid4().hex, parameters.model_dump(), asked.blobs)
     if prefers_async(prefer):
         return await _accept(job, parameters, context)
-    if job.lane == "long":
+    if parameters.method == "gatys":
         raise InvalidField(
             f"got {method}, which takes minutes: send the header `Prefer: respond-async`, the answer is a job", "method"
         )
