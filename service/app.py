@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from model_store.catalog import default_folder
 from model_store.catalog_watch import CatalogWatch
+from service.answer_store import AnswerStore
 from service.context import Context
 from service.dispatch import Dispatcher
 from service.job_events import Listeners
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         dispatcher=dispatcher,
         records=records,
         styles=StyleStore(queue.redis, settings),
+        answers=AnswerStore(queue.redis, settings),
         listeners=Listeners(settings.max_event_streams),
         metrics=metrics,
         stopping=Event(),

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from model_store.catalog_watch import CatalogWatch
+from service.answer_store import AnswerStore
 from service.dispatch import Dispatcher
 from service.job_events import Listeners
 from service.job_records import JobRecords
@@ -25,6 +26,7 @@ class Context:
         dispatcher: The queue, for those who wait.
         records: The queue, for those who come back.
         styles: The registered styles.
+        answers: What requests with an ``Idempotency-Key`` were answered.
         listeners: Who listens to events.
         metrics: Of the process.
         stopping: Set once the process was told to stop: answers that go on for ever end then.
@@ -35,6 +37,7 @@ class Context:
     dispatcher: Dispatcher
     records: JobRecords
     styles: StyleStore
+    answers: AnswerStore
     listeners: Listeners
     metrics: Metrics
     stopping: Event

@@ -64,6 +64,15 @@ class Settings(BaseSettings):
     # What is kept.
     max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
 
+    idempotency_ttl_s: Seconds = Field(
+        86_400.0, description="How long a request's answer is kept for who sends it again with its Idempotency-Key."
+    )
+    idempotency_mb: Count = Field(
+        64,
+        description="What these answers may take in Redis, in MiB; beyond, the oldest are forgotten first, and one that"
+        " would take more than an eighth is not kept.",
+    )
+
     # Queue.
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
     max_long_queue: Count = Field(16, description="The same for jobs that take minutes, which wait in their own lane.")

@@ -11,6 +11,7 @@ from service.caching import NOT_MODIFIED, cacheable
 from service.connection import while_connected
 from service.context import ContextOfProcess
 from service.errors import Conflict, NotFound
+from service.once import IdempotencyKey, once
 from service.problems import problem_statuses
 from service.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest, register_style
 from service.request import UPLOAD_MODEL, check_fields
@@ -55,15 +56,20 @@ async def register(
     artist: Annotated[str, Form(description="Who made it.")] = "",
     year: Annotated[int | None, Form(description=f"When; {YEARS[0]} to {YEARS[-1]}.")] = None,
     rights: Annotated[str, Form(description=f"Who may use it and how; at most {MAX_RIGHTS} characters.")] = "",
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Keep a painting as a style with an id, for every later request. It is encoded now, and not again."""
     check_fields((name for name, _ in (await request.form()).multi_items()), FIELDS, ())
     asked = StyleRequest(request.state.request_id, await image.read(), title, artist, year, rights)
     catalog = context.watch.now(model_ids=[UPLOAD_MODEL])
-    work = register_style(asked, context.settings, catalog, context.dispatcher, context.styles)
-    style = await while_connected(request, work)
-    view = registered_view(style, catalog)
-    return Response(view.model_dump_json(), 201, {"Location": f"/styles/{style.id}"}, "application/json")
+
+    async def answer() -> Response:
+        work = register_style(asked, context.settings, catalog, context.dispatcher, context.styles)
+        style = await while_connected(request, work)
+        view = registered_view(style, catalog)
+        return Response(view.model_dump_json(), 201, {"Location": f"/styles/{style.id}"}, "application/json")
+
+    return await once(request, idempotency_key, context.answers, answer)
 
 
 @router.get("/{style_id}", response_model=StyleView, responses={**NOT_MODIFIED, **problem_statuses(404, 503)})

@@ -1,22 +1,17 @@
 """``POST /stylize``: a photo and styles in, the painted photo out."""
 
-from time import time
 from typing import Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 
-from service.connection import while_connected
-from service.context import Context, ContextOfProcess
-from service.errors import InvalidField
-from service.job import Job
-from service.job_status import Accepted
-from service.job_view import JobView
-from service.painted import PICTURE, picture_response
-from service.prefer import ACCEPTED, accepted_response, prefers_async
+from service.context import ContextOfProcess
+from service.once import IdempotencyKey, once
+from service.painted import PICTURE
+from service.prefer import ACCEPTED
 from service.problems import problem_statuses
-from service.request import MAX_STYLES, UPLOAD_MODEL, StylizeRequest, check_fields, job_parameters
-from service.schemas import MAX_SEED, Facts, StylizeParameters
+from service.request import StylizeRequest, check_fields
+from service.schemas import MAX_SEED
+from service.serving import answer_request
 
 router = APIRouter(tags=["stylize"])
 
@@ -27,7 +22,7 @@ router = APIRouter(tags=["stylize"])
     responses={
         200: {"description": "The painted photo", **PICTURE},
         202: ACCEPTED,
-        **problem_statuses(400, 404, 406, 413, 415, 422, 500, 503, 504),
+        **problem_statuses(400, 404, 406, 409, 413, 415, 422, 500, 503, 504),
     },
 )
 async def stylize(
@@ -69,6 +64,7 @@ async def stylize(
     prefer: Annotated[
         str | None, Header(description="`respond-async`: answer `202` with a job at once, see `/jobs/{job_id}`.")
     ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Paint a photo in the style of other pictures, or of styles known by id, or of a mix of them."""
     check_fields(name for name, _ in (await request.form()).multi_items())
@@ -87,25 +83,6 @@ async def stylize(
         method=method,
         steps=steps,
     )
-    catalog = context.watch.now(style_id, [UPLOAD_MODEL] if style else [])
-    listed = {style.id for style in catalog.styles}
-    registered = await context.styles.find(name for name in style_id[:MAX_STYLES] if name not in listed)
-    parameters = job_parameters(asked, context.settings, catalog, registered)
-    job = Job(uuid4().hex, parameters.model_dump(), asked.blobs)
-    if prefers_async(prefer):
-        return await _accept(job, parameters, context)
-    if parameters.method == "gatys":
-        raise InvalidField(
-            f"got {method}, which takes minutes: send the header `Prefer: respond-async`, the answer is a job", "method"
-        )
-    result = await while_connected(request, context.dispatcher.submit(job))
-    context.metrics.painted(Facts.model_validate(result.facts))
-    return picture_response(result, parameters.format, parameters.seed)
-
-
-async def _accept(job: Job, parameters: StylizeParameters, context: Context) -> Response:
-    accepted = Accepted(time(), parameters.request_id, parameters.format, parameters.seed)
-    await context.dispatcher.accept(job, accepted)
-    status = await context.records.status(job.id)
-    assert status is not None, "its record was just opened"
-    return accepted_response(JobView.of(status))
+    return await once(
+        request, idempotency_key, context.answers, lambda: answer_request(asked, prefer, request, context)
+    )
