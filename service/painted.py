@@ -6,8 +6,9 @@ from service.formats import FORMATS
 from service.job import Result
 from service.schemas import Facts
 
+BINARY = {"type": "string", "format": "binary"}
 PICTURE = {
-    "content": {spec.mime: {"schema": {"type": "string", "format": "binary"}} for spec in FORMATS.values()},
+    "content": {spec.mime: {"schema": BINARY} for spec in FORMATS.values()},
     "headers": {
         "X-Stylize-Model": {"schema": {"type": "string"}, "description": "The network that painted"},
         "X-Stylize-Batch-Size": {"schema": {"type": "integer"}, "description": "Pictures that it painted at once"},

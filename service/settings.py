@@ -3,7 +3,6 @@
 Units are in the names. A bad value fails at start and names its variable, the value and what is allowed.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,10 +34,10 @@ class Settings(BaseSettings):
         None,
         description="redis://, rediss:// or unix:// URL of the queue. `serve` starts an embedded one when not given.",
     )
-    data_dir: Path = Field(
-        default_factory=lambda: Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "stylize",
-        description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. Not read where"
-        " STYLIZE_REDIS_URL is set.",
+    data_dir: Path | None = Field(
+        None,
+        description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. When not given,"
+        " `stylize` in XDG_DATA_HOME or else in ~/.local/share.",
     )
     key_prefix: str = Field("stylize", pattern=r"^[\w.-]+$", description="First part of every Redis key.")
     checkpoints: Path | None = Field(
@@ -81,7 +80,7 @@ class Settings(BaseSettings):
     )
     job_picture_ttl_s: Seconds = Field(3600.0, description="How long the picture of such a job can be fetched.")
     job_pictures_mb: Count = Field(
-        256, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
+        128, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
     )
     job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
     result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")

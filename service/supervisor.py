@@ -52,7 +52,8 @@ class Supervisor:
             if self._settings.redis_url is None:
                 path = Path(folder) / "queue.sock"
                 environment["STYLIZE_REDIS_URL"] = f"unix://{path}"
-                queue = await _spawn(environment, "service.embedded", str(path), str(self._settings.data_dir))
+                kept = [] if self._settings.data_dir is None else [str(self._settings.data_dir)]
+                queue = await _spawn(environment, "service.embedded", str(path), *kept)
                 await self._wait_for(path, queue)
             environment.setdefault("STYLIZE_LOG_FORMAT", "text")
             workers = [

@@ -11,7 +11,7 @@ from service.errors import Conflict, Gone, NotFound
 from service.job_events import event_id, job_events
 from service.job_status import JobStatus
 from service.job_view import JobView, job_path
-from service.painted import PICTURE, picture_response
+from service.painted import BINARY, PICTURE, picture_response
 from service.problems import problem_statuses
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])
@@ -56,7 +56,10 @@ async def get_result(job_id: JobId, context: ContextOfProcess) -> Response:
 @router.get(
     "/preview",
     response_class=Response,
-    responses={200: {"description": "The picture so far", "content": {"image/jpeg": {}}}, **problem_statuses(404, 503)},
+    responses={
+        200: {"description": "The picture so far", "content": {"image/jpeg": {"schema": BINARY}}},
+        **problem_statuses(404, 503),
+    },
 )
 async def get_preview(job_id: JobId, context: ContextOfProcess) -> Response:
     """The picture so far, small, while a long job runs."""

@@ -12,6 +12,7 @@ from service.connection import while_connected
 from service.context import ContextOfProcess
 from service.errors import Conflict, NotFound
 from service.once import IdempotencyKey, once
+from service.painted import BINARY
 from service.problems import problem_statuses
 from service.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest, register_style
 from service.request import UPLOAD_MODEL, check_fields
@@ -100,7 +101,7 @@ async def delete_style(style_id: str, context: ContextOfProcess) -> None:
     "/{style_id}/preview",
     response_class=Response,
     responses={
-        200: {"description": "A small picture", "content": {"image/webp": {}}},
+        200: {"description": "A small picture", "content": {"image/webp": {"schema": BINARY}}},
         **NOT_MODIFIED,
         **problem_statuses(404, 503),
     },
