@@ -59,11 +59,12 @@ class Codecs:
         """The answer to a job: its picture, with the content's transparency, or an error."""
         started, parameters = monotonic(), decoded.parameters
         picture = Picture(painted, decoded.content.alpha)
-        if decoded.kept:
-            painted.thumbnail((PREVIEW_PX, PREVIEW_PX))
+        blobs: dict[str, bytes] = {}
         try:
+            if decoded.kept:
+                await self.run(lambda: painted.thumbnail((PREVIEW_PX, PREVIEW_PX)))
+                blobs = await self.run(lambda: self._styles.to_keep(parameters.model, decoded.kept))
             image = await self.run(lambda: images.encode(picture, parameters.format, parameters.quality))
-            blobs = await self.run(lambda: self._styles.to_keep(parameters.model, decoded.kept)) if decoded.kept else {}
             await self._styles.refresh(parameters.model, decoded.stale)
         except ServiceError as err:
             return Result(error=err)

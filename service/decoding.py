@@ -45,7 +45,7 @@ class Decoded:
 
 
 def decode_job(
-    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, StyleData] | None = None
+    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, StyleData | Upload] | None = None
 ) -> Decoded:
     """Decode the photo at the size of the result, and the style images whose statistics are not remembered.
 
@@ -53,7 +53,7 @@ def decode_job(
         job: What came from the queue.
         stylizer: Says what it remembers.
         limits: Of the images.
-        registered: The job's registered styles, but for those that ``stylizer`` remembers.
+        registered: The job's registered styles by id, as ``RegisteredStyles.fetch`` gives them.
 
     Raises:
         ServiceError: An image cannot be decoded.
@@ -89,7 +89,7 @@ class Materials:
 
     parameters: StylizeParameters
     blobs: Mapping[str, bytes]
-    registered: Mapping[str, StyleData]
+    registered: Mapping[str, StyleData | Upload]
     stylizer: Stylizer
     limits: ImageLimits
 
@@ -124,12 +124,12 @@ class Materials:
     def _registered(self, style_id: str, digest: str) -> Upload:
         """As an upload of its painting, whose statistics are stored beside it."""
         model, data = self.parameters.model, self.registered.get(style_id)
-        if not needs_painting(self.parameters):
-            remembered = self.stylizer.remembered(model, digest)
-            if remembered is None and data is not None:
-                remembered = self.stylizer.recall(model, digest, data.statistics, data.encoder)
-            if remembered is not None:
-                return remembered
         if data is None:
             raise gone(style_id)
+        if isinstance(data, Upload):
+            return data
+        if not needs_painting(self.parameters):
+            recalled = self.stylizer.recall(model, digest, data.statistics, data.encoder)
+            if recalled is not None:
+                return recalled
         return Upload(digest, images.decode(data.painting, "style", self.limits, STYLE_SIZE_PX).rgb)

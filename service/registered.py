@@ -18,7 +18,7 @@ from service.images import ImageLimits
 from service.job import Claim
 from service.schemas import StylizeParameters
 from service.style_store import StyleData, StyleStore, digest_of
-from service.stylizer import Stylizer
+from service.stylizer import Stylizer, Upload
 
 PAINTING_PX = 1024
 """Longer side, at most, of the painting that is kept: twice that at which it is encoded."""
@@ -34,20 +34,21 @@ class RegisteredStyles:
         self._store = store
         self._stylizer = stylizer
 
-    async def fetch(self, claim: Claim) -> dict[str, StyleData]:
-        """By id, those registered styles of a job that cannot be done with what is remembered.
+    async def fetch(self, claim: Claim) -> dict[str, StyleData | Upload]:
+        """A job's registered styles, by id: as remembered where that will do, else as stored; without those deleted.
 
         Raises:
             QueueUnreachable: Redis did not answer before the job's deadline.
         """
         parameters = StylizeParameters.model_validate(claim.job.parameters)
-        found = {}
+        found: dict[str, StyleData | Upload] = {}
         for part in parameters.styles:
             if part.style_id is None or part.digest is None:
                 continue
-            if not needs_painting(parameters) and self._stylizer.remembered(parameters.model, part.digest) is not None:
-                continue
-            if (data := await self._data(part.style_id, claim.deadline)) is not None:
+            remembered = self._stylizer.remembered(parameters.model, part.digest)
+            if remembered is not None and not needs_painting(parameters):
+                found[part.style_id] = remembered
+            elif (data := await self._data(part.style_id, claim.deadline)) is not None:
                 found[part.style_id] = data
         return found
 
