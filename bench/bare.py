@@ -10,7 +10,7 @@ from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.decoding import decode_job
 from service.images import ImageLimits, Picture
-from service.queue import Job
+from service.job import Job
 from service.request import job_parameters
 from service.settings import Settings
 from service.stylizer import Stylizer

@@ -54,7 +54,8 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
     port = _free_port()
     environment = {**os.environ, **environment, "STYLIZE_HOST": "127.0.0.1", "STYLIZE_PORT": str(port)}
     url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as data:
+        environment.setdefault("STYLIZE_DATA_DIR", data)
         started = perf_counter()
         process = subprocess.Popen([sys.executable, "-m", "service", command], env=environment, stdout=log, stderr=log)
         try:

@@ -61,24 +61,14 @@ def serve() -> None:
 @app.command()
 def api() -> None:
     """Run the HTTP API."""
-    import uvicorn
-
-    from service.app import create_app
+    from service.api_process import make_server, serve
 
     with _clear_errors():
         settings = load_settings()
         _queue_url(settings)
         set_up_logging(settings)
-        application = create_app(settings)
-    uvicorn.run(
-        application,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,  # ours has the request's id
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.request_timeout_s),
-    )
+        server = make_server(settings)
+    serve(server)
 
 
 @app.command()

@@ -6,7 +6,8 @@ import logging
 from time import monotonic
 
 from service.errors import ServiceError
-from service.queue import Claim, JobQueue, Result
+from service.job import Claim, Result
+from service.queue import JobQueue
 
 RETRY_S = 0.5
 

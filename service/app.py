@@ -8,19 +8,24 @@ import platform
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
+from threading import Event
 
 from fastapi import FastAPI
 
 from model_store.catalog import default_folder
 from model_store.catalog_watch import CatalogWatch
+from service.answer_store import AnswerStore
 from service.context import Context
 from service.dispatch import Dispatcher
+from service.job_events import Listeners
+from service.job_records import JobRecords
 from service.metrics import Metrics
 from service.middleware import BodyLimit, RequestScope
 from service.problems import add_problem_handlers
 from service.queue import JobQueue
-from service.routes import catalog, health, stylize
+from service.routes import catalog, health, jobs, styles, stylize
 from service.settings import Settings
+from service.style_store import StyleStore
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
 
@@ -37,7 +42,8 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.redis_url is None:
         raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` brings its own")
     queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
-    dispatcher = Dispatcher(queue, settings.request_timeout_s)
+    records = JobRecords(queue.redis, settings)
+    dispatcher = Dispatcher(queue, records, settings)
     watch = CatalogWatch(settings.checkpoints or default_folder())
     metrics = Metrics()
 
@@ -57,9 +63,19 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    app.state.context = Context(settings, watch, dispatcher, metrics)
+    app.state.context = Context(
+        settings=settings,
+        watch=watch,
+        dispatcher=dispatcher,
+        records=records,
+        styles=StyleStore(queue.redis, settings),
+        answers=AnswerStore(queue.redis, settings),
+        listeners=Listeners(settings.max_event_streams),
+        metrics=metrics,
+        stopping=Event(),
+    )
     add_problem_handlers(app)
-    for router in (stylize.router, catalog.router, health.router):
+    for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router):
         app.include_router(router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)

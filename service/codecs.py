@@ -15,10 +15,14 @@ from service.answering import who
 from service.decoding import Decoded, decode_job
 from service.errors import JobFailed, ServiceError
 from service.images import ImageLimits, Picture
-from service.queue import Claim, Result
+from service.job import Claim, Result
+from service.registered import RegisteredStyles
 from service.schemas import Facts
 from service.settings import Settings
 from service.stylizer import Stylizer
+
+PREVIEW_PX = 256
+"""Longer side of a style's preview: that of the shipped ones."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -27,9 +31,10 @@ log = logging.getLogger(__name__)
 class Codecs:
     """Decodes claimed jobs and encodes their results, while the device works."""
 
-    def __init__(self, stylizer: Stylizer, settings: Settings) -> None:
+    def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: Settings) -> None:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
+        self._styles = styles
         self._limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
         self._pool = ThreadPoolExecutor(max(2, (os.cpu_count() or 2) // 2), "codec")
 
@@ -40,7 +45,8 @@ class Codecs:
             ServiceError: One cannot be decoded, or the job is not one that we do.
         """
         try:
-            return await self.run(lambda: decode_job(claim.job, self._stylizer, self._limits))
+            registered = await self._styles.fetch(claim)
+            return await self.run(lambda: decode_job(claim.job, self._stylizer, self._limits, registered))
         except ServiceError:
             raise
         except Exception as err:
@@ -53,8 +59,15 @@ class Codecs:
         """The answer to a job: its picture, with the content's transparency, or an error."""
         started, parameters = monotonic(), decoded.parameters
         picture = Picture(painted, decoded.content.alpha)
+        blobs: dict[str, bytes] = {}
         try:
+            if decoded.kept:
+                await self.run(lambda: painted.thumbnail((PREVIEW_PX, PREVIEW_PX)))
+                blobs = await self.run(lambda: self._styles.to_keep(parameters.model, decoded.kept))
             image = await self.run(lambda: images.encode(picture, parameters.format, parameters.quality))
+            await self._styles.refresh(parameters.model, decoded.stale)
+        except ServiceError as err:
+            return Result(error=err)
         except Exception:
             log.exception("encoding failed", extra=who(claim))
             return Result(error=JobFailed("the picture could not be encoded"))
@@ -66,7 +79,7 @@ class Codecs:
             model_ms=model_ms,
             encode_ms=(monotonic() - started) * 1000,
         )
-        return Result(image, facts.model_dump())
+        return Result(image, facts.model_dump(), blobs=blobs)
 
     async def run(self, call: Callable[[], T]) -> T:
         """Anything else that is to be done in a codec thread."""

@@ -1,24 +1,46 @@
 """What the endpoints of one API process work with."""
 
 from dataclasses import dataclass
+from threading import Event
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from model_store.catalog_watch import CatalogWatch
+from service.answer_store import AnswerStore
 from service.dispatch import Dispatcher
+from service.job_events import Listeners
+from service.job_records import JobRecords
 from service.metrics import Metrics
 from service.settings import Settings
+from service.style_store import StyleStore
 
 
 @dataclass(frozen=True)
 class Context:
-    """Made once by ``create_app``."""
+    """Made once by ``create_app``.
+
+    Attributes:
+        settings: Of the process.
+        watch: Which networks and styles there are.
+        dispatcher: The queue, for those who wait.
+        records: The queue, for those who come back.
+        styles: The registered styles.
+        answers: What requests with an ``Idempotency-Key`` were answered.
+        listeners: Who listens to events.
+        metrics: Of the process.
+        stopping: Set once the process was told to stop: answers that go on for ever end then.
+    """
 
     settings: Settings
     watch: CatalogWatch
     dispatcher: Dispatcher
+    records: JobRecords
+    styles: StyleStore
+    answers: AnswerStore
+    listeners: Listeners
     metrics: Metrics
+    stopping: Event
 
 
 def _context(request: Request) -> Context:

@@ -1,4 +1,4 @@
-"""``Dispatcher``: the API's end of the queue. A coroutine submits a job and awaits its result.
+"""``Dispatcher``: the API's end of the queue. A coroutine submits a job and awaits its result, or only its acceptance.
 
 One reader per process takes all replies and resolves the futures. If Redis was away, it may have come back without its
 data: then jobs that are still awaited are enqueued again, under their old ids and deadlines, so that a restart costs
@@ -6,12 +6,17 @@ time, not requests.
 """
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
 from time import monotonic
 
 from service.errors import DeadlinePassed, NoWorker, ServiceError, Unavailable
-from service.queue import Job, JobQueue, QueueStatus, Result
+from service.job import Job, Result
+from service.job_records import JobRecords
+from service.job_status import Accepted
+from service.queue import JobQueue, QueueStatus
+from service.settings import Settings
 from service.tasks import end_tasks
 
 WORKER_GONE_MS = 30_000
@@ -35,10 +40,12 @@ class Awaited:
 class Dispatcher:
     """Submits jobs and hands out results; ``start`` before use, ``stop`` after."""
 
-    def __init__(self, queue: JobQueue, timeout_s: float) -> None:
-        """``timeout_s`` is the time from a job's acceptance to its deadline."""
+    def __init__(self, queue: JobQueue, records: JobRecords, settings: Settings) -> None:
+        """Nothing is read before ``start``."""
         self._queue = queue
-        self._timeout_s = timeout_s
+        self._records = records
+        self._timeout_s = settings.request_timeout_s
+        self._job_timeout_s = settings.job_timeout_s
         self._awaited: dict[str, Awaited] = {}
         self._reader: asyncio.Task[None] | None = None
         self._workers_seen_at = -float("inf")
@@ -82,6 +89,23 @@ class Dispatcher:
         if result.error is not None:
             raise result.error
         return result
+
+    async def accept(self, job: Job, accepted: Accepted) -> None:
+        """Enqueue a job that nobody waits for here: ``JobRecords`` tells what becomes of it.
+
+        Raises:
+            NoWorker: Nobody would do it.
+            QueueFull: Too many wait already.
+            QueueUnreachable: Redis does not answer.
+        """
+        await self._require_worker()
+        await self._records.open(job.id, accepted)
+        try:
+            await self._queue.enqueue(job, self._job_timeout_s)
+        except ServiceError:
+            with contextlib.suppress(ServiceError):  # nobody knows of it, and it expires
+                await self._records.discard(job.id)
+            raise
 
     async def status(self) -> QueueStatus:
         """How the queue is doing."""

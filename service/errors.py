@@ -4,6 +4,8 @@
     ├── BadRequest 400
     ├── NotFound 404
     ├── NotAcceptable 406
+    ├── Conflict 409             not in the state that the thing is in now
+    ├── Gone 410                 it was there, and will not come back
     ├── PayloadTooLarge 413
     ├── UnsupportedImage 415
     ├── InvalidField 422
@@ -12,6 +14,7 @@
     ├── Unavailable 503          with Retry-After
     │   ├── QueueFull
     │   ├── NoWorker
+    │   ├── TooManyListeners     to events
     │   ├── ModelUnavailable     a checkpoint that cannot be used, or is being replaced
     │   └── QueueUnreachable
     └── DeadlinePassed 504
@@ -59,6 +62,20 @@ class NotAcceptable(ServiceError):
 
     status = 406
     title = "No acceptable format"
+
+
+class Conflict(ServiceError):
+    """The thing is there, but in a state that does not allow this."""
+
+    status = 409
+    title = "Conflict"
+
+
+class Gone(ServiceError):
+    """It was there, and was not kept."""
+
+    status = 410
+    title = "Gone"
 
 
 class PayloadTooLarge(ServiceError):
@@ -118,6 +135,12 @@ class NoWorker(Unavailable):
     """No worker has given a sign of life."""
 
     title = "No worker"
+
+
+class TooManyListeners(Unavailable):
+    """As many clients listen to events as one process allows."""
+
+    title = "Too many listeners"
 
 
 class ModelUnavailable(Unavailable):

@@ -7,8 +7,8 @@ from PIL import Image
 
 from model_store.gatys import Progress
 from service.decoding import Decoded
+from service.job import Claim
 from service.job_progress import JobProgress, Saved
-from service.queue import Claim
 from service.stylizer import Stylizer, to_images
 
 PREVIEW_PX = 256

@@ -22,8 +22,9 @@ from model_store.gatys import prepare
 from service.answering import RETRY_S, answer, let_go, who
 from service.codecs import Codecs
 from service.errors import ServiceError
+from service.job import Claim, Result
 from service.long_job import LongJob
-from service.queue import Claim, JobQueue, Result
+from service.queue import JobQueue
 from service.stylizer import Stylizer
 
 REPORT_EVERY_S = 0.5

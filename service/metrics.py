@@ -33,7 +33,8 @@ class Metrics:
         self.rejected = Counter(
             "stylize_rejected_total", "Requests answered with an error", ["reason"], registry=registry
         )
-        self._depth = Gauge("stylize_queue_depth", "Jobs that wait or run", registry=registry)
+        self._depth = Gauge("stylize_queue_depth", "Interactive jobs that wait or run", registry=registry)
+        self._long_depth = Gauge("stylize_long_queue_depth", "Long jobs that wait or run", registry=registry)
         self._oldest = Gauge("stylize_queue_oldest_seconds", "Age of the oldest of them", registry=registry)
         self._workers = Gauge("stylize_workers", "Workers that gave a sign of life lately", registry=registry)
         self._redelivered = Gauge("stylize_redelivered_total", "Jobs whose worker died, so far", registry=registry)
@@ -49,6 +50,7 @@ class Metrics:
         """The text that Prometheus reads; the queue's series are left out where Redis does not answer."""
         if queue is not None:
             self._depth.set(queue.depth)
+            self._long_depth.set(queue.long_depth)
             self._oldest.set(queue.oldest_s)
             self._workers.set(sum(beat.age_ms < lease_ms for beat in queue.workers))
             self._redelivered.set(queue.redelivered)

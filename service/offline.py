@@ -11,7 +11,7 @@ from service.decoding import decode_job
 from service.errors import InvalidField, NotFound, ServiceError
 from service.formats import FORMATS
 from service.images import ImageLimits, Picture
-from service.queue import Job
+from service.job import Job
 from service.request import StylizeRequest, job_parameters
 from service.schemas import StylizeParameters
 from service.settings import Settings

@@ -32,10 +32,17 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+def problem_of(error: ServiceError, request_id: str) -> Problem:
+    """One of our errors, for who sent the request."""
+    fields = (FieldProblem(field=error.field, detail=error.detail),) if error.field else ()
+    return Problem(
+        title=error.title, status=error.status, detail=error.detail, instance=f"/requests/{request_id}", errors=fields
+    )
+
+
 def problem_response(error: ServiceError, request_id: str) -> Response:
     """The answer to one of our errors."""
-    fields = (FieldProblem(field=error.field, detail=error.detail),) if error.field else ()
-    response = _response(error.status, error.title, error.detail, request_id, fields)
+    response = Response(problem_of(error, request_id).model_dump_json(), error.status, media_type=MEDIA_TYPE)
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

@@ -1,5 +1,7 @@
 """The steps that Redis must take as one, in Lua. ``queue.py`` says what they are for and passes every key."""
 
+from service.shelf import SHELVE
+
 ENQUEUE = """
 -- KEYS: stream, job, result    ARGV: most jobs, time to live in ms, job id, then the job's fields and values
 if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then return 1 end  -- a retry: it is there, or done, already
@@ -19,17 +21,31 @@ redis.call('XDEL', KEYS[1 + lane], entry)
 return redis.call('DEL', KEYS[1])
 """
 
-COMPLETE = """
--- KEYS: stream, job, result, replies    ARGV: group, entry, job id, time to live in ms, then fields and values
+COMPLETE = (
+    SHELVE
+    + """
+-- KEYS: stream, job, result, replies, record, shelf, its size
+-- ARGV: group, entry, job id, time to live in ms, outcome, most bytes on the shelf, the image's, then fields and values
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 if redis.call('DEL', KEYS[2]) == 0 then return 0 end  -- answered already, cancelled, or past its deadline
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
-redis.call('PEXPIRE', KEYS[3], ARGV[4])
-redis.call('RPUSH', KEYS[4], ARGV[3])
-redis.call('PEXPIRE', KEYS[4], ARGV[4])
+local picture_ms, record_ms = unpack(redis.call('HMGET', KEYS[5], 'picture_ms', 'record_ms'))
+if picture_ms then  -- nobody waits on the line: the record tells what became of it
+  redis.call('HSET', KEYS[5], 'outcome', ARGV[5])
+  redis.call('PEXPIRE', KEYS[5], record_ms)
+  if ARGV[7] == '0' then return 1 end
+end
+for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+redis.call('PEXPIRE', KEYS[3], picture_ms or ARGV[4])
+if picture_ms then
+  shelve(KEYS[6], KEYS[7], tonumber(ARGV[6]), KEYS[3], ARGV[7], picture_ms)
+else
+  redis.call('RPUSH', KEYS[4], ARGV[3])
+  redis.call('PEXPIRE', KEYS[4], ARGV[4])
+end
 return 1
 """
+)
 
 RELEASE = """
 -- KEYS: stream, job    ARGV: group, entry, job id, earlier deliveries, which the new entry does not know

@@ -37,6 +37,8 @@ async def translated() -> AsyncIterator[None]:
     except (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError, OSError) as err:
         raise QueueUnreachable("the queue does not answer: try again later") from err
     except redis_errors.ResponseError as err:
+        if "MISCONF" in str(err):
+            raise QueueUnreachable("the queue cannot store anything at the moment: try again later") from err
         if "NOGROUP" not in str(err):
             raise
         # Redis was restarted, or flushed, without its data: workers ``prepare`` it again.

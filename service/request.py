@@ -1,19 +1,22 @@
 """From the fields of a request to the parameters of a job: everything is checked here, before anything is enqueued."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from secrets import randbelow
+from types import MappingProxyType
 
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from service.errors import InvalidField, ModelUnavailable, NotFound
 from service.formats import choose_format
 from service.images import ImageLimits, fitted, read_header
+from service.optimisation import check_optimisation, checked_method
 from service.schemas import MAX_SEED, StylePart, StylizeParameters
 from service.settings import Settings
+from service.style_store import RegisteredStyle
 
-FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "seed", "format", "quality")
+FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "seed", "format", "quality", "method", "steps")
 REPEATED = ("style", "style_id")
 MAX_STYLES = 4
 MIN_SIZE_PX = 64
@@ -21,7 +24,9 @@ MIN_SHORTER_PX = 16
 """Of a result: two places of AdaIN's coarsest grid, whose statistics would not exist for one."""
 
 UPLOAD_MODEL = "adain"
-"""The network for uploaded styles; ids know theirs."""
+"""The network for uploaded styles, registered ones among them; other ids know theirs."""
+
+NOTHING_REGISTERED: Mapping[str, RegisteredStyle] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class StylizeRequest:
     quality: int | None
     accept: str | None
     seed: int | None = None
+    method: str = "feedforward"
+    steps: int | None = None
 
     @property
     def blobs(self) -> Mapping[str, bytes]:
@@ -46,21 +53,37 @@ class StylizeRequest:
         return {"content": self.content, **{f"style-{index}": data for index, data in enumerate(self.styles)}}
 
 
-def check_fields(names: Iterable[str]) -> None:
-    """A misspelt or repeated field must not be ignored: the picture would not be what was asked for.
+def check_fields(names: Iterable[str], known: Sequence[str] = FIELDS, repeated: Container[str] = REPEATED) -> None:
+    """A misspelt or repeated field must not be ignored: the answer would not be what was asked for.
+
+    Args:
+        names: Of the fields that were sent.
+        known: Those that there are.
+        repeated: Those that may be sent more than once.
 
     Raises:
         InvalidField: Names the first such field.
     """
     for name, count in Counter(names).items():
-        if name not in FIELDS:
-            raise InvalidField(f"unknown field {name!r:.80}: known are {', '.join(FIELDS)}", field=name[:80])
-        if count > 1 and name not in REPEATED:
+        if name not in known:
+            raise InvalidField(f"unknown field {name!r:.80}: known are {', '.join(known)}", field=name[:80])
+        if count > 1 and name not in repeated:
             raise InvalidField(f"got this field {count} times: send it once", field=name)
 
 
-def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) -> StylizeParameters:
+def job_parameters(
+    asked: StylizeRequest,
+    settings: Settings,
+    catalog: Catalog,
+    registered: Mapping[str, RegisteredStyle] = NOTHING_REGISTERED,
+) -> StylizeParameters:
     """What the worker shall do.
+
+    Args:
+        asked: The request.
+        settings: What is allowed.
+        catalog: The styles of the checkpoints.
+        registered: Those of the request's other styles that are registered, by id.
 
     Raises:
         InvalidField: A value is not allowed.
@@ -73,9 +96,12 @@ def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) 
     header = read_header(asked.content, "content", limits)
     for data in asked.styles:
         read_header(data, "style", limits)
-    model = _model(asked, catalog)
+    model = _model(asked, catalog, registered)
     _check_controls(asked, model)
+    method = checked_method(asked.method, asked.steps)
     width, height = _size(asked.size, header.width, header.height, settings.max_size_px)
+    if method == "gatys":
+        check_optimisation(asked.steps, asked.style_ids, registered, max(width, height), settings)
     if not 0 <= asked.alpha <= 1:
         raise InvalidField(f"got {asked.alpha}: alpha must be from 0 to 1", "alpha")
     if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
@@ -85,15 +111,17 @@ def job_parameters(asked: StylizeRequest, settings: Settings, catalog: Catalog) 
         model=model.id,
         width=width,
         height=height,
-        styles=_parts(asked),
+        styles=_parts(asked, registered),
         alpha=asked.alpha,
         format=choose_format(asked.accept, asked.format, header.has_alpha),
         quality=asked.quality,
         seed=_seed(asked, model),
+        method=method,
+        steps=asked.steps,
     )
 
 
-def _model(asked: StylizeRequest, catalog: Catalog) -> ModelEntry:
+def _model(asked: StylizeRequest, catalog: Catalog, registered: Mapping[str, RegisteredStyle]) -> ModelEntry:
     """The one network that can paint all the styles."""
     count = len(asked.styles) + len(asked.style_ids)
     if count == 0:
@@ -104,6 +132,9 @@ def _model(asked: StylizeRequest, catalog: Catalog) -> ModelEntry:
         raise InvalidField(f"got {count} styles, at most {MAX_STYLES} are allowed: send fewer", "style")
     models = {UPLOAD_MODEL} if asked.styles else set()
     for style_id in asked.style_ids:
+        if style_id in registered:
+            models.add(registered[style_id].model)
+            continue
         try:
             models.add(catalog.style(style_id).model)
         except CatalogError as err:
@@ -112,10 +143,18 @@ def _model(asked: StylizeRequest, catalog: Catalog) -> ModelEntry:
         raise InvalidField(
             f"the styles belong to different networks ({', '.join(sorted(models))}): mix within one", "style_id"
         )
-    return _upload_model(catalog) if asked.styles else catalog.model(models.pop())
+    if asked.styles or not registered.keys().isdisjoint(asked.style_ids):
+        return upload_model(catalog)
+    return catalog.model(models.pop())
 
 
-def _upload_model(catalog: Catalog) -> ModelEntry:
+def upload_model(catalog: Catalog) -> ModelEntry:
+    """The network for uploads.
+
+    Raises:
+        ModelUnavailable: It is damaged.
+        InvalidField: There is none.
+    """
     found = next((model for model in catalog.models if model.id == UPLOAD_MODEL), None)
     if found is not None and found.problem is not None:
         raise ModelUnavailable(f"the network for uploaded styles cannot be used: {found.problem}", "style")
@@ -144,7 +183,7 @@ def _seed(asked: StylizeRequest, model: ModelEntry) -> int | None:
     return randbelow(MAX_SEED + 1) if asked.seed is None else asked.seed
 
 
-def _parts(asked: StylizeRequest) -> tuple[StylePart, ...]:
+def _parts(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]) -> tuple[StylePart, ...]:
     """The mix: uploads first, then ids, their weights normalised to sum 1."""
     count = len(asked.styles) + len(asked.style_ids)
     weights = _weights(asked.weights, count)
@@ -152,10 +191,14 @@ def _parts(asked: StylizeRequest) -> tuple[StylePart, ...]:
         StylePart(weight=weight, upload=f"style-{index}") for index, weight in enumerate(weights[: len(asked.styles)])
     ]
     stored = [
-        StylePart(weight=weight, style_id=style_id)
+        StylePart(weight=weight, style_id=style_id, digest=_digest(style_id, registered))
         for weight, style_id in zip(weights[len(asked.styles) :], asked.style_ids, strict=True)
     ]
     return (*uploads, *stored)
+
+
+def _digest(style_id: str, registered: Mapping[str, RegisteredStyle]) -> str | None:
+    return registered[style_id].digest if style_id in registered else None
 
 
 def _weights(text: str | None, count: int) -> list[float]:

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_SEED = 2**31 - 1
 
+Method = Literal["feedforward", "gatys"]
+
 CONTROLS = "Which of the fields `style`, `weights`, `alpha` and `seed` the network heeds; the others are refused."
 
 
@@ -16,11 +18,12 @@ class Frozen(BaseModel):
 
 
 class StylePart(Frozen):
-    """One style of a mix: a stored one by id, or an upload by the name of its blob."""
+    """One style of a mix: a stored one by id, or an upload by the name of its blob. A digest tells a registered one."""
 
     weight: float
     style_id: str | None = None
     upload: str | None = None
+    digest: str | None = None
 
 
 class StylizeParameters(Frozen):
@@ -35,8 +38,9 @@ class StylizeParameters(Frozen):
     format: str
     quality: int | None
     seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
-    method: Literal["feedforward", "gatys"] = "feedforward"
+    method: Method = "feedforward"
     steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
+    registers: bool = Field(False, description="Whether the result shall have what is to be kept of the upload.")
 
 
 class Facts(Frozen):

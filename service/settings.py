@@ -34,6 +34,11 @@ class Settings(BaseSettings):
         None,
         description="redis://, rediss:// or unix:// URL of the queue. `serve` starts an embedded one when not given.",
     )
+    data_dir: Path | None = Field(
+        None,
+        description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. When not given,"
+        " `stylize` in XDG_DATA_HOME or else in ~/.local/share.",
+    )
     key_prefix: str = Field("stylize", pattern=r"^[\w.-]+$", description="First part of every Redis key.")
     checkpoints: Path | None = Field(
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
@@ -45,12 +50,39 @@ class Settings(BaseSettings):
     max_body_bytes: Count = Field(20 * 2**20, description="Largest request body.")
     max_image_pixels: Count = Field(50_000_000, description="Most pixels of an uploaded image.")
     max_size_px: Annotated[int, Field(ge=64)] = Field(2048, description="Longest side that can be asked for.")
+    max_steps: Count = Field(500, description="Most steps of method=gatys.")
+    max_optimised_px: Annotated[int, Field(ge=64)] = Field(
+        1024, description="Longest side that can be asked for with method=gatys."
+    )
     request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
+
+    max_event_streams: Count = Field(
+        256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
+    )
+
+    # What is kept.
+    max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
+
+    idempotency_ttl_s: Seconds = Field(
+        86_400.0, description="How long a request's answer is kept for who sends it again with its Idempotency-Key."
+    )
+    idempotency_mb: Count = Field(
+        64,
+        description="What these answers may take in Redis, in MiB; beyond, the oldest are forgotten first, and one that"
+        " would take more than an eighth is not kept.",
+    )
 
     # Queue.
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
     max_long_queue: Count = Field(16, description="The same for jobs that take minutes, which wait in their own lane.")
-    long_timeout_s: Seconds = Field(1800.0, description="Deadline of a job that takes minutes.")
+    job_timeout_s: Seconds = Field(
+        1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
+    )
+    job_picture_ttl_s: Seconds = Field(3600.0, description="How long the picture of such a job can be fetched.")
+    job_pictures_mb: Count = Field(
+        128, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
+    )
+    job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
     result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
     lease_ms: Annotated[int, Field(ge=200)] = Field(
         10_000, description="A worker silent for so long is taken for dead and its jobs are given to others."

@@ -23,6 +23,7 @@ from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries
 from model_store.network import StyleNetwork
 from model_store.runtime import Runtime
 from model_store.style import Style, mix, stack
+from model_store.style_file import style_from_bytes, style_to_bytes
 from service.errors import ModelUnavailable
 from service.networks import Networks, Resident
 from service.request import UPLOAD_MODEL
@@ -134,6 +135,29 @@ class Stylizer:
         if entry is None or (style := self._cache.get((entry.sha256, digest))) is None:
             return None
         return Upload(digest, None, style, entry.sha256)
+
+    def recall(self, model: str, digest: str, statistics: bytes, encoder_sha256: str) -> Upload | None:
+        """A style whose statistics were stored; ``None`` if they are not those of the network as it is now.
+
+        Args:
+            model: The network's id.
+            digest: Of the style's image; from now on it is remembered.
+            statistics: As ``encoded`` gave them.
+            encoder_sha256: Likewise.
+        """
+        entry = next((entry for entry in self.catalog.models if entry.id == model), None)
+        if entry is None or entry.sha256 != encoder_sha256:
+            return None
+        style = style_from_bytes(statistics).to(self.runtime.device)
+        self._cache.put((encoder_sha256, digest), style)
+        return Upload(digest, None, style, encoder_sha256)
+
+    def encoded(self, model: str, digest: str) -> tuple[bytes, str] | None:
+        """The statistics of a remembered style, to be stored, and the hash of the checkpoint that made them."""
+        upload = self.remembered(model, digest)
+        if upload is None or upload.remembered is None:
+            return None
+        return style_to_bytes(upload.remembered), upload.encoder_sha256
 
     def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
         """Paint a batch in one forward pass.

@@ -14,13 +14,13 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
 from rich.console import Console
 
 from model_store.catalog import Catalog, CatalogError, default_folder, read_catalog
+from service.embedded import FLUSHED_WITHIN_S
 from service.settings import EXIT_CONFIGURATION, Settings
 
 LIVED_LONG_S = 20.0
@@ -52,8 +52,9 @@ class Supervisor:
             if self._settings.redis_url is None:
                 path = Path(folder) / "queue.sock"
                 environment["STYLIZE_REDIS_URL"] = f"unix://{path}"
-                queue = await _spawn(environment, "service.embedded", str(path))
-                await self._wait_for(path.exists, "the embedded queue did not start")
+                kept = [] if self._settings.data_dir is None else [str(self._settings.data_dir)]
+                queue = await _spawn(environment, "service.embedded", str(path), *kept)
+                await self._wait_for(path, queue)
             environment.setdefault("STYLIZE_LOG_FORMAT", "text")
             workers = [
                 asyncio.create_task(self._keep_running(f"worker {index + 1}", environment, "worker"))
@@ -66,7 +67,7 @@ class Supervisor:
             await self._end(api)
             await asyncio.gather(*(self._end(worker) for worker in workers))
             if queue is not None:
-                await _terminate(queue, 5.0)
+                await _terminate(queue, FLUSHED_WITHIN_S + 5)
         return self._exit_code
 
     async def _end(self, child: "asyncio.Task[None]") -> None:
@@ -93,11 +94,12 @@ class Supervisor:
             self._console.print(f"The {name} ended with exit code {code}; starting it again in {pause_s:g} s.")
             await asyncio.sleep(pause_s)
 
-    async def _wait_for(self, condition: Callable[[], bool], otherwise: str) -> None:
+    async def _wait_for(self, socket: Path, queue: asyncio.subprocess.Process) -> None:
+        """Until the embedded queue listens; it may still read its data then, and says so to who asks."""
         deadline = monotonic() + 10
-        while not condition():
-            if monotonic() > deadline:
-                self._give_up(otherwise)
+        while not socket.exists():
+            if monotonic() > deadline or queue.returncode is not None:
+                self._give_up("the embedded queue did not start")
                 return
             await asyncio.sleep(0.02)
 

@@ -28,9 +28,12 @@ from service.batching import BatchLimits, Shape, next_batch, wait_left_ms
 from service.codecs import Codecs
 from service.decoding import Decoded
 from service.errors import JobFailed, ServiceError
+from service.job import Claim, Result
 from service.long_lane import LongLane
-from service.queue import Claim, JobQueue, Result
+from service.queue import JobQueue
+from service.registered import RegisteredStyles
 from service.settings import Settings
+from service.style_store import StyleStore
 from service.stylizer import Stylizer
 from service.tasks import end_tasks
 
@@ -81,7 +84,8 @@ class Worker:
         self._broken: asyncio.Future[None]
         self._device = ThreadPoolExecutor(1, "device")
         self._device_lock = asyncio.Lock()
-        self._codecs = Codecs(stylizer, settings)
+        styles = RegisteredStyles(StyleStore(queue.redis, settings), stylizer)
+        self._codecs = Codecs(stylizer, styles, settings)
         self._long_lane = LongLane(queue, stylizer, self._codecs, self._idle_device, self._take_step)
 
     async def run(self) -> None:

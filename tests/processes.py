@@ -13,6 +13,10 @@ import httpx
 from PIL import Image
 
 
+READY_WITHIN_S = 110.0
+"""A worker imports torch and warms up: seconds, but on a machine that has other work."""
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
@@ -55,7 +59,7 @@ class Service:
             self.start_worker()
         wait_for(self._answers)
         if workers:
-            wait_for(self.is_ready, 60)
+            wait_for(self.is_ready, READY_WITHIN_S)
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         self.workers.append(self._spawn("worker"))

@@ -77,6 +77,10 @@ def test_the_openapi_document_is_sound(client: httpx.Client) -> None:
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         "/stylize",
+        "/jobs/{job_id}",
+        "/jobs/{job_id}/result",
+        "/jobs/{job_id}/preview",
+        "/jobs/{job_id}/events",
         "/styles",
         "/styles/{style_id}",
         "/styles/{style_id}/preview",
@@ -101,7 +105,7 @@ def test_the_openapi_document_is_sound(client: httpx.Client) -> None:
     assert len(set(identifiers)) == len(identifiers)
     assert not {"HTTPValidationError", "ValidationError"} & names.keys()
     stylize = document["paths"]["/stylize"]["post"]
-    assert set(stylize["responses"]) == {"200", "400", "404", "406", "413", "415", "422", "500", "503", "504"}
+    assert set(stylize["responses"]) == {"200", "202", "400", "404", "406", "413", "415", "422", "500", "503", "504"}
     assert set(stylize["responses"]["200"]["content"]) == {f"image/{format}" for format in files.FORMATS}
     assert stylize["responses"]["200"]["headers"]["X-Stylize-Seed"]["description"]
 

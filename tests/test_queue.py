@@ -9,8 +9,9 @@ import pytest
 from redis.asyncio import Redis
 
 from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
+from service.job import Job, Result
 from service.job_progress import JobProgress, Saved
-from service.queue import CANCEL_GRACE_MS, Job, JobQueue, Result
+from service.queue import CANCEL_GRACE_MS, JobQueue
 from service.settings import Settings
 
 

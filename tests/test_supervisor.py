@@ -1,5 +1,6 @@
 """``python -m service serve``: all processes under one supervisor."""
 
+import fcntl
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from processes import free_port, wait_for
+from processes import free_port, photo, wait_for
 
 
 def children(pid: int) -> dict[int, str]:
@@ -34,6 +35,7 @@ class Served:
         self.url = f"http://127.0.0.1:{port}"
         self._log = folder / "log"
         environment = {**os.environ, "STYLIZE_PORT": str(port), "STYLIZE_CHECKPOINTS": str(checkpoints)}
+        environment["STYLIZE_DATA_DIR"] = str(folder / "data")
         environment |= {f"STYLIZE_{name.upper()}": str(value) for name, value in settings.items()}
         environment.pop("STYLIZE_REDIS_URL", None)
         with self._log.open("wb") as log:
@@ -76,6 +78,52 @@ def test_it_starts_everything_heals_and_ends_everything(served: Served) -> None:
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(40) == 0
     assert [pid for pid in everyone if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_restart_of_everything_forgets_neither_styles_nor_jobs(tmp_path: Path, tiny_checkpoints: Path) -> None:
+    for run in ("first", "second"):
+        served = Served(tmp_path, tiny_checkpoints, request_timeout_s=120)
+        wait_for(lambda served=served: "Stylize is ready" in served.log, 120)
+        with httpx.Client(base_url=served.url, timeout=120) as client:
+            if run == "first":
+                image = {"image": ("wave.png", photo(64, 64))}
+                style = client.post("/styles", files=image, data={"title": "Wave"}).json()
+                preview = client.get(style["preview"]).content
+                order = {"files": {"content": photo()}, "headers": {"Prefer": "respond-async"}}
+                done, waiting = (
+                    client.post("/stylize", data={"style_id": style["id"], "size": "64"}, **order).headers["location"]
+                    for _ in range(2)
+                )
+                wait_for(lambda client=client, done=done: client.get(done).json()["state"] == "succeeded", 60)
+                picture = client.get(f"{done}/result").content
+            else:
+                assert client.get("/styles?kind=registered").json()["styles"] == [style]
+                assert client.get(style["preview"]).content == preview
+                assert client.get(f"{done}/result").content == picture
+                wait_for(lambda client=client, waiting=waiting: client.get(waiting).json()["state"] == "succeeded", 60)
+                assert client.delete(f"/styles/{style['id']}").status_code == 204
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(60) == 0
+    assert (tmp_path / "data").stat().st_mode & 0o77 == 0, "others may not read the pictures"
+
+
+def test_a_data_folder_in_use_is_said_and_ends_it(tmp_path: Path, tiny_checkpoints: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = Served(tmp_path, tiny_checkpoints)
+        assert second.process.wait(60) == 2
+    assert "another service keeps its data there; STYLIZE_DATA_DIR names another folder" in second.log
+    assert "Traceback" not in second.log
+
+
+def test_a_data_folder_that_cannot_be_written_is_said_and_ends_it(tmp_path: Path, tiny_checkpoints: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    broken = Served(tmp_path, tiny_checkpoints)
+    assert broken.process.wait(60) == 2
+    assert "STYLIZE_DATA_DIR names another folder" in broken.log and "Traceback" not in broken.log
 
 
 def test_a_taken_port_is_said_and_ends_it(tmp_path: Path, tiny_checkpoints: Path, served: Served) -> None:

@@ -12,7 +12,8 @@ from processes import photo
 
 from model_store.runtime import Runtime
 from service.errors import JobFailed
-from service.queue import Job, JobQueue, Result
+from service.job import Job, Result
+from service.queue import JobQueue
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 from service.stylizer import Painting, Stylizer

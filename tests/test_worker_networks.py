@@ -10,7 +10,7 @@ from test_worker import work
 
 from model_store.runtime import Runtime
 from service.errors import ModelUnavailable
-from service.queue import Job
+from service.job import Job
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 from service.stylizer import Stylizer

@@ -1,31 +1,19 @@
 """``POST /stylize``: a photo and styles in, the painted photo out."""
 
 from typing import Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 
-from service.connection import while_connected
 from service.context import ContextOfProcess
-from service.formats import FORMATS
+from service.once import IdempotencyKey, once
+from service.painted import PICTURE
+from service.prefer import ACCEPTED
 from service.problems import problem_statuses
-from service.queue import Job
-from service.request import UPLOAD_MODEL, StylizeRequest, check_fields, job_parameters
-from service.schemas import MAX_SEED, Facts
+from service.request import StylizeRequest, check_fields
+from service.schemas import MAX_SEED
+from service.serving import answer_request
 
 router = APIRouter(tags=["stylize"])
-
-PICTURE = {
-    "content": {spec.mime: {"schema": {"type": "string", "format": "binary"}} for spec in FORMATS.values()},
-    "headers": {
-        "X-Stylize-Model": {"schema": {"type": "string"}, "description": "The network that painted"},
-        "X-Stylize-Batch-Size": {"schema": {"type": "integer"}, "description": "Pictures that it painted at once"},
-        "X-Stylize-Seed": {
-            "schema": {"type": "integer"},
-            "description": "The seed of the noise, given or drawn, if the network takes one: it paints the same again",
-        },
-    },
-}
 
 
 @router.post(
@@ -33,7 +21,8 @@ PICTURE = {
     response_class=Response,
     responses={
         200: {"description": "The painted photo", **PICTURE},
-        **problem_statuses(400, 404, 406, 413, 415, 422, 500, 503, 504),
+        202: ACCEPTED,
+        **problem_statuses(400, 404, 406, 409, 413, 415, 422, 500, 503, 504),
     },
 )
 async def stylize(
@@ -63,7 +52,19 @@ async def stylize(
     ] = None,
     format: Annotated[str | None, Form(description="jpeg, png, webp or avif; overrides `Accept`.")] = None,
     quality: Annotated[int | None, Form(ge=1, le=100, description="Of lossy formats.")] = None,
+    method: Annotated[
+        str,
+        Form(
+            description="`feedforward`: one pass through a network. `gatys`: the picture itself is optimised, which"
+            " takes minutes and needs `Prefer: respond-async`.",
+        ),
+    ] = "feedforward",
+    steps: Annotated[int | None, Form(description="Of `gatys`: more take longer and come closer.")] = None,
     accept: Annotated[str | None, Header()] = None,
+    prefer: Annotated[
+        str | None, Header(description="`respond-async`: answer `202` with a job at once, see `/jobs/{job_id}`.")
+    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Paint a photo in the style of other pictures, or of styles known by id, or of a mix of them."""
     check_fields(name for name, _ in (await request.form()).multi_items())
@@ -79,23 +80,9 @@ async def stylize(
         quality=quality,
         accept=accept,
         seed=seed,
+        method=method,
+        steps=steps,
     )
-    catalog = context.watch.now(style_id, [UPLOAD_MODEL] if style else [])
-    parameters = job_parameters(asked, context.settings, catalog)
-    job = Job(uuid4().hex, parameters.model_dump(), asked.blobs)
-    result = await while_connected(request, context.dispatcher.submit(job))
-    facts = Facts.model_validate(result.facts)
-    context.metrics.painted(facts)
-    return Response(result.image, media_type=FORMATS[parameters.format].mime, headers=_headers(facts, parameters.seed))
-
-
-def _headers(facts: Facts, seed: int | None) -> dict[str, str]:
-    stages = ("queue", "decode", "model", "encode")
-    return {
-        "Server-Timing": ", ".join(f"{stage};dur={getattr(facts, f'{stage}_ms'):.1f}" for stage in stages),
-        "X-Stylize-Model": facts.model,
-        "X-Stylize-Batch-Size": str(facts.batch_size),
-        **({} if seed is None else {"X-Stylize-Seed": str(seed)}),
-        "Vary": "Accept",
-        "Cache-Control": "no-store",
-    }
+    return await once(
+        request, idempotency_key, context.answers, lambda: answer_request(asked, prefer, request, context)
+    )

@@ -1,0 +1,104 @@
+"""A worker's way to registered styles: fetched when a job names one, made when a job registers one.
+
+fetch      what jobs need of them, but for those whose statistics this process remembers
+kept       a new style's painting, bounded in size; its statistics are those of this file, so that they come out the
+same whenever it is encoded again
+refresh    once a checkpoint was replaced, its encoder's statistics take the place of the old ones
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from time import monotonic
+
+from service import images
+from service.answering import RETRY_S
+from service.errors import ModelUnavailable, NotFound, QueueUnreachable, ServiceError
+from service.images import ImageLimits
+from service.job import Claim
+from service.schemas import StylizeParameters
+from service.style_store import StyleData, StyleStore, digest_of
+from service.stylizer import Stylizer, Upload
+
+PAINTING_PX = 1024
+"""Longer side, at most, of the painting that is kept: twice that at which it is encoded."""
+
+PAINTING_FORMAT = "jpeg"
+
+
+class RegisteredStyles:
+    """The store as a worker sees it, and what its stylizer remembers."""
+
+    def __init__(self, store: StyleStore, stylizer: Stylizer) -> None:
+        """Nothing is fetched yet."""
+        self._store = store
+        self._stylizer = stylizer
+
+    async def fetch(self, claim: Claim) -> dict[str, StyleData | Upload]:
+        """A job's registered styles, by id: as remembered where that will do, else as stored; without those deleted.
+
+        Raises:
+            QueueUnreachable: Redis did not answer before the job's deadline.
+        """
+        parameters = StylizeParameters.model_validate(claim.job.parameters)
+        found: dict[str, StyleData | Upload] = {}
+        for part in parameters.styles:
+            if part.style_id is None or part.digest is None:
+                continue
+            remembered = self._stylizer.remembered(parameters.model, part.digest)
+            if remembered is not None and not needs_painting(parameters):
+                found[part.style_id] = remembered
+            elif (data := await self._data(part.style_id, claim.deadline)) is not None:
+                found[part.style_id] = data
+        return found
+
+    async def refresh(self, model: str, stale: Mapping[str, str]) -> None:
+        """Store the statistics of styles, digest by id, which this process has just encoded anew."""
+        for style_id, digest in stale.items():
+            if (encoded := self._stylizer.encoded(model, digest)) is not None:
+                with contextlib.suppress(ServiceError):  # the next who needs it does it
+                    await self._store.refresh(style_id, *encoded)
+
+    def to_keep(self, model: str, painting: bytes) -> dict[str, bytes]:
+        """What ``registration`` stores of a style that was just painted with.
+
+        Raises:
+            ModelUnavailable: Another checkpoint took the place of the one that encoded it.
+        """
+        if (encoded := self._stylizer.encoded(model, digest_of(painting))) is None:
+            raise ModelUnavailable(f"the network {model!r} was replaced while this was encoded: send it again")
+        statistics, encoder = encoded
+        return {"painting": painting, "statistics": statistics, "encoder": encoder.encode()}
+
+    async def _data(self, style_id: str, deadline: float) -> StyleData | None:
+        while True:
+            try:
+                return await self._store.data(style_id)
+            except QueueUnreachable:
+                if monotonic() + RETRY_S > deadline:
+                    raise
+                await asyncio.sleep(RETRY_S)
+
+
+def needs_painting(parameters: StylizeParameters) -> bool:
+    """Whether a job needs the painting of a registered style, not its statistics alone."""
+    return parameters.method == "gatys"
+
+
+def bounded_painting(upload: bytes, limits: ImageLimits) -> bytes:
+    """The file that is kept of an upload: upright, in sRGB, not larger than ``PAINTING_PX``.
+
+    Raises:
+        ServiceError: The upload cannot be decoded.
+    """
+    header = images.read_header(upload, "image", limits)
+    longer_px = min(PAINTING_PX, max(header.width, header.height))
+    picture = images.decode(upload, "image", limits, longer_px)
+    return images.encode(images.Picture(picture.rgb, None), PAINTING_FORMAT, None)
+
+
+def gone(style_id: str) -> NotFound:
+    """A style that was there when the job was accepted."""
+    return NotFound(
+        f"the style {style_id!r} was deleted while this waited: GET /styles lists what there is", "style_id"
+    )

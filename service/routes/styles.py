@@ -1,0 +1,135 @@
+"""``/styles``: what can be asked for by id, and registering more of it."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+
+from model_store.catalog import Catalog, CatalogError, StyleEntry
+from service.caching import NOT_MODIFIED, cacheable
+from service.connection import while_connected
+from service.context import ContextOfProcess
+from service.errors import Conflict, NotFound
+from service.once import IdempotencyKey, once
+from service.painted import BINARY
+from service.problems import problem_statuses
+from service.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest, register_style
+from service.request import UPLOAD_MODEL, check_fields
+from service.schemas import StylePage, StyleView
+from service.style_list import Kind, PageRequest, registered_view, style_page, style_view
+
+router = APIRouter(prefix="/styles", tags=["styles"])
+
+FIELDS = ("image", "title", "artist", "year", "rights")
+PAGE = 100
+LARGEST_PAGE = 500
+
+
+@router.get("", response_model=StylePage, responses={**NOT_MODIFIED, **problem_statuses(422, 503)})
+async def list_styles(
+    request: Request,
+    context: ContextOfProcess,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Styles of one page, at most.")] = PAGE,
+    cursor: Annotated[str | None, Query(description="Where the page before ended: its `next` has it.")] = None,
+    kind: Annotated[Kind | None, Query(description="Only those of this kind.")] = None,
+    model: Annotated[str | None, Query(description="Only those of this network: those mix with each other.")] = None,
+) -> Response:
+    """All styles that have an id: those of the checkpoints, then the registered ones, the oldest first."""
+    page = await style_page(PageRequest(limit, cursor, kind, model), context.watch.now(), context.styles)
+    return cacheable(request, page.model_dump_json().encode(), "application/json")
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=StyleView,
+    responses={
+        201: {"headers": {"Location": {"schema": {"type": "string"}, "description": "`/styles/{id}`"}}},
+        **problem_statuses(400, 409, 413, 415, 422, 500, 503, 504),
+    },
+)
+async def register(
+    request: Request,
+    context: ContextOfProcess,
+    image: Annotated[UploadFile, File(description="The painting: JPEG, PNG, WebP or AVIF.")],
+    title: Annotated[str, Form(description=f"What it is called; at most {MAX_TEXT} characters.")],
+    artist: Annotated[str, Form(description="Who made it.")] = "",
+    year: Annotated[int | None, Form(description=f"When; {YEARS[0]} to {YEARS[-1]}.")] = None,
+    rights: Annotated[str, Form(description=f"Who may use it and how; at most {MAX_RIGHTS} characters.")] = "",
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Keep a painting as a style with an id, for every later request. It is encoded now, and not again."""
+    check_fields((name for name, _ in (await request.form()).multi_items()), FIELDS, ())
+    asked = StyleRequest(request.state.request_id, await image.read(), title, artist, year, rights)
+    catalog = context.watch.now(model_ids=[UPLOAD_MODEL])
+
+    async def answer() -> Response:
+        work = register_style(asked, context.settings, catalog, context.dispatcher, context.styles)
+        style = await while_connected(request, work)
+        view = registered_view(style, catalog)
+        return Response(view.model_dump_json(), 201, {"Location": f"/styles/{style.id}"}, "application/json")
+
+    return await once(request, idempotency_key, context.answers, answer)
+
+
+@router.get("/{style_id}", response_model=StyleView, responses={**NOT_MODIFIED, **problem_statuses(404, 503)})
+async def get_style(request: Request, style_id: str, context: ContextOfProcess) -> Response:
+    """One style."""
+    catalog = context.watch.now([style_id])
+    if (style := _of_a_checkpoint(style_id, catalog)) is not None:
+        view = style_view(style, catalog)
+    elif (registered := (await context.styles.find([style_id])).get(style_id)) is not None:
+        view = registered_view(registered, catalog)
+    else:
+        raise _unknown(style_id)
+    return cacheable(request, view.model_dump_json().encode(), "application/json")
+
+
+@router.delete("/{style_id}", status_code=204, responses=problem_statuses(404, 409, 503))
+async def delete_style(style_id: str, context: ContextOfProcess) -> None:
+    """Forget a registered style. Jobs that were accepted with it and have not begun will fail."""
+    if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
+        raise Conflict(
+            f"the style {style_id!r} is part of the checkpoint {style.model!r}: only registered styles can be deleted"
+        )
+    if not await context.styles.remove(style_id):
+        raise _unknown(style_id)
+
+
+@router.get(
+    "/{style_id}/preview",
+    response_class=Response,
+    responses={
+        200: {"description": "A small picture", "content": {"image/webp": {"schema": BINARY}}},
+        **NOT_MODIFIED,
+        **problem_statuses(404, 503),
+    },
+)
+async def get_preview(request: Request, style_id: str, context: ContextOfProcess) -> Response:
+    """A small picture painted in this style."""
+    if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
+        picture = await asyncio.to_thread(_read, style.preview) if style.preview is not None else None
+        if picture is None:
+            raise NotFound(f"the style {style_id!r} has no preview")
+    elif (picture := await context.styles.preview(style_id)) is None:
+        raise _unknown(style_id)
+    return cacheable(request, picture, "image/webp")
+
+
+def _of_a_checkpoint(style_id: str, catalog: Catalog) -> StyleEntry | None:
+    try:
+        return catalog.style(style_id)
+    except CatalogError:
+        return None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None  # removed since the folder was looked at
+
+
+def _unknown(style_id: str) -> NotFound:
+    return NotFound(f"there is no style {style_id!r:.80}: GET /styles lists them")

@@ -1,0 +1,67 @@
+"""A worker that a test plays itself, on the real queue of a running service: it does what it is told to."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from io import BytesIO
+from typing import TypeVar
+
+from PIL import Image
+from processes import Service
+
+from service.errors import ServiceError
+from service.job import Claim, Lane, Result
+from service.job_progress import JobProgress
+from service.queue import JobQueue
+from service.settings import Settings
+
+T = TypeVar("T")
+
+FACTS = {"model": "adain", "batch_size": 1, "queue_ms": 1.0, "decode_ms": 1.0, "model_ms": 1.0, "encode_ms": 1.0}
+
+
+def any_picture(format: str = "JPEG") -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(file, format)
+    return file.getvalue()
+
+
+class WorkerByHand:
+    """Ready from the beginning; what it claims stays claimed until it is answered."""
+
+    def __init__(self, service: Service, name: str = "by hand") -> None:
+        self._name = name
+        self._settings = Settings(
+            redis_url=service.settings["STYLIZE_REDIS_URL"], key_prefix=service.settings["STYLIZE_KEY_PREFIX"]
+        )
+
+        async def begin(queue: JobQueue) -> None:
+            await queue.prepare()
+            await queue.beat({"state": "ready", "problems": {}})
+
+        self.ask(begin)
+
+    def claim(self, count: int = 1, lane: Lane = "interactive") -> list[Claim]:
+        return self.ask(lambda queue: queue.claim(count, lane))
+
+    def tell(self, claim: Claim, step: int, steps: int) -> bool:
+        """How far a job is; answers whether it is still wanted."""
+        told = JobProgress(step, steps, {"total": 1 / step}, any_picture())
+        return self.ask(lambda queue: queue.report(claim, told))
+
+    def paint(self, claim: Claim, image: bytes | None = None, blobs: dict[str, bytes] | None = None) -> bool:
+        """Answer with a picture."""
+        result = Result(any_picture() if image is None else image, FACTS, blobs=blobs or {})
+        return self.ask(lambda queue: queue.complete(claim, result))
+
+    def fail(self, claim: Claim, error: ServiceError) -> bool:
+        return self.ask(lambda queue: queue.complete(claim, Result(error=error)))
+
+    def ask(self, call: Callable[[JobQueue], Coroutine[None, None, T]]) -> T:
+        async def asked() -> T:
+            queue = JobQueue(self._settings.redis_url or "", self._settings, self._name)
+            try:
+                return await call(queue)
+            finally:
+                await queue.close()
+
+        return asyncio.run(asked())
