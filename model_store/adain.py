@@ -113,5 +113,5 @@ def mirrored_decoder(architecture: str) -> nn.Sequential:
 @torch.no_grad()
 def begin_grey(last: nn.Module) -> None:
     """Make a decoder's first pictures nearly grey: far out of range, they would have style losses of thousands."""
-    last.weight.mul_(0.02)  # type: ignore[operator, union-attr]
-    last.bias.fill_(0.5)  # type: ignore[operator, union-attr]
+    last.weight.mul_(0.02)  # type: ignore[operator]
+    last.bias.fill_(0.5)  # type: ignore[operator]
