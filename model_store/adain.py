@@ -106,4 +106,12 @@ def mirrored_decoder(architecture: str) -> nn.Sequential:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    begin_grey(decoder[-1])
     return decoder
+
+
+@torch.no_grad()
+def begin_grey(last: nn.Module) -> None:
+    """Make a decoder's first pictures nearly grey: far out of range, they would have style losses of thousands."""
+    last.weight.mul_(0.02)  # type: ignore[operator]
+    last.bias.fill_(0.5)  # type: ignore[operator]

@@ -23,7 +23,7 @@ STEPS = 6
 RECIPE = Recipe(
     steps=STEPS,
     stages=(Stage(0.5, 32, 2, (32, 64)), Stage(1.0, 40, 2, (40, 64))),
-    weights={"content": 1.0, "style": 1.0},
+    weights={"content": 1.0, "style": 1.0, "reconstruction": 1.0},
     peak_lr=1e-2,
 )
 CPU = Runtime(torch.device("cpu"), torch.float32)

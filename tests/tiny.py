@@ -44,9 +44,11 @@ def vgg_file(path: Path, architecture: str = "vgg16", leave_out: str = "") -> Pa
 
 
 def adain(styles: int = 0, seed: int = 0) -> AdaIN:
-    """Random, with features of a size that fp32 compares well."""
+    """Random, with features of a size that fp32 compares well, and pictures of strong contrast."""
     torch.manual_seed(seed)
     network = AdaIN(styles=styles).requires_grad_(False).eval()
+    torch.nn.init.kaiming_normal_(network.decoder[-1].weight, nonlinearity="relu")
+    network.decoder[-1].bias.zero_()
     for name, parameter in network.encoder.named_parameters():
         if name.endswith("weight"):
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")

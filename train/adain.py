@@ -99,14 +99,13 @@ class AdaINTask:
             mean, deviation = instance_statistics(style_features[CONTENT_LAYER])
             target = network.restyle(content_features, Style((deviation.flatten(1),), (mean.flatten(1),)))
         own = content[: (len(content) + 1) // 2]
-        painted, decoded = network.decode(torch.cat([target, content_features[: len(own)]])).split(
-            [len(content), len(own)]
-        )
+        decoded = network.decode(torch.cat([target, content_features[: len(own)]]))
+        painted, returned = decoded[: len(content)], decoded[len(content) :]
         result = network.encoder(painted, STYLE_LAYERS)
         return {
             "content": content_distance(result[CONTENT_LAYER], content_features).mean(),
             "style": style_distance(style_summary(result), style_summary(style_features)).mean(),
-            "reconstruction": (decoded.float() - own).square().mean(),
+            "reconstruction": (returned.float() - own).square().mean(),
         }
 
     @torch.no_grad()
