@@ -12,7 +12,6 @@ from io import BytesIO
 import httpx
 from PIL import Image
 
-
 READY_WITHIN_S = 110.0
 """A worker imports torch and warms up: seconds, but on a machine that has other work."""
 
