@@ -371,7 +371,7 @@ def test_a_job_past_its_deadline_has_expired(by_hand: ByHand) -> None:
     path = jobs.send().headers["location"]
     view = jobs.wait(path, "expired")
     assert (view["problem"]["status"], view["problem"]["title"]) == (504, "Deadline passed")
-    problem(jobs.client.get(f"{path}/result"), 410, None, "send the request again")
+    problem(jobs.client.get(f"{path}/result"), 410, None, "not done before its deadline: send it again later")
 
 
 def test_a_full_lane_answers_503_and_leaves_the_other_open(by_hand: ByHand) -> None:
