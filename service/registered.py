@@ -1,9 +1,9 @@
 """A worker's way to registered styles: fetched when a job names one, made when a job registers one.
 
-fetch      what jobs need of them, but for those whose statistics this process remembers
-kept       a new style's painting, bounded in size; its statistics are those of this file, so that they come out the
-same whenever it is encoded again
-refresh    once a checkpoint was replaced, its encoder's statistics take the place of the old ones
+- ``fetch``: what a job needs of them, from the store or from what this process remembers.
+- ``bounded_painting``, ``to_keep``: what is stored of a new one. Its statistics are those of the file that is kept, so
+  they come out the same whenever it is encoded again.
+- ``refresh``: once a checkpoint was replaced, what its encoder made takes the place of the old statistics.
 """
 
 import asyncio

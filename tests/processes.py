@@ -12,7 +12,6 @@ from io import BytesIO
 import httpx
 from PIL import Image
 
-
 READY_WITHIN_S = 110.0
 """A worker imports torch and warms up: seconds, but on a machine that has other work."""
 
@@ -57,7 +56,7 @@ class Service:
         self.api = self._spawn("api")
         for _ in range(workers):
             self.start_worker()
-        wait_for(self._answers)
+        wait_for(self._answers, READY_WITHIN_S)
         if workers:
             wait_for(self.is_ready, READY_WITHIN_S)
 

@@ -18,7 +18,7 @@ import pytest
 from answers import PHOTO, STYLE, picture, problem
 from by_hand import WorkerByHand
 from PIL import Image
-from processes import Service, photo, wait_for
+from processes import READY_WITHIN_S, Service, photo, wait_for
 
 LONG_STYLE = photo(128, 16, seed=1)
 """Encoded with its longer side at 512 pixels: a flat one is quick."""
@@ -344,6 +344,7 @@ def test_jobs_survive_a_restart_of_the_api(by_hand: ByHand) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_jobs_survive_the_death_of_their_worker(start_service: Callable[..., Service]) -> None:
     service = start_service(lease_ms=1500)
     jobs = Jobs(service)
@@ -351,6 +352,7 @@ def test_jobs_survive_the_death_of_their_worker(start_service: Callable[..., Ser
     paths = [jobs.send(size="128").headers["location"] for _ in range(6)]
     service.workers[0].kill()
     service.start_worker()
+    wait_for(service.is_ready, READY_WITHIN_S)
     for path in paths:
         assert jobs.wait(path, "succeeded")["problem"] is None
 
@@ -371,7 +373,7 @@ def test_a_job_past_its_deadline_has_expired(by_hand: ByHand) -> None:
     path = jobs.send().headers["location"]
     view = jobs.wait(path, "expired")
     assert (view["problem"]["status"], view["problem"]["title"]) == (504, "Deadline passed")
-    problem(jobs.client.get(f"{path}/result"), 410, None, "send the request again")
+    problem(jobs.client.get(f"{path}/result"), 410, None, "not done before its deadline: send it again later")
 
 
 def test_a_full_lane_answers_503_and_leaves_the_other_open(by_hand: ByHand) -> None:

@@ -1,6 +1,7 @@
 """From end to end, with real processes that are killed, stopped, starved and restarted. No mocks."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -38,7 +39,7 @@ images.decode = deadly
 @pytest.fixture
 def deadly_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text(POISON)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
 
 
 def post_many(service: Service, count: int, **fields: object) -> list[httpx.Response]:

@@ -13,6 +13,8 @@ import httpx
 import pytest
 from processes import free_port, photo, wait_for
 
+from service.embedded import default_folder
+
 
 def children(pid: int) -> dict[int, str]:
     """Command lines of a process's children, by process id."""
@@ -117,6 +119,14 @@ def test_a_data_folder_in_use_is_said_and_ends_it(tmp_path: Path, tiny_checkpoin
         assert second.process.wait(60) == 2
     assert "another service keeps its data there; STYLIZE_DATA_DIR names another folder" in second.log
     assert "Traceback" not in second.log
+
+
+def test_the_data_has_a_place_of_its_own_in_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert default_folder() == Path("/data/stylize")
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert default_folder() == Path("/home/somebody/.local/share/stylize")
 
 
 def test_a_data_folder_that_cannot_be_written_is_said_and_ends_it(tmp_path: Path, tiny_checkpoints: Path) -> None:

@@ -46,7 +46,8 @@ async def get_result(job_id: JobId, context: ContextOfProcess) -> Response:
     if result is not None:
         return picture_response(result, status.accepted.format, status.accepted.seed)
     if status.state in ("succeeded", "expired"):
-        raise Gone("the job has expired, and its picture with it: send the request again")
+        why = status.error.detail if status.error is not None else "its picture is not kept: send the request again"
+        raise Gone(f"the job has expired: {why}")
     if status.has_ended:
         why = "was cancelled" if status.state == "cancelled" else "failed"
         raise Conflict(f"the job has no picture, because it {why}: GET {job_path(job_id)} says more")
