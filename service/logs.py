@@ -26,6 +26,11 @@ def request_context(request_id: str) -> Iterator[None]:
         _request_id.reset(token)
 
 
+def current_request_id() -> str:
+    """Of the request that this code runs for."""
+    return _request_id.get()
+
+
 class JsonFormatter(logging.Formatter):
     """A JSON object per line; ``extra`` fields of the call become fields of the object."""
 

@@ -1,8 +1,8 @@
 """What travels: job parameters between API and worker, and the bodies of JSON answers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_SEED = 2**31 - 1
 
@@ -50,11 +50,20 @@ class Facts(Frozen):
     encode_ms: float
 
 
+def _encodable(text: str) -> str:
+    """Without halves of characters, which a form in a charset of its own may smuggle in, and which JSON cannot hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+Quoting = Annotated[str, BeforeValidator(_encodable)]
+"""Text that may repeat what a request said."""
+
+
 class FieldProblem(Frozen):
     """One field of a request that cannot be used."""
 
-    field: str
-    detail: str
+    field: Quoting
+    detail: Quoting
 
 
 class Problem(Frozen):
@@ -63,7 +72,7 @@ class Problem(Frozen):
     type: str = "about:blank"
     title: str
     status: int
-    detail: str
+    detail: Quoting
     instance: str = Field(description="The request's id, as a URN-like `/requests/{id}`.")
     errors: tuple[FieldProblem, ...] = ()
 

@@ -1,6 +1,6 @@
 """``POST /stylize``: a photo and styles in, the painted photo out."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
@@ -10,7 +10,7 @@ from service.context import ContextOfProcess
 from service.formats import FORMATS
 from service.problems import problem_statuses
 from service.queue import Job
-from service.request import UPLOAD_MODEL, StylizeRequest, check_fields, job_parameters
+from service.request import MAX_STYLES, UPLOAD_MODEL, StylizeRequest, check_fields, job_parameters
 from service.schemas import MAX_SEED, Facts
 
 router = APIRouter(tags=["stylize"])
@@ -18,6 +18,11 @@ router = APIRouter(tags=["stylize"])
 PICTURE = {
     "content": {spec.mime: {"schema": {"type": "string", "format": "binary"}} for spec in FORMATS.values()},
     "headers": {
+        "Server-Timing": {
+            "schema": {"type": "string"},
+            "description": "Milliseconds that it took: `queue`, `decode`, `model`, `encode`",
+            "example": "queue;dur=1.7, decode;dur=18.3, model;dur=610.0, encode;dur=1.4",
+        },
         "X-Stylize-Model": {"schema": {"type": "string"}, "description": "The network that painted"},
         "X-Stylize-Batch-Size": {"schema": {"type": "integer"}, "description": "Pictures that it painted at once"},
         "X-Stylize-Seed": {
@@ -26,6 +31,11 @@ PICTURE = {
         },
     },
 }
+
+# For the documentation alone: the fields are checked where the messages are clearer.
+UP_TO_FOUR: dict[str, Any] = {"maxItems": MAX_STYLES}
+SIZE: dict[str, Any] = {"pattern": "^(original|[0-9]{2,9})$"}
+FORMAT: dict[str, Any] = {"enum": [*FORMATS, "jpg"]}
 
 
 @router.post(
@@ -40,9 +50,14 @@ async def stylize(
     request: Request,
     context: ContextOfProcess,
     content: Annotated[UploadFile, File(description="The photo: JPEG, PNG, WebP or AVIF.")],
-    style: Annotated[list[UploadFile], File(description="Up to four style images.")] = [],  # noqa: B006
+    style: Annotated[list[UploadFile], File(description="Up to four style images.", json_schema_extra=UP_TO_FOUR)] = [],  # noqa: B006
     style_id: Annotated[
-        list[str], Form(description="Up to four ids from `GET /styles`; those of one `model` mix.")
+        list[str],
+        Form(
+            description="Up to four ids from `GET /styles`; those of one `model` mix.",
+            json_schema_extra=UP_TO_FOUR,
+            examples=[["hokusai-great-wave"]],
+        ),
     ] = [],  # noqa: B006
     weights: Annotated[
         str | None,
@@ -51,7 +66,10 @@ async def stylize(
     alpha: Annotated[
         float, Form(ge=0, le=1, description="0 keeps the photo's own statistics, 1 is the full style.")
     ] = 1.0,
-    size: Annotated[str, Form(description="Longer side in pixels, or `original`.", examples=["512"])] = "512",
+    size: Annotated[
+        str,
+        Form(description="Longer side in pixels, or `original`.", examples=["512"], json_schema_extra=SIZE),
+    ] = "512",
     seed: Annotated[
         int | None,
         Form(
@@ -61,7 +79,7 @@ async def stylize(
             " not given; `X-Stylize-Seed` says which it was.",
         ),
     ] = None,
-    format: Annotated[str | None, Form(description="jpeg, png, webp or avif; overrides `Accept`.")] = None,
+    format: Annotated[str | None, Form(description="Overrides `Accept`.", json_schema_extra=FORMAT)] = None,
     quality: Annotated[int | None, Form(ge=1, le=100, description="Of lossy formats.")] = None,
     accept: Annotated[str | None, Header()] = None,
 ) -> Response:
