@@ -53,8 +53,14 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, and its traceback below, if it has one."""
-        extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
+        extra = "".join(f" {name}={_on_one_line(value)}" for name, value in _extra(record).items())
         return f"{super().format(record)}{extra}"
+
+
+def _on_one_line(value: object) -> str:
+    """A value as it is, unless it would move the cursor: a path that a client chose could forge a line of its own."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

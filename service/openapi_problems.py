@@ -1,8 +1,7 @@
 """The error answers of the OpenAPI document: one component for each status, with meaning, headers and an example."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from service import errors
@@ -23,7 +22,7 @@ class ErrorAnswer:
         title: Of the problem, in the example.
         meaning: When it is sent, whatever the route.
         detail: Of the example.
-        field: That the example is about.
+        about: The field that the example names.
         headers: What those are for that come with it, by name.
     """
 
@@ -31,8 +30,8 @@ class ErrorAnswer:
     title: str
     meaning: str
     detail: str
-    field: str | None = None
-    headers: Mapping[str, str] = MappingProxyType({})
+    about: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def _ours(kind: type[errors.ServiceError], meaning: str, detail: str, **more: Any) -> ErrorAnswer:
@@ -56,7 +55,7 @@ ANSWERS = {
         errors.NotFound,
         "What the path or a field names is not there",
         "there is no style 'starry': GET /styles lists them",
-        field="style_id",
+        about="style_id",
     ),
     406: _ours(
         errors.NotAcceptable,
@@ -85,13 +84,13 @@ ANSWERS = {
         errors.UnsupportedImage,
         "A file is no image of a format that is read here",
         "got a GIF, allowed are jpeg, png, webp, avif: convert the file",
-        field="content",
+        about="content",
     ),
     422: _ours(
         errors.InvalidField,
         "A value, or the pixels of an image, that cannot be used; `errors` names each field",
         "got '99999': the longer side must be from 64 to 2048 pixels, or `original`",
-        field="size",
+        about="size",
     ),
     429: _ours(
         errors.TooManyRequests,
@@ -129,7 +128,7 @@ def component(status: int) -> dict[str, Any]:
         status=status,
         detail=answer.detail,
         instance=f"/requests/{REQUEST_ID}",
-        errors=(FieldProblem(field=answer.field, detail=answer.detail),) if answer.field else (),
+        errors=(FieldProblem(field=answer.about, detail=answer.detail),) if answer.about else (),
     )
     return {
         "description": answer.meaning,

@@ -2,9 +2,35 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 MAX_SEED = 2**31 - 1
+
+STYLE_EXAMPLE: dict[str, JsonValue] = {
+    "id": "hokusai-great-wave",
+    "title": "Under the Wave off Kanagawa",
+    "artist": "Katsushika Hokusai",
+    "year": 1831,
+    "rights": "Public domain",
+    "model": "adain",
+    "kind": "shipped",
+    "controls": ["style", "weights", "alpha"],
+    "preview": "/styles/hokusai-great-wave/preview",
+}
+
+MODEL_EXAMPLE: dict[str, JsonValue] = {
+    "id": "adain",
+    "network": "adain",
+    "norm": "adaptive",
+    "styles": 24,
+    "controls": ["style", "weights", "alpha"],
+    "parameters": 5241091,
+    "licence": "Apache-2.0",
+    "attribution": "VGG-16 by Simonyan & Zisserman, CC BY 4.0",
+    "training": {"recipe": "adain", "steps": 20000},
+    "measured": {"content": 0.885, "style": 0.06},
+    "state": "available",
+}
 
 CONTROLS = "Which of the fields `style`, `weights`, `alpha` and `seed` the network heeds; the others are refused."
 
@@ -80,6 +106,8 @@ class Problem(Frozen):
 class StyleView(Frozen):
     """A style that can be asked for by id."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [STYLE_EXAMPLE]})
+
     id: str
     title: str
     artist: str
@@ -96,6 +124,8 @@ class StyleView(Frozen):
 
 class StylePage(Frozen):
     """A list of styles; `next` is the path of the following page."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"styles": [STYLE_EXAMPLE], "next": None}]})
 
     styles: tuple[StyleView, ...]
     next: str | None = None
@@ -122,11 +152,23 @@ class ModelView(Frozen):
 class ModelList(Frozen):
     """All networks."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"models": [MODEL_EXAMPLE]}]})
+
     models: tuple[ModelView, ...]
+
+
+class Liveness(Frozen):
+    """That the process answers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+    status: Literal["ok"] = "ok"
 
 
 class Readiness(Frozen):
     """Whether requests will be answered."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ready": True, "queue_depth": 3, "workers": 1}]})
 
     ready: bool
     queue_depth: int
