@@ -57,7 +57,7 @@ class Cors(CORSMiddleware):
         refused = bytes(answer.body).decode().removeprefix("Disallowed CORS ")
         error = BadRequest(
             f"a page of another origin may not do this here, because of its {refused}: STYLIZE_CORS_ORIGINS allows"
-            f" origins, with the methods {', '.join(METHODS)} and the headers {', '.join(ACCEPTED)}"
+            f" origins, the methods are {', '.join(METHODS)} and the headers those of /docs"
         )
         problem = problem_response(error, current_request_id())
         problem.headers.update(allowed)
