@@ -5,6 +5,12 @@ import re
 import httpx
 import pytest
 from answers import problem
+from processes import Service
+
+
+@pytest.fixture(scope="module")
+def service(api_alone: Service) -> Service:
+    return api_alone
 
 
 @pytest.fixture(scope="module")

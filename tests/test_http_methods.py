@@ -3,6 +3,12 @@
 import httpx
 import pytest
 from answers import problem
+from processes import Service
+
+
+@pytest.fixture(scope="module")
+def service(api_alone: Service) -> Service:
+    return api_alone
 
 
 @pytest.mark.parametrize("path", ["/styles", "/styles/first", "/styles/first/preview", "/models", "/healthz", "/docs"])
