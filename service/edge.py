@@ -1,14 +1,16 @@
 """The edge: what every request goes through before an endpoint sees it, and every answer on its way out.
 
-RequestScope       id, log line, metrics
-└ SecurityHeaders
-└ BodyLimit      413, 408; an unread body ends its connection
-└ Cors         if other origins are allowed
-└ Problems   what is raised below, as problem+json that a page of another origin can read, too
-└ KeyGuard         401
-└ SlotLimit      429
-└ Methods      HEAD, OPTIONS
-└ endpoints
+    BodyLimit            413, 408; an unread body ends its connection, later than the request
+    └ RequestScope       id, log line, metrics
+      └ SecurityHeaders
+        └ Cors           if other origins are allowed
+          └ Problems     what is raised below, as problem+json that a page of another origin can read, too
+            └ KeyGuard         401
+              └ SlotLimit      429
+                └ Methods      HEAD, OPTIONS
+                  └ endpoints
+
+Each is pure ASGI, and knows of the others only what its docstring says.
 """
 
 from fastapi import FastAPI
@@ -35,6 +37,6 @@ def add_edge(app: FastAPI, settings: Settings, metrics: Metrics, slots: Slots) -
     app.add_middleware(Problems, metrics=metrics)
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)
-    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, idle_s=settings.body_idle_s)
     app.add_middleware(SecurityHeaders, is_shared=bool(settings.cors_origins))
     app.add_middleware(RequestScope, metrics=metrics)
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, idle_s=settings.body_idle_s)

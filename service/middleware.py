@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class RequestScope:
-    """Gives each request an id, a log line and its time in the metrics; outermost, so that it sees every answer."""
+    """Gives each request an id, a log line and its time in the metrics; it is outside of all that answers."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Wrap ``app``."""

@@ -31,11 +31,14 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] == "http":
-            body = _Body(Headers(scope=scope), self._max_body_bytes, self._idle_s, receive, send)
-            await self._app(scope, body.receive, body.send)
-        else:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        body = _Body(Headers(scope=scope), self._max_body_bytes, self._idle_s, receive, send)
+        try:
+            await self._app(scope, body.receive, body.send)
+        finally:
+            await body.finish()
 
 
 class _Body:
@@ -51,6 +54,7 @@ class _Body:
         self._receive = receive
         self._send = send
         self._closes = False
+        self._is_answered = False
 
     async def receive(self) -> Message:
         """For the application.
@@ -83,19 +87,20 @@ class _Body:
         if message["type"] == "http.response.start" and not self._has_ended:
             self._closes = True
             MutableHeaders(scope=message)["Connection"] = "close"
-        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
-        if self._closes and is_last:
-            await self._send({**message, "more_body": True})
-            await self._linger()
-            await self._send({"type": "http.response.body"})
-        else:
-            await self._send(message)
+        if self._closes and message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._is_answered = True
+            message["more_body"] = True  # the server closes with the last message, which is sent by ``finish``
+        await self._send(message)
 
-    async def _linger(self) -> None:
+    async def finish(self) -> None:
+        """After the application."""
+        if not self._is_answered:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 while (await self._receive()).get("more_body", False):
                     pass
+        await self._send({"type": "http.response.body"})
 
     def _too_long(self, got: str) -> HTTPException:
         detail = f"the request has {got}, at most {self._max_bytes} bytes are allowed: send smaller images"

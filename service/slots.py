@@ -38,7 +38,7 @@ RENEW = (
     NOW
     + """
 -- KEYS: slots    ARGV: lease in ms, then ids
-for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', now + ARGV[1], ARGV[i]) end  -- XX: it may be given back by now
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1
 """
@@ -109,14 +109,20 @@ class Slots:
         if not self._held[client]:
             del self._held[client]
 
+    async def _renew_held(self, client: str, slots: set[str]) -> None:
+        """Extend leases; one that had run out, because this process stood still, begins anew."""
+        async with translated():
+            await self._renew(keys=[self._slots(client)], args=[self._lease_ms, *slots])
+            if given := slots - self._held.get(client, set()):  # back while we renewed: it must not come to life again
+                await self._redis.zrem(self._slots(client), *given)
+
     async def _keep(self) -> None:
         """Renew for ever what is held; a lease outlives the loss of two renewals."""
         while True:
             await asyncio.sleep(self._lease_ms / 3000)
             try:
-                for client, slots in [(client, list(slots)) for client, slots in self._held.items()]:
-                    async with translated():
-                        await self._renew(keys=[self._slots(client)], args=[self._lease_ms, *slots])
+                for client, slots in [(client, set(slots)) for client, slots in self._held.items()]:
+                    await self._renew_held(client, slots)
             except ServiceError as err:
                 log.warning("slots could not be renewed: %s", err.detail)
             except Exception:

@@ -30,7 +30,7 @@ def with_two(settings: Settings, body: Body) -> None:
 @pytest.fixture
 def three(settings: Settings) -> Settings:
     """At most three at once."""
-    return settings.model_copy(update={"max_requests_per_key": 3})
+    return settings.model_copy(update={"max_requests_per_key": 3, "lease_ms": 1500})
 
 
 def test_processes_count_together_and_clients_apart(three: Settings) -> None:
@@ -88,11 +88,22 @@ def test_what_a_dead_process_held_is_free_after_a_lease(three: Settings) -> None
     with_two(three, body)
 
 
+def test_a_process_that_stood_still_counts_again(three: Settings) -> None:
+    async def body(one: Slots, other: Slots) -> None:
+        for _ in range(3):
+            assert await one.take("alice")
+        await one._redis.delete(one._slots("alice"))  # what a lease does that nobody renews
+        await asyncio.sleep(0.6 * three.lease_ms / 1000)
+        assert await other.take("alice") is None
+
+    with_two(three, body)
+
+
 def test_a_renewal_does_not_bring_back_what_was_given(three: Settings) -> None:
     async def body(one: Slots, other: Slots) -> None:
         slot = await one.take("alice") or ""
         await one.give("alice", slot)
-        await one._renew(keys=[one._slots("alice")], args=[three.lease_ms, slot])
+        await one._renew_held("alice", {slot})  # as if it had begun before
         for _ in range(3):
             assert await other.take("alice")
 
