@@ -188,6 +188,8 @@ def _complete_form(document: Document, operation: Document) -> Document:
     schema["title"], schema["additionalProperties"] = new, False
     for name, field in schema["properties"].items():
         schema["properties"][name] = field = _without_null(field)
+        if field.get("default") == []:
+            del field["default"]  # nothing was sent, which generators take for something to send
         file = field.get("items", field)
         if "contentMediaType" in file:
             file["format"] = "binary"  # the older way to say so, which generators know
