@@ -26,7 +26,9 @@ from service.slots import Slots
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
 
-Errors are `application/problem+json` (RFC 9457)."""
+Where the service asks for an API key, send it as `Authorization: Bearer KEY`. Errors are `application/problem+json`
+(RFC 9457): they say what was got, what is allowed and what to do. Every path also knows HEAD, if it knows GET, and
+OPTIONS."""
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -16,7 +16,7 @@ POLICIES = {
     "/docs": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
-"""By path of a page."""
+"""By path of a page. A page whose own files browsers must get without a key needs ``key_guard.OPEN_FOLDERS``, too."""
 
 
 class SecurityHeaders:

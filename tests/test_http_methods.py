@@ -1,9 +1,16 @@
 """HEAD, OPTIONS, and what is not there: every refusal is a problem."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 from answers import problem
+from fastapi.responses import StreamingResponse
 from processes import Service
+
+from service.app import create_app
+from service.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +93,29 @@ def test_without_other_origins_there_is_no_cors(client: httpx.Client) -> None:
     asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     answer = client.options("/stylize", headers=asked)
     assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def test_head_of_an_answer_without_an_end(settings: Settings) -> None:
+    """Only its header is made; the stream is not begun for nobody."""
+    app = create_app(settings)
+    sent: list[int] = []
+
+    @app.get("/endless")
+    async def endless() -> StreamingResponse:
+        async def numbers() -> AsyncIterator[str]:
+            while True:
+                sent.append(1)
+                yield "more\n"
+                await asyncio.sleep(0)
+
+        return StreamingResponse(numbers(), media_type="text/plain")
+
+    async def head() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.head("/endless")
+
+    answer = asyncio.run(asyncio.wait_for(head(), 20))
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert len(sent) <= 1
