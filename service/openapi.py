@@ -4,8 +4,7 @@ FastAPI derives the document from the endpoints. Added are the errors as they ar
 files, and names that make a generated client pleasant: ``client.list_styles()``, ``StylizeForm``.
 """
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -81,42 +80,44 @@ def complete_openapi(app: FastAPI, needs_key: bool) -> None:
 def completed(document: Document, needs_key: bool) -> Document:
     """A completed copy of what FastAPI generated."""
     document = deepcopy(document)
-    used = {tag for _, operation in _operations(document) for tag in operation.get("tags", ())}
+    schemas = document["components"]["schemas"]
+    used = {tag for _, _, operation in _operations(document) for tag in operation.get("tags", ())}
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
     document["security"] = [{SCHEME: []}] if needs_key else [{}, {SCHEME: []}]
     statuses: set[int] = set()
-    for path, operation in _operations(document):
+    for path, method, operation in _operations(document):
         if is_open(path):
             operation["security"] = []
         _complete_parameters(operation)
-        _complete_answers(operation, [*_common_statuses(path, operation)])
+        _complete_form(operation, schemas)
+        _complete_answers(operation, _common_statuses(path, method, operation))
         statuses |= {int(status) for status in operation["responses"] if status >= "400"}
-    components = document["components"]
-    components["securitySchemes"] = SCHEMES
-    components["headers"] = HEADERS
-    components["responses"] = {ANSWERS[status].name: _with_id(component(status)) for status in sorted(statuses)}
     for name in ("HTTPValidationError", "ValidationError"):
-        components["schemas"].pop(name, None)
-    for _, operation in _operations(document):
-        document = _complete_form(document, operation)
+        schemas.pop(name, None)
+    document["components"] = {
+        "schemas": dict(sorted(schemas.items())),
+        "responses": {ANSWERS[status].name: _with_id(component(status)) for status in sorted(statuses)},
+        "headers": HEADERS,
+        "securitySchemes": SCHEMES,
+    }
     return document
 
 
-def _operations(document: Document) -> Iterator[tuple[str, Document]]:
+def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
     for path, item in document["paths"].items():
-        for operation in item.values():
-            yield path, operation
+        for method, operation in item.items():
+            yield path, method, operation
 
 
-def _common_statuses(path: str, operation: Document) -> Iterator[int]:
+def _common_statuses(path: str, method: str, operation: Document) -> Iterator[int]:
     """Of errors that happen before or around an endpoint."""
     yield 500
-    if not is_open(path):
-        yield 401
     if "requestBody" in operation:
         yield from BODY_STATUSES
-        if not is_open(path):
-            yield from (429, 503)
+    if not is_open(path):
+        yield 401
+        if method == "post":
+            yield from (429, 503)  # SlotLimit's
 
 
 def _complete_parameters(operation: Document) -> None:
@@ -130,7 +131,7 @@ def _complete_parameters(operation: Document) -> None:
         operation["parameters"] = parameters
 
 
-def _complete_answers(operation: Document, common: list[int]) -> None:
+def _complete_answers(operation: Document, common: Iterable[int]) -> None:
     answers = operation["responses"]
     if answers.get("422", {}).get("description") == "Validation Error" and not _can_be_invalid(operation):
         del answers["422"]  # FastAPI documents it wherever there is a parameter
@@ -177,26 +178,20 @@ def _without_null(schema: Document) -> Document:
     return {**options[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
 
 
-def _complete_form(document: Document, operation: Document) -> Document:
+def _complete_form(operation: Document, schemas: Document) -> None:
     """A multipart body: named after its operation, closed, its files known as images."""
     form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
     if form is None:
-        return document
-    old = form["schema"]["$ref"].rpartition("/")[2]
-    new = "".join(word.capitalize() for word in operation["operationId"].split("_")) + "Form"
-    schema = document["components"]["schemas"][old]
-    schema["title"], schema["additionalProperties"] = new, False
-    for name, field in schema["properties"].items():
-        schema["properties"][name] = field = _without_null(field)
+        return
+    name = "".join(word.capitalize() for word in operation["operationId"].split("_")) + "Form"
+    schema = schemas[name] = schemas.pop(form["schema"]["$ref"].rpartition("/")[2])
+    form["schema"]["$ref"] = f"#/components/schemas/{name}"
+    schema["title"], schema["additionalProperties"] = name, False
+    for field_name, field in schema["properties"].items():
+        schema["properties"][field_name] = field = _without_null(field)
         if field.get("default") == []:
             del field["default"]  # nothing was sent, which generators take for something to send
         file = field.get("items", field)
         if "contentMediaType" in file:
             file["format"] = "binary"  # the older way to say so, which generators know
-            form.setdefault("encoding", {})[name] = {"contentType": IMAGE_TYPES}
-    text = json.dumps(document).replace(f'"#/components/schemas/{old}"', f'"#/components/schemas/{new}"')
-    renamed: Document = json.loads(text)
-    schemas = renamed["components"]["schemas"]
-    schemas[new] = schemas.pop(old)
-    renamed["components"]["schemas"] = dict(sorted(schemas.items()))
-    return renamed
+            form.setdefault("encoding", {})[field_name] = {"contentType": IMAGE_TYPES}
