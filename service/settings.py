@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object per line, or text for people.")
 
-    # Who may use it, and from where.
+    # Who may use it, and how.
     api_keys: ApiKeys = Field(
         (),
         repr=False,
@@ -80,10 +80,10 @@ class Settings(BaseSettings):
         description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
         " allows all. Without any, only pages of the API's own origin may.",
     )
+    body_idle_s: Seconds = Field(30.0, description="A body that stops arriving for so long is answered 408.")
 
     # What a request may ask for.
     max_body_bytes: Count = Field(20 * 2**20, description="Largest request body.")
-    body_idle_s: Seconds = Field(30.0, description="A body that stops arriving for so long is answered 408.")
     max_image_pixels: Count = Field(50_000_000, description="Most pixels of an uploaded image.")
     max_size_px: Annotated[int, Field(ge=64)] = Field(2048, description="Longest side that can be asked for.")
     request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
