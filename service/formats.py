@@ -35,7 +35,7 @@ FORMATS = {
 NAMES = ", ".join(FORMATS)
 
 PROBLEM = "application/problem+json"
-"""In ``Accept`` it speaks of errors, not of pictures: generated clients send it alone, as the only type that is JSON."""
+"""In ``Accept`` it speaks of errors, not of pictures: generated clients send it alone, as the only JSON type."""
 
 
 def choose_format(accept: str | None, override: str | None, content_has_alpha: bool) -> str:
