@@ -53,9 +53,9 @@ class Service:
         self.api = self._spawn("api")
         for _ in range(workers):
             self.start_worker()
-        wait_for(self._answers, 200)
+        wait_for(self._answers)
         if workers:
-            wait_for(self.is_ready, 300)
+            wait_for(self.is_ready, 60)
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         self.workers.append(self._spawn("worker"))
