@@ -83,6 +83,21 @@ def worker() -> None:
 
 
 @app.command()
+def key(name: Annotated[str, typer.Argument(help="Of the client: it stands in the log.")]) -> None:
+    """Make an API key, and its entry for the setting STYLIZE_API_KEYS, which holds its hash."""
+    from service.api_keys import new_key
+
+    with _clear_errors():
+        secret, entry = new_key(name)
+    console.print(
+        "The key is for the client, and is nowhere kept. The entry is for the settings; commas stand between several.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    print(f"key:   {secret}\nentry: STYLIZE_API_KEYS={entry}")
+
+
+@app.command()
 def worker_health() -> None:
     """Exit with 0 if a worker on this host has given a sign of life lately: a container's health check."""
     from service.queue import JobQueue

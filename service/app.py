@@ -17,19 +17,23 @@ from model_store.catalog_watch import CatalogWatch
 from service.answer_store import AnswerStore
 from service.context import Context
 from service.dispatch import Dispatcher
+from service.edge import add_edge
 from service.job_events import Listeners
 from service.job_records import JobRecords
 from service.metrics import Metrics
-from service.middleware import BodyLimit, RequestScope
+from service.openapi import complete_openapi, operation_id
 from service.problems import add_problem_handlers
 from service.queue import JobQueue
-from service.routes import catalog, health, jobs, styles, stylize
+from service.routes import catalog, docs, health, jobs, styles, stylize
 from service.settings import Settings
+from service.slots import Slots
 from service.style_store import StyleStore
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
 
-Errors are `application/problem+json` (RFC 9457)."""
+Where the service asks for an API key, send it as `Authorization: Bearer KEY`. Errors are `application/problem+json`
+(RFC 9457): they say what was got, what is allowed and what to do. Every path also knows HEAD, if it knows GET, and
+OPTIONS."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     dispatcher = Dispatcher(queue, records, settings)
     watch = CatalogWatch(settings.checkpoints or default_folder())
     metrics = Metrics()
+    slots = Slots(settings.redis_url, settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -54,14 +59,19 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         finally:
             await dispatcher.stop()
+            await slots.stop()
             await queue.close()
 
     app = FastAPI(
         title="Stylize",
         version=metadata.version("stylize"),
         description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        docs_url=None,  # routes.docs has ours
         redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     app.state.context = Context(
         settings=settings,
@@ -75,9 +85,8 @@ def create_app(settings: Settings) -> FastAPI:
         stopping=Event(),
     )
     add_problem_handlers(app)
-    for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router):
+    for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router, docs.router):
         app.include_router(router)
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes)
-    app.add_middleware(RequestScope, metrics=metrics)
+    complete_openapi(app, needs_key=bool(settings.api_keys))
+    add_edge(app, settings, metrics, slots)
     return app

@@ -2,6 +2,7 @@
 
     ServiceError
     ├── BadRequest 400
+    ├── Unauthorized 401         with WWW-Authenticate
     ├── NotFound 404
     ├── NotAcceptable 406
     ├── Conflict 409             not in the state that the thing is in now
@@ -9,6 +10,7 @@
     ├── PayloadTooLarge 413
     ├── UnsupportedImage 415
     ├── InvalidField 422
+    ├── TooManyRequests 429      of this client, with Retry-After
     ├── ClientLeft 499           nobody reads the answer; for the log
     ├── JobFailed 500            the job killed its worker, or failed in it
     ├── Unavailable 503          with Retry-After
@@ -38,6 +40,11 @@ class ServiceError(Exception):
         self.detail = detail
         self.field = field
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Which the answer has beside its text."""
+        return {}
+
     def to_json(self) -> dict[str, Any]:
         """What ``error_from_json`` rebuilds the error from, in another process."""
         return {"error": type(self).__name__, "detail": self.detail, "field": self.field}
@@ -48,6 +55,23 @@ class BadRequest(ServiceError):
 
     status = 400
     title = "Malformed request"
+
+
+class Unauthorized(ServiceError):
+    """No API key, or none that we know."""
+
+    status = 401
+    title = "API key needed"
+
+    def __init__(self, detail: str, is_invalid: bool = False) -> None:
+        """``is_invalid``: a key was sent, and is not ours."""
+        super().__init__(detail)
+        self._challenge = 'Bearer realm="Stylize"' + (', error="invalid_token"' if is_invalid else "")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """How to ask (RFC 6750, section 3)."""
+        return {"WWW-Authenticate": self._challenge}
 
 
 class NotFound(ServiceError):
@@ -99,6 +123,19 @@ class InvalidField(ServiceError):
     title = "Invalid value"
 
 
+class TooManyRequests(ServiceError):
+    """As many requests of this client run as one client may have at once."""
+
+    status = 429
+    title = "Too many requests"
+    retry_after_s: ClassVar[int] = 1
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to try again: one of them has probably ended by then."""
+        return {"Retry-After": str(self.retry_after_s)}
+
+
 class ClientLeft(ServiceError):
     """The client closed its connection; the answer goes nowhere."""
 
@@ -123,6 +160,11 @@ class Unavailable(ServiceError):
         """An error that passes: try again after ``retry_after_s`` seconds."""
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to try again."""
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class QueueFull(Unavailable):

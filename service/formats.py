@@ -34,6 +34,9 @@ FORMATS = {
 
 NAMES = ", ".join(FORMATS)
 
+PROBLEM = "application/problem+json"
+"""In ``Accept`` it speaks of errors, not of pictures: generated clients send it alone, as the only JSON type."""
+
 
 def choose_format(accept: str | None, override: str | None, content_has_alpha: bool) -> str:
     """The format of an answer.
@@ -66,7 +69,7 @@ def choose_format(accept: str | None, override: str | None, content_has_alpha: b
 
 
 def _parse_accept(accept: str) -> dict[str, float]:
-    """``image/webp, */*;q=0.5`` as media range → quality, ill-formed parts left out."""
+    """``image/webp, */*;q=0.5`` as media range → quality, ill-formed parts and the type of errors left out."""
     ranges = {}
     for part in accept.split(","):
         media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -77,7 +80,7 @@ def _parse_accept(accept: str) -> dict[str, float]:
                     quality = min(1.0, max(0.0, float(parameter[2:])))
                 except ValueError:
                     quality = 0.0
-        if "/" in media_range:
+        if "/" in media_range and media_range != PROBLEM:
             ranges[media_range] = quality
     return ranges
 

@@ -26,6 +26,11 @@ def request_context(request_id: str) -> Iterator[None]:
         _request_id.reset(token)
 
 
+def current_request_id() -> str:
+    """Of the request that this code runs for."""
+    return _request_id.get()
+
+
 class JsonFormatter(logging.Formatter):
     """A JSON object per line; ``extra`` fields of the call become fields of the object."""
 
@@ -48,8 +53,14 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, and its traceback below, if it has one."""
-        extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
+        extra = "".join(f" {name}={_on_one_line(value)}" for name, value in _extra(record).items())
         return f"{super().format(record)}{extra}"
+
+
+def _on_one_line(value: object) -> str:
+    """A value as it is, unless it would move the cursor: a path that a client chose could forge a line of its own."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:

@@ -10,6 +10,11 @@ BINARY = {"type": "string", "format": "binary"}
 PICTURE = {
     "content": {spec.mime: {"schema": BINARY} for spec in FORMATS.values()},
     "headers": {
+        "Server-Timing": {
+            "schema": {"type": "string"},
+            "description": "Milliseconds that it took: `queue`, `decode`, `model`, `encode`",
+            "example": "queue;dur=1.7, decode;dur=18.3, model;dur=610.0, encode;dur=1.4",
+        },
         "X-Stylize-Model": {"schema": {"type": "string"}, "description": "The network that painted"},
         "X-Stylize-Batch-Size": {"schema": {"type": "integer"}, "description": "Pictures that it painted at once"},
         "X-Stylize-Seed": {

@@ -1,5 +1,6 @@
-"""Errors as ``application/problem+json`` (RFC 9457): ours, and FastAPI's in our form."""
+"""Errors as ``application/problem+json`` (RFC 9457): ours, and those of FastAPI and Starlette in our form."""
 
+import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, cast
@@ -8,28 +9,61 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BadRequest, NotFound, PayloadTooLarge, ServiceError, Unavailable
+from service.errors import BadRequest, ClientLeft, NotFound, PayloadTooLarge, ServiceError
+from service.methods import allowed_methods
+from service.metrics import Metrics
 from service.schemas import FieldProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
-SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
-OURS = {kind.status: kind for kind in (BadRequest, NotFound, PayloadTooLarge)}
-"""Errors of the tree that Starlette raises as an ``HTTPException``."""
+OURS = {kind.status: kind for kind in (BadRequest, NotFound, PayloadTooLarge, ClientLeft)}
+"""Errors of the tree that are raised as an ``HTTPException``."""
+
+UNEXPECTED = "this is our fault; the request's id helps to find it in the log"
+
+log = logging.getLogger(__name__)
+
+
+class Problems:
+    """Answers what middleware further in raises, and what nobody foresaw: the latter generically, and logged."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap ``app``."""
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def noted_send(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted_send)
+        except Exception as raised:
+            if isinstance(raised, ServiceError):
+                error, reason = raised, type(raised).__name__
+            else:
+                log.exception("an endpoint failed")
+                error, reason = ServiceError(UNEXPECTED), "Unexpected"
+            if not has_begun:
+                self._metrics.rejected.labels(reason).inc()
+                await problem_response(error, scope["state"]["request_id"])(scope, receive, send)
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every error of ``app`` as a problem, and document it so."""
+    """Answer every error of ``app``'s endpoints as a problem."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_fields)
     app.add_exception_handler(HTTPException, _http_error)
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        return _with_problems(generate())
-
-    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def problem_of(error: ServiceError, request_id: str) -> Problem:
@@ -42,27 +76,13 @@ def problem_of(error: ServiceError, request_id: str) -> Problem:
 
 def problem_response(error: ServiceError, request_id: str) -> Response:
     """The answer to one of our errors."""
-    response = Response(problem_of(error, request_id).model_dump_json(), error.status, media_type=MEDIA_TYPE)
-    if isinstance(error, Unavailable):
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    problem = problem_of(error, request_id)
+    return Response(problem.model_dump_json(), error.status, error.headers, MEDIA_TYPE)
 
 
 def problem_statuses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For an endpoint's documentation: these statuses are answered with a problem."""
     return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
-
-
-def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """FastAPI documents its own form of errors, and ours as plain JSON; what is sent is a problem."""
-    for path in document["paths"].values():
-        for operation in path.values():
-            for status, response in operation["responses"].items():
-                if status >= "400":
-                    response["content"] = {MEDIA_TYPE: {"schema": SCHEMA}}
-    for name in ("HTTPValidationError", "ValidationError"):
-        document["components"]["schemas"].pop(name, None)
-    return document
 
 
 def _response(status: int, title: str, detail: str, request_id: str, errors: Sequence[FieldProblem] = ()) -> Response:
@@ -103,20 +123,24 @@ def _detail(problem: dict[str, Any]) -> str:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Starlette's own: no such path, method not allowed, a body that is not what its header says."""
     error = cast(HTTPException, error)
-    kind, phrase = OURS.get(error.status_code), HTTPStatus(error.status_code).phrase
-    reason, title = (kind.__name__, kind.title) if kind else (phrase.title().replace(" ", ""), phrase)
+    kind, status = OURS.get(error.status_code), error.status_code
+    title = kind.title if kind else HTTPStatus(status).phrase
+    reason = kind.__name__ if kind else title.title().replace(" ", "")
     request.app.state.context.metrics.rejected.labels(reason).inc()
-    response = _response(error.status_code, title, _http_detail(request, error), request.state.request_id)
-    response.headers.update(error.headers or {})
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(allowed_methods(request.app, request.scope))
+    response = _response(status, title, _http_detail(request, error, headers), request.state.request_id)
+    response.headers.update(headers)
     return response
 
 
-def _http_detail(request: Request, error: HTTPException) -> str:
+def _http_detail(request: Request, error: HTTPException, headers: dict[str, str]) -> str:
     path = request.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
         return f"there is nothing at {path!r:.80}: /docs lists what there is"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"{request.method} is not possible at {path!r:.80}, allowed is {(error.headers or {}).get('Allow')}"
+        return f"{request.method} is not possible at {path!r:.80}, allowed is {headers['Allow']}"
     if error.status_code == HTTPStatus.BAD_REQUEST:
         said = str(error.detail).rstrip(".")
         return f"the body cannot be read ({said}): send multipart/form-data, with the boundary that its header names"

@@ -19,12 +19,16 @@ def connect(url: str, block_s: float) -> tuple[Any, Any]:
 
     Any, because redis-py's annotations cover both its protocols and both its text modes at once.
     """
-    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2)
     # A read that waits is not repeated for us: what it popped before the connection broke would be lost.
     never = Retry(ExponentialBackoff(), retries=0)
-    commands = Redis.from_url(url, protocol=2, socket_timeout=SOCKET_TIMEOUT_S, retry=retry)
     blocking = Redis.from_url(url, protocol=2, socket_timeout=block_s + SOCKET_TIMEOUT_S, retry=never)
-    return commands, blocking
+    return command_client(url), blocking
+
+
+def command_client(url: str) -> Any:
+    """A client for commands, which answer at once; connections are made when first used."""
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2)
+    return Redis.from_url(url, protocol=2, socket_timeout=SOCKET_TIMEOUT_S, retry=retry)
 
 
 @asynccontextmanager

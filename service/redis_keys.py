@@ -12,6 +12,7 @@
     styles              sorted set: the ids of registered styles, by number                style_store
     answer:NAME         hash: what a request with an Idempotency-Key was answered          answer_store
     answers             shelf: such answers                                                answer_store
+    slots:CLIENT        sorted set: the requests of an API key that run now                slots
 All have one prefix. ``shelf`` says what a shelf is.
 """
 
@@ -88,3 +89,7 @@ class Keys:
     def answers(self) -> tuple[str, str]:
         """The shelf of such answers: its list and its size."""
         return f"{self.prefix}:answers", f"{self.prefix}:answers:bytes"
+
+    def slots(self, client: str) -> str:
+        """The running requests of one client, by the time until which they hold their slots."""
+        return f"{self.prefix}:slots:{client}"

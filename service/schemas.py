@@ -1,8 +1,10 @@
 """What travels: job parameters between API and worker, and the bodies of JSON answers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from service.examples import MODEL_EXAMPLE, STYLE_EXAMPLE
 
 MAX_SEED = 2**31 - 1
 
@@ -54,11 +56,20 @@ class Facts(Frozen):
     encode_ms: float
 
 
+def _encodable(text: str) -> str:
+    """Without halves of characters, which a form in a charset of its own may smuggle in, and which JSON cannot hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+Quoting = Annotated[str, BeforeValidator(_encodable)]
+"""Text that may repeat what a request said."""
+
+
 class FieldProblem(Frozen):
     """One field of a request that cannot be used."""
 
-    field: str
-    detail: str
+    field: Quoting
+    detail: Quoting
 
 
 class Problem(Frozen):
@@ -67,13 +78,15 @@ class Problem(Frozen):
     type: str = "about:blank"
     title: str
     status: int
-    detail: str
+    detail: Quoting
     instance: str = Field(description="The request's id, as a URN-like `/requests/{id}`.")
     errors: tuple[FieldProblem, ...] = ()
 
 
 class StyleView(Frozen):
     """A style that can be asked for by id."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [STYLE_EXAMPLE]})
 
     id: str
     title: str
@@ -91,6 +104,8 @@ class StyleView(Frozen):
 
 class StylePage(Frozen):
     """A list of styles; `next` is the path of the following page."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"styles": [STYLE_EXAMPLE], "next": None}]})
 
     styles: tuple[StyleView, ...]
     next: str | None = None
@@ -117,11 +132,23 @@ class ModelView(Frozen):
 class ModelList(Frozen):
     """All networks."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"models": [MODEL_EXAMPLE]}]})
+
     models: tuple[ModelView, ...]
+
+
+class Liveness(Frozen):
+    """That the process answers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+    status: Literal["ok"] = "ok"
 
 
 class Readiness(Frozen):
     """Whether requests will be answered."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ready": True, "queue_depth": 3, "workers": 1}]})
 
     ready: bool
     queue_depth: int

@@ -3,16 +3,39 @@
 Units are in the names. A bad value fails at start and names its variable, the value and what is allowed.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.api_keys import ApiKey, parse_keys
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+ORIGIN = re.compile(r"https?://[^/\s?#@]+|\*", re.IGNORECASE)
+
+
+def _keys(value: Any) -> Any:
+    return parse_keys(value) if isinstance(value, str) else value
+
+
+def _origins(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    origins = [origin.strip() for origin in value.split(",") if origin.strip()]
+    for origin in origins:
+        if not ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin: scheme, host and port alone, like https://app.example, or *")
+    return tuple(origin.lower() for origin in origins)
+
+
+ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_keys)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 EXIT_CONFIGURATION = 2
 """Exit code of a process that would end the same way if it were started again."""
@@ -45,6 +68,24 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object per line, or text for people.")
+
+    # Who may use it, and how.
+    api_keys: ApiKeys = Field(
+        (),
+        repr=False,
+        description="name:sha256 of each client's key, comma-separated; `python -m service key NAME` makes one. A name"
+        " may have several. Without any, everybody who reaches the API may use it; with them, everything asks for"
+        " `Authorization: Bearer KEY` but /healthz, /readyz, /docs and the page.",
+    )
+    max_requests_per_key: Count = Field(
+        64, description="POST requests of one key that may run at once, in all API processes together; more are 429."
+    )
+    cors_origins: Origins = Field(
+        (),
+        description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
+        " allows all. Without any, only pages of the API's own origin may.",
+    )
+    body_idle_s: Seconds = Field(30.0, description="A body that stops arriving for so long is answered 408.")
 
     # What a request may ask for.
     max_body_bytes: Count = Field(20 * 2**20, description="Largest request body.")
@@ -85,7 +126,9 @@ class Settings(BaseSettings):
     job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
     result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
     lease_ms: Annotated[int, Field(ge=200)] = Field(
-        10_000, description="A worker silent for so long is taken for dead and its jobs are given to others."
+        10_000,
+        description="A worker silent for so long is taken for dead and its jobs are given to others; what a dead API"
+        " process held for its clients is free again.",
     )
     max_deliveries: Count = Field(3, description="A job that outlived this many workers is dead-lettered.")
 
@@ -126,8 +169,12 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as err:
-        lines = [
-            f"STYLIZE_{'_'.join(str(part) for part in problem['loc']).upper()}={problem['input']!r}: {problem['msg']}"
-            for problem in err.errors()
-        ]
-        raise SettingsError("\n".join(lines)) from err
+        raise SettingsError("\n".join(_line(problem) for problem in err.errors())) from err
+
+
+def _line(problem: ErrorDetails) -> str:
+    """Which variable is wrong and why; not its value where that is nobody's to see."""
+    variable = f"STYLIZE_{'_'.join(str(part) for part in problem['loc']).upper()}"
+    field = Settings.model_fields.get(str(problem["loc"][0]))
+    value = f"={problem['input']!r}" if field is None or field.repr else ""
+    return f"{variable}{value}: {problem['msg'].removeprefix('Value error, ')}"

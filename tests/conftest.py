@@ -123,6 +123,13 @@ def service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
+def api_alone(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
+    """A running API process without a worker, for what needs none; it is there in a moment."""
+    with starter(queue_url, tiny_checkpoints) as start:
+        yield start(workers=0)
+
+
+@pytest.fixture(scope="module")
 def client(service: Service) -> httpx.Client:
     """Of the running service."""
     return service.client

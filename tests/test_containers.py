@@ -16,7 +16,7 @@ from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ["api", "worker"]
-NOT_DEFAULTS = {"COMPOSE_FILE", "STYLIZE_CHECKPOINTS"}
+NOT_DEFAULTS = {"COMPOSE_FILE", "STYLIZE_CHECKPOINTS", "STYLIZE_API_KEYS", "STYLIZE_CORS_ORIGINS"}
 
 
 class ComposeLoader(yaml.SafeLoader):

@@ -54,3 +54,10 @@ def test_an_unknown_format_lists_the_known(override: str) -> None:
         choose_format(None, override, content_has_alpha=False)
     assert caught.value.field == "format"
     assert len(caught.value.detail) < 200
+
+
+def test_the_type_of_errors_says_nothing_of_pictures() -> None:
+    assert choose_format("application/problem+json", None, False) == "jpeg"
+    assert choose_format("application/problem+json, image/webp", None, False) == "webp"
+    with pytest.raises(NotAcceptable):
+        choose_format("application/problem+json, text/html", None, False)

@@ -265,7 +265,7 @@ def test_an_unknown_path(client: httpx.Client) -> None:
 def test_a_wrong_method(client: httpx.Client) -> None:
     answer = client.get("/stylize")
     problem(answer, 405, None, "GET is not possible at '/stylize', allowed is POST")
-    assert answer.headers["allow"] == "POST"
+    assert answer.headers["allow"] == "POST, OPTIONS"
 
 
 def test_no_temporary_file_stays(temporary: Path, client: httpx.Client, post: Post) -> None:

@@ -32,6 +32,15 @@ def test_variables_are_read_with_their_types(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.checkpoints == Path("/models")
 
 
+def test_lists_are_read_without_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (load_settings().api_keys, load_settings().cors_origins) == ((), ())
+    monkeypatch.setenv("STYLIZE_CORS_ORIGINS", " https://App.example , http://localhost:3000,")
+    monkeypatch.setenv("STYLIZE_API_KEYS", f"alice:{'a' * 64},bob:{'b' * 64}")
+    settings = load_settings()
+    assert settings.cors_origins == ("https://app.example", "http://localhost:3000")
+    assert [key.name for key in settings.api_keys] == ["alice", "bob"]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
@@ -44,6 +53,11 @@ def test_variables_are_read_with_their_types(monkeypatch: pytest.MonkeyPatch) ->
         ("LOG_FORMAT", "xml", "'json' or 'text'"),
         ("MAX_BODY_BYTES", "20MB", "integer"),
         ("MAX_IMAGE_PIXELS", "0", "greater than or equal to 1"),
+        ("BODY_IDLE_S", "0", "greater than 0"),
+        ("MAX_REQUESTS_PER_KEY", "0", "greater than or equal to 1"),
+        ("CORS_ORIGINS", "app.example", "scheme, host and port alone, like https://app.example, or *"),
+        ("CORS_ORIGINS", "https://app.example/", "is no origin"),
+        ("CORS_ORIGINS", "https://a.example,*,ftp://b.example", "'ftp://b.example' is no origin"),
         ("MAX_SIZE_PX", "63", "greater than or equal to 64"),
         ("REQUEST_TIMEOUT_S", "0", "greater than 0"),
         ("REQUEST_TIMEOUT_S", "inf", "finite"),

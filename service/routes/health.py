@@ -6,7 +6,7 @@ from fastapi.responses import RedirectResponse
 from service.context import ContextOfProcess
 from service.errors import NoWorker, ServiceError
 from service.problems import problem_statuses
-from service.schemas import Readiness
+from service.schemas import Liveness, Readiness
 
 router = APIRouter(tags=["operations"])
 
@@ -18,9 +18,9 @@ async def front() -> RedirectResponse:
 
 
 @router.get("/healthz")
-async def live() -> dict[str, str]:
+async def live() -> Liveness:
     """This process answers."""
-    return {"status": "ok"}
+    return Liveness()
 
 
 @router.get("/readyz", responses=problem_statuses(503))

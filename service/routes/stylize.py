@@ -1,19 +1,25 @@
 """``POST /stylize``: a photo and styles in, the painted photo out."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 
 from service.context import ContextOfProcess
+from service.formats import FORMATS
 from service.once import IdempotencyKey, once
 from service.painted import PICTURE
 from service.prefer import ACCEPTED
 from service.problems import problem_statuses
-from service.request import StylizeRequest, check_fields
+from service.request import MAX_STYLES, StylizeRequest, check_fields
 from service.schemas import MAX_SEED
 from service.serving import answer_request
 
 router = APIRouter(tags=["stylize"])
+
+# For the documentation alone: the fields are checked where the messages are clearer.
+UP_TO_FOUR: dict[str, Any] = {"maxItems": MAX_STYLES}
+SIZE: dict[str, Any] = {"pattern": "^(original|[0-9]{2,9})$"}
+FORMAT: dict[str, Any] = {"enum": [*FORMATS, "jpg"]}
 
 
 @router.post(
@@ -29,9 +35,14 @@ async def stylize(
     request: Request,
     context: ContextOfProcess,
     content: Annotated[UploadFile, File(description="The photo: JPEG, PNG, WebP or AVIF.")],
-    style: Annotated[list[UploadFile], File(description="Up to four style images.")] = [],  # noqa: B006
+    style: Annotated[list[UploadFile], File(description="Up to four style images.", json_schema_extra=UP_TO_FOUR)] = [],  # noqa: B006
     style_id: Annotated[
-        list[str], Form(description="Up to four ids from `GET /styles`; those of one `model` mix.")
+        list[str],
+        Form(
+            description="Up to four ids from `GET /styles`; those of one `model` mix.",
+            json_schema_extra=UP_TO_FOUR,
+            examples=[["hokusai-great-wave"]],
+        ),
     ] = [],  # noqa: B006
     weights: Annotated[
         str | None,
@@ -40,7 +51,10 @@ async def stylize(
     alpha: Annotated[
         float, Form(ge=0, le=1, description="0 keeps the photo's own statistics, 1 is the full style.")
     ] = 1.0,
-    size: Annotated[str, Form(description="Longer side in pixels, or `original`.", examples=["512"])] = "512",
+    size: Annotated[
+        str,
+        Form(description="Longer side in pixels, or `original`.", examples=["512"], json_schema_extra=SIZE),
+    ] = "512",
     seed: Annotated[
         int | None,
         Form(
@@ -50,7 +64,7 @@ async def stylize(
             " not given; `X-Stylize-Seed` says which it was.",
         ),
     ] = None,
-    format: Annotated[str | None, Form(description="jpeg, png, webp or avif; overrides `Accept`.")] = None,
+    format: Annotated[str | None, Form(description="Overrides `Accept`.", json_schema_extra=FORMAT)] = None,
     quality: Annotated[int | None, Form(ge=1, le=100, description="Of lossy formats.")] = None,
     method: Annotated[
         str,

@@ -1,0 +1,49 @@
+"""``SecurityHeaders``: what a browser may do with our answers.
+
+An answer of the API is data: a browser that opens one as a page may load and run nothing, nor show it in a frame. Pages
+have a policy of their own in ``POLICIES``, which is the one place to say what a page needs.
+
+HTTPS alone (``Strict-Transport-Security``) is for the proxy to promise that ends TLS.
+"""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+POLICIES = {
+    # Swagger UI styles its elements one by one, draws with data: URLs and shows the pictures it gets as blob: URLs.
+    "/docs": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+"""By path of a page. A page whose own files browsers must get without a key needs ``key_guard.OPEN_FOLDERS``, too."""
+
+
+class SecurityHeaders:
+    """Adds them to every answer; a header that an endpoint has set stays."""
+
+    def __init__(self, app: ASGIApp, is_shared: bool) -> None:
+        """Wrap ``app``; ``is_shared``: pages of other origins may show our pictures."""
+        self._app = app
+        self._headers = {
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "cross-origin" if is_shared else "same-origin",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Content-Security-Policy", POLICIES.get(scope["path"], API_POLICY))
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

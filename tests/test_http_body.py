@@ -1,0 +1,208 @@
+"""Bodies that are too long, too slow or not what they say: what a client sees, and what becomes of its connection."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from answers import PHOTO, Post, problem
+from conftest import starter
+from processes import Service, wait_for
+from raw_http import MULTIPART, PART, Answer, Connection
+
+LIMIT = 100_000
+IDLE_S = 1.0
+CHUNK = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+
+
+@pytest.fixture(scope="module")
+def service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
+    """An API process alone: a body that was read is answered with 422 or, all being well, 503."""
+    with starter(queue_url, tiny_checkpoints) as start:
+        yield start(workers=0, max_body_bytes=LIMIT, body_idle_s=IDLE_S)
+
+
+@pytest.fixture
+def connection(service: Service) -> Iterator[Connection]:
+    with Connection(service.url) as connection:
+        yield connection
+
+
+def refused(answer: Answer, status: int, *phrases: str) -> None:
+    """A problem, after which the connection ends."""
+    response = httpx.Response(answer.status, headers=list(answer.headers.items()), content=answer.body)
+    problem(response, status, None, *phrases)
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_body_too_long_by_its_header_is_not_even_asked_for(connection: Connection) -> None:
+    connection.request("POST /stylize", MULTIPART, f"Content-Length: {LIMIT + 1}", "Expect: 100-continue")
+    refused(connection.answer(), 413, f"the request has {LIMIT + 1} bytes, at most {LIMIT} bytes are allowed")
+
+
+def test_a_body_within_the_limit_is_asked_for(connection: Connection) -> None:
+    connection.request("POST /stylize", MULTIPART, "Content-Length: 5", "Expect: 100-continue")
+    assert connection.socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_chunks_are_counted_while_they_arrive(connection: Connection) -> None:
+    connection.request(
+        "POST /stylize", MULTIPART, "Transfer-Encoding: chunked", body=b"4f\r\n" + PART.ljust(0x4F) + b"\r\n"
+    )
+    connection.send(2 * CHUNK)
+    refused(connection.answer(), 413, f"the request has more than {LIMIT} bytes")
+
+
+def test_a_client_that_only_sends_still_sees_the_answer(connection: Connection) -> None:
+    """Without the wait before the close, a reset would meet these bytes, and the answer might be lost."""
+    connection.request("POST /stylize", MULTIPART, "Content-Length: 3000000", body=PART)
+    for _ in range(40):
+        connection.send(bytes(2**16))
+        time.sleep(0.002)
+    refused(connection.answer(), 413)
+    assert connection.is_closed()
+
+
+def test_a_client_that_never_ends_is_left(connection: Connection) -> None:
+    connection.request("POST /stylize", MULTIPART, "Transfer-Encoding: chunked")
+
+    def is_reset() -> bool:
+        try:
+            connection.send(CHUNK)
+        except OSError:
+            return True
+        return False
+
+    wait_for(is_reset, 15)
+
+
+@pytest.mark.parametrize("target", ["GET /styles", "POST /nowhere", "PUT /styles"])
+def test_a_body_that_nobody_reads_ends_the_connection(connection: Connection, target: str) -> None:
+    connection.request(target, "Content-Length: 1000000", body=b"x")
+    answer = connection.answer()
+    assert answer.status in (200, 404, 405)
+    assert answer.headers["connection"] == "close"
+    assert connection.is_closed()
+
+
+def test_a_request_without_a_body_keeps_the_connection(connection: Connection) -> None:
+    for headers in ([], ["Content-Length: 0"]):
+        connection.request("GET /styles", *headers)
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, None)
+
+
+def test_a_body_that_was_read_keeps_the_connection(connection: Connection) -> None:
+    body = PART + b"x\r\n--b--\r\n"
+    for _ in range(2):
+        connection.request("POST /stylize", MULTIPART, f"Content-Length: {len(body)}", body=body)
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (415, None)
+
+
+def test_a_body_that_stops_arriving(connection: Connection) -> None:
+    connection.request("POST /stylize", MULTIPART, "Content-Length: 9999", body=PART)
+    refused(connection.answer(), 408, f"no byte of the body came for {IDLE_S:g} s, after {len(PART)}: send it again")
+    assert connection.is_closed()
+
+
+def test_a_body_that_comes_slowly_is_read(connection: Connection) -> None:
+    body = PART + b"x\r\n--b--\r\n"
+    connection.request("POST /stylize", MULTIPART, f"Content-Length: {len(body)}")
+    for piece in (body[:20], body[20:50], body[50:]):
+        time.sleep(0.6 * IDLE_S)
+        connection.send(piece)
+    assert connection.answer().status == 415
+
+
+def test_a_client_that_leaves_within_its_body_is_no_error_of_anyone(service: Service) -> None:
+    def left() -> float:
+        return service.metric('stylize_request_duration_seconds_count{method="POST",route="/stylize",status="499"}')
+
+    before = left()
+    with Connection(service.url) as connection:
+        connection.request("POST /stylize", MULTIPART, "Content-Length: 9999", body=PART)
+    wait_for(lambda: left() == before + 1, 10)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Content-Length: many"],
+        ["Content-Length: -1"],
+        ["Content-Length: 5", "Content-Length: 6"],
+        ["Content-Length: 5", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: gzip"],
+    ],
+)
+def test_headers_that_contradict_are_refused_below_us(connection: Connection, headers: list[str]) -> None:
+    connection.request("POST /stylize", MULTIPART, *headers, body=b"5\r\nhello\r\n0\r\n\r\n")
+    answer = connection.answer()
+    assert answer.status == 400
+    assert connection.is_closed()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"--b", b"--b--\r\n", b"--b\r\n\r\n", PART, b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"],
+)
+def test_multipart_that_is_none(client: httpx.Client, body: bytes) -> None:
+    answer = client.post("/stylize", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    problem(
+        answer,
+        answer.status_code if answer.status_code == 422 else 400,
+        *(["content"] if answer.status_code == 422 else [None]),
+    )
+
+
+def test_more_fields_than_anyone_needs(client: httpx.Client) -> None:
+    answer = client.post("/stylize", files=[("style_id", (None, "first"))] * 1001)
+    problem(answer, 400, None, "Too many fields")
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-7", "utf-16", "idna", "undefined", "unicode_escape", "punycode", "hex", "x" * 300, '"\\""']
+)
+def test_a_form_in_a_charset_of_its_own(client: httpx.Client, charset: str) -> None:
+    """Some make halves of characters, some fail to decode anything: the answer says so all the same."""
+    part = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    for name, value in ((b"size", b"+2AA-\\ud800"), (b"+2AA-\\ud800", b"x")):
+        body = PART + PHOTO + b"\r\n" + part % (b"style_id", b"first") + part % (name, value) + b"--b--\r\n"
+        kind = f"multipart/form-data; boundary=b; charset={charset}"
+        answer = client.post("/stylize", content=body, headers={"Content-Type": kind})
+        assert answer.status_code in (400, 404, 422), answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\x00", "9" * 5000, "-" + "9" * 400, "1e400", "١٢٣", "½", "0x10", "1_0", " 1", "\ufeff1", "🎨" * 50],
+)
+@pytest.mark.parametrize("field", ["size", "alpha", "seed", "quality", "weights", "format", "style_id", "nonsense"])
+def test_values_that_nobody_means(post: Post, field: str, value: str) -> None:
+    fields = {"style_id": "first", field: value}
+    answer = post(**fields)
+    assert answer.status_code in (404, 422, 503), answer.text
+    assert len(answer.content) < 1500
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "*",
+        "/",
+        ";",
+        ",,,",
+        "image/*;q=",
+        "image/png;q=nan",
+        "image/png;q=1e999",
+        "ï/ü",
+        "image/png" + ",a/b" * 5000,
+    ],
+)
+def test_accept_headers_that_nobody_sends(post: Post, accept: str) -> None:
+    answer = post(headers={"Accept": accept.encode("latin-1")})
+    assert answer.status_code in (406, 503), answer.text
+    assert len(answer.content) < 1500

@@ -1,0 +1,124 @@
+"""The whole API against its own OpenAPI document, with values that nobody thought of: every route, also those to come.
+
+Schemathesis reads the document and makes the requests: examples, the edges of every schema, methods that are not there,
+random values, allowed and not. Each answer is held against the document. With a worker that is ready there is no reason
+for any 5xx, so none is allowed. The requests are the same in every run.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import image_files as files
+import jsonschema_rs
+import pytest
+import schemathesis
+from conftest import starter
+from hypothesis import strategies
+from processes import Service
+from schemathesis.transport.serialization import Binary
+
+from service.api_keys import new_key
+from service.app import create_app
+from service.settings import Settings
+
+SECRET, KEY = new_key("contract")
+AUTHORIZATION = {"Authorization": f"Bearer {SECRET}"}
+
+DOCUMENT = create_app(Settings(redis_url="unix:///nowhere", api_keys=str(KEY))).openapi()
+
+RANDOM_REQUESTS = 40
+"""For each route, about half of them with forbidden values."""
+
+LARGEST_PX = 96
+
+STYLES = ("first", "second", "sea", "sky", "moss")
+
+CONFIG = schemathesis.Config.from_dict(
+    {
+        "seed": 0,
+        "generation": {
+            "max-examples": RANDOM_REQUESTS,
+            "deterministic": True,
+            "database": "none",
+            "with-security-parameters": False,  # only that each route refuses who has no key, or a wrong one
+        },
+        "dictionaries": {"styles": {"values": STYLES}},
+        "parameters": {
+            # Random text names no style, and then little of the service would be reached.
+            "path.style_id": {"dictionary": "styles", "probability": 0.7},
+            "body.style_id[*]": {"dictionary": "styles", "probability": 0.9},
+        },
+        "operations": [
+            {
+                # Fields that do not fit together, such as two weights for one style, are beyond a schema.
+                "include-operation-id": "stylize",
+                "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "401", "404", "422"]}},
+            }
+        ],
+    }
+)
+
+schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
+
+for format in files.FORMATS:
+    pictures = [files.saved(files.photo(40, 30, seed=seed), format) for seed in range(3)]
+    schemathesis.openapi.media_type(f"image/{format}", strategies.sampled_from(pictures))
+
+statuses: defaultdict[str, set[int]] = defaultdict(set)
+"""Which were seen, by operation."""
+
+
+@schema.hook
+def map_body(context: schemathesis.HookContext, body: object) -> object:
+    """Let files be files, and the fields of an allowed form fit together, which is beyond a schema."""
+    fields = getattr(body, "body", None)
+    if isinstance(fields, dict) and "content" in fields:
+        for name in ("style", "mask"):  # Schemathesis gives a field of several files one, and sends files only in lists
+            if isinstance(fields.get(name), bytes | Binary):
+                fields[name] = [fields[name]]
+        if all(is_allowed(name, value) for name, value in fields.items()):
+            make_fit(fields)
+    return body
+
+
+def is_allowed(name: str, value: object) -> bool:
+    form = DOCUMENT["components"]["schemas"]["StylizeForm"]["properties"]
+    values = value if isinstance(value, list) else [value]
+    if all(isinstance(item, bytes | Binary) for item in values):
+        return name in form
+    return name in form and jsonschema_rs.is_valid(form[name], value)
+
+
+def make_fit(fields: dict) -> None:
+    """Of allowed values for ``POST /stylize``, those that one network takes."""
+    if fields.get("style"):
+        fields.pop("style_id", None)
+    else:
+        fields["style_id"] = (fields.get("style_id") or ["first"])[:1]
+    if fields.get("style_id") != ["moss"]:
+        fields.pop("seed", None)
+    if "weights" in fields:
+        fields["weights"] = "3"
+    if not 64 <= int(fields.get("size", "0").replace("original", "64")) <= LARGEST_PX:
+        fields["size"] = "64"
+
+
+@pytest.fixture(scope="module")
+def service(queue_url: str, every_network: Path) -> Iterator[Service]:
+    with starter(queue_url, every_network) as start:
+        yield start(api_keys=KEY, max_size_px=LARGEST_PX)
+
+
+@pytest.mark.timeout(600)
+@schema.parametrize()
+def test_every_route_keeps_to_its_document(case: schemathesis.Case, service: Service) -> None:
+    answer = case.call_and_validate(base_url=service.url, headers=AUTHORIZATION)
+    if answer.request.method == case.operation.method.upper():
+        statuses[case.operation.label].add(answer.status_code)
+
+
+def test_every_route_was_reached() -> None:
+    """Else the requests above prove little: each route must have answered what it is there for."""
+    assert statuses
+    assert [route for route, seen in statuses.items() if not any(status < 300 for status in seen)] == []
