@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from model_store.layers import (
+    Measure,
     UpsampledConv,
     adaptive_instance_norm,
     instance_statistics,
     pad_to_stride,
     padded_conv,
 )
-from model_store.network import StyleNetwork
+from model_store.network import WHOLE, StyleNetwork, View
 from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, IMAGENET, VGG, InputConvention
 
@@ -79,14 +80,15 @@ class AdaIN(StyleNetwork):
         """The style that the checkpoint lists at this row."""
         return Style((self.style_scales[row : row + 1],), (self.style_shifts[row : row + 1],))
 
-    def restyle(self, features: Tensor, style: Style) -> Tensor:
-        """The target t of the paper: content features with the style's statistics."""
+    def restyle(self, features: Tensor, style: Style, measure: Measure = instance_statistics) -> Tensor:
+        """The target t of the paper: content features with the style's statistics, everywhere or region by region."""
         (scale,), (shift,) = style.scales, style.shifts
-        return adaptive_instance_norm(features, scale, shift, style.alpha)
+        shares = style.regions.at(features.shape[2], features.shape[3]) if style.regions is not None else None
+        return adaptive_instance_norm(features, scale, shift, style.alpha, shares, measure(features, shares))
 
-    def paint(self, content: Tensor, style: Style) -> Tensor:
+    def paint(self, content: Tensor, style: Style, view: View = WHOLE) -> Tensor:
         """Encode, restyle, decode."""
-        return self.decode(self.restyle(self.encode(content), style))
+        return self.decode(self.restyle(self.encode(content), style, view.measure))
 
 
 def mirrored_decoder(architecture: str) -> nn.Sequential:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from model_store.generator import Generator, NormalisedConv, Rows, run
 from model_store.layers import InstanceNorm, UpsampledConv, padded_conv
+from model_store.network import WHOLE, View
 
 
 class ResidualGenerator(Generator):
@@ -33,6 +34,9 @@ class ResidualGenerator(Generator):
         """
         super().__init__(norm, styles)
         channels = 4 * width
+        # What a wrong border spoils, in places of each grid: 4, 3, 2; 2 more per block; then doubled + 1 twice; 4 more.
+        self.margin_px = ((2 + 2 * blocks) * 2 + 1) * 2 + 1 + 4
+        self.margin_px += -self.margin_px % self.stride
         self.down = nn.ModuleList(
             [
                 NormalisedConv(padded_conv(3, width, 9, bias=False), self.norm_layer(width)),
@@ -51,7 +55,7 @@ class ResidualGenerator(Generator):
             ]
         )
 
-    def generate(self, content: Tensor, rows: Rows, seeds: tuple[int, ...] | None = None) -> Tensor:
+    def generate(self, content: Tensor, rows: Rows, seeds: tuple[int, ...] | None = None, view: View = WHOLE) -> Tensor:
         """(B, 3, H, W) in [0, 1] → (B, 3, H, W) in (0, 1); there is no noise to seed."""
         weight = next(self.down.parameters())
         features = run(self.down, content.to(weight.dtype), rows)  # (B, 128, H/4, W/4)

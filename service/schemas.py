@@ -5,8 +5,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_SEED = 2**31 - 1
+STYLE_SIZE_PX = 512
+"""Longer side at which uploaded styles are encoded, if the request does not say."""
 
-CONTROLS = "Which of the fields `style`, `weights`, `alpha` and `seed` the network heeds; the others are refused."
+CONTROLS = (
+    "Which of the fields `style`, `style_size`, `weights`, `alpha`, `seed`, `mask` and `color` the network heeds; the"
+    " others are refused. `color=match` is for uploaded styles."
+)
+
+Color = Literal["style", "match", "luminance"]
 
 
 class Frozen(BaseModel):
@@ -16,11 +23,12 @@ class Frozen(BaseModel):
 
 
 class StylePart(Frozen):
-    """One style of a mix: a stored one by id, or an upload by the name of its blob."""
+    """One style of a mix: a stored one by id, or an upload by its blob's name; and its mask's blob, if it has one."""
 
     weight: float
     style_id: str | None = None
     upload: str | None = None
+    mask: str | None = None
 
 
 class StylizeParameters(Frozen):
@@ -35,6 +43,9 @@ class StylizeParameters(Frozen):
     format: str
     quality: int | None
     seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
+    color: Color = "style"
+    style_size: int = Field(STYLE_SIZE_PX, description="Longer side at which uploaded styles are encoded, in pixels.")
+    tiled: bool = Field(False, description="Whether it is painted in tiles, on the lane of long jobs.")
     method: Literal["feedforward", "gatys"] = "feedforward"
     steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
 

@@ -42,9 +42,16 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field("json", description="One JSON object per line, or text for people.")
 
     # What a request may ask for.
-    max_body_bytes: Count = Field(20 * 2**20, description="Largest request body.")
-    max_image_pixels: Count = Field(50_000_000, description="Most pixels of an uploaded image.")
-    max_size_px: Annotated[int, Field(ge=64)] = Field(2048, description="Longest side that can be asked for.")
+    max_body_bytes: Count = Field(32 * 2**20, description="Largest request body.")
+    max_image_pixels: Count = Field(8192 * 8192, description="Most pixels of an uploaded image.")
+    max_size_px: Annotated[int, Field(ge=64)] = Field(4096, description="Longest side that can be asked for.")
+    max_original_px: Annotated[int, Field(ge=64)] = Field(
+        8192, description="Longest side of a photo that can be painted at its original size."
+    )
+    tile_above_pixels: Count = Field(
+        2 * 2**20,
+        description="Pictures of more pixels are painted in tiles, between which other requests have their turn.",
+    )
     request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
 
     # Queue.

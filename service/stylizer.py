@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,16 @@ from torch import Tensor, nn
 from model_store.adain import AdaIN
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from model_store.catalog_watch import CatalogWatch
-from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries
+from model_store.color import ColorStatistics, color_statistics, keep_chroma, match_colors
+from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries, resized
 from model_store.network import StyleNetwork
+from model_store.regions import regions_of
 from model_store.runtime import Runtime
-from model_store.style import Style, mix, stack
+from model_store.style import Style, mix, place, stack
 from service.errors import ModelUnavailable
 from service.networks import Networks, Resident
 from service.request import UPLOAD_MODEL
+from service.schemas import Color
 
 WARM_UP_PX = (256, 512)
 
@@ -56,12 +60,17 @@ class Painting:
         styles: Weight and source of each style of the mix: a stored style's id, or an upload.
         alpha: 0 keeps the content's own statistics, 1 takes the style's.
         seed: For networks that take noise; the others paint the same whatever it is. In one batch all have one or none.
+        color: ``match`` recolours uploads to the content before they are encoded; ``luminance`` keeps the content's
+            chroma; ``style`` does neither.
+        masks: Where each of the styles applies: mode L, of the content's size; none for a mix that is everywhere.
     """
 
     content: Image.Image
     styles: Sequence[tuple[float, str | Upload]]
     alpha: float
     seed: int | None = None
+    color: Color = "style"
+    masks: Sequence[Image.Image] = ()
 
 
 class Stylizer:
@@ -152,9 +161,14 @@ class Stylizer:
         self._watch.now(stored)  # the API may know styles that this process has not seen yet
         resident = self._networks.resident(model)
         with torch.inference_mode():
-            style = stack(self._style(resident, painting) for painting in paintings)
             content = to_tensor([painting.content for painting in paintings], self.runtime)
-            return to_images(resident.network(content, style))
+            photos = content.chunk(len(paintings))
+            style = stack(map(self._style, repeat(resident), paintings, photos))
+            painted = resident.network(content, style)
+            for image, photo, painting in zip(painted.chunk(len(paintings)), photos, paintings, strict=True):
+                if painting.color == "luminance":
+                    image.copy_(keep_chroma(photo, image))
+            return to_images(painted)
 
     def optimise(
         self, model: str, painting: Painting, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
@@ -178,23 +192,37 @@ class Stylizer:
             raise ModelUnavailable(f"the network {model!r} has no encoder to optimise with")
         gatys = Gatys(network.encoder, replace(DEFAULT, steps=steps or DEFAULT.steps))
         content = to_tensor([painting.content], self.runtime)
+        colors = color_statistics([content]) if painting.color == "match" else None
         summaries, weights = [gatys.encode_style(content)], [1 - painting.alpha]
         for weight, source in painting.styles:
             assert isinstance(source, Upload) and source.image is not None
-            summaries.append(gatys.encode_style(to_tensor([source.image], self.runtime)))
+            summaries.append(gatys.encode_style(self._style_pixels(source.image, colors)))
             weights.append(weight * painting.alpha)
         done, picture = (begin[0], to_tensor([begin[1]], self.runtime)) if begin is not None else (0, None)
-        yield from gatys.run(content, mix_summaries(summaries, weights), done, picture)
+        for progress in gatys.run(content, mix_summaries(summaries, weights), done, picture):
+            if painting.color == "luminance":
+                photo = resized(content, (progress.iterate.shape[2], progress.iterate.shape[3]))
+                progress = replace(progress, iterate=keep_chroma(photo, progress.iterate))
+            yield progress
 
-    def _style(self, resident: Resident, painting: Painting) -> Style:
-        """The mix that a painting asks for, one row."""
-        sources = [self._source(resident, source) for _, source in painting.styles]
+    def _style(self, resident: Resident, painting: Painting, content: Tensor) -> Style:
+        """The mix that a painting asks for, or its styles each in its region: one row."""
+        colors = color_statistics([content]) if painting.color == "match" else None
+        sources = [self._source(resident, source, colors) for _, source in painting.styles]
         weights = [weight for weight, _ in painting.styles]
-        style = mix(sources, weights).with_alpha(painting.alpha)
+        if painting.masks:
+            masks = torch.cat([to_mask(mask, self.runtime) for mask in painting.masks], dim=1)  # (1, K, H, W)
+            style = place(sources, regions_of(masks, torch.tensor([weights], device=masks.device)))
+        else:
+            style = mix(sources, weights)
+        style = style.with_alpha(painting.alpha)
         return style if painting.seed is None else style.with_seed(painting.seed)
 
-    def _source(self, resident: Resident, source: str | Upload) -> Style:
-        """One style of a mix. What was right when it was asked for may have been replaced since."""
+    def _source(self, resident: Resident, source: str | Upload, colors: ColorStatistics | None) -> Style:
+        """One style of a mix, recoloured to ``colors`` if given.
+
+        What was right when it was asked for may have been replaced since.
+        """
         entry, network = resident.entry, resident.network
         if isinstance(source, str):
             row = next((style.row for style in entry.styles if style.id == source), None)
@@ -204,12 +232,19 @@ class Stylizer:
         if source.encoder_sha256 == entry.sha256 and source.remembered is not None:
             return source.remembered
         key = (entry.sha256, source.digest)
-        if (style := self._cache.get(key)) is None:  # another job of this batch may have brought it
+        style = self._cache.get(key) if colors is None else None  # another job of this batch may have brought it
+        if style is None:
             if source.image is None or not isinstance(network, AdaIN):
                 raise ModelUnavailable(f"the network {entry.id!r} was replaced while this waited: send it again")
-            style = network.encode_style(to_tensor([source.image], self.runtime))
-            self._cache.put(key, style)
+            style = network.encode_style(self._style_pixels(source.image, colors))
+            if colors is None:  # else it suits this photo alone
+                self._cache.put(key, style)
         return style
+
+    def _style_pixels(self, image: Image.Image, colors: ColorStatistics | None) -> Tensor:
+        """A style image, (1, 3, H, W) in [0, 1], recoloured if so wished."""
+        pixels = to_tensor([image], self.runtime)
+        return pixels if colors is None else match_colors(pixels, colors).clamp_(0, 1)
 
     def _nothing_usable(self) -> CatalogError:
         problems = "; ".join(self.problems.values())
@@ -257,6 +292,11 @@ def to_tensor(images: Sequence[Image.Image], runtime: Runtime) -> Tensor:
     """RGB images of one size → (B, 3, H, W) in [0, 1], fp32, channels last."""
     pixels = np.stack([np.asarray(image) for image in images])  # (B, H, W, 3)
     return torch.from_numpy(pixels).to(runtime.device).permute(0, 3, 1, 2).float() / 255
+
+
+def to_mask(image: Image.Image, runtime: Runtime) -> Tensor:
+    """Mode L → (1, 1, H, W) in [0, 1], fp32."""
+    return torch.from_numpy(np.array(image))[None, None].to(runtime.device).float() / 255
 
 
 def to_images(images: Tensor) -> list[Image.Image]:

@@ -14,7 +14,7 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service import decoding, long_lane
+from service import long_lane
 from service.errors import InvalidField, JobFailed
 from service.job_progress import JobProgress
 from service.queue import Claim, Job, JobQueue, Result
@@ -64,6 +64,7 @@ def parameters(**changes: object) -> StylizeParameters:
         "alpha": 1.0,
         "format": "png",
         "quality": None,
+        "style_size": 48,
     }
     return StylizeParameters.model_validate({**values, **changes})
 
@@ -110,8 +111,7 @@ class Stage:
 
 
 @pytest.fixture(autouse=True)
-def small_styles_and_a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "STYLE_SIZE_PX", 48)
+def a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
 
 
