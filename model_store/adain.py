@@ -19,6 +19,7 @@ from model_store.layers import (
     instance_statistics,
     pad_to_stride,
     padded_conv,
+    style_regions,
 )
 from model_store.network import WHOLE, StyleNetwork, View
 from model_store.style import Style
@@ -32,9 +33,15 @@ class AdaIN(StyleNetwork):
     """Encoder, adaptive instance norm, decoder, and the statistics of the styles it knows by name.
 
     Call it with a content batch and a ``Style`` of as many rows: each image gets its own style, mix and strength.
+
+    Attributes:
+        margin_px: How far from a place the photo still changes what is encoded there; as far as features change what is
+            decoded. A wrong border spoils 4 places of relu4_1 with VGG-16 and VGG-19 alike, and 26 or 30 pixels of what
+            is decoded.
     """
 
     stride = 8
+    margin_px = 32
     norm = "adaptive"
     controls = ("style", "weights", "alpha")
 
@@ -83,8 +90,9 @@ class AdaIN(StyleNetwork):
     def restyle(self, features: Tensor, style: Style, measure: Measure = instance_statistics) -> Tensor:
         """The target t of the paper: content features with the style's statistics, everywhere or region by region."""
         (scale,), (shift,) = style.scales, style.shifts
-        shares = style.regions.at(features.shape[2], features.shape[3]) if style.regions is not None else None
-        return adaptive_instance_norm(features, scale, shift, style.alpha, shares, measure(features, shares))
+        if style.regions is not None:
+            return style_regions(features, scale, shift, style.regions, style.alpha, measure)
+        return adaptive_instance_norm(features, scale, shift, style.alpha, statistics=measure(features, None))
 
     def paint(self, content: Tensor, style: Style, view: View = WHOLE) -> Tensor:
         """Encode, restyle, decode."""

@@ -55,27 +55,34 @@ def color_statistics(parts: Iterable[Tensor]) -> ColorStatistics:
     return ColorStatistics(mean, products / count - mean[:, None] * mean)
 
 
-def match_colors(style: Tensor, content: ColorStatistics) -> Tensor:
-    """Recolour a style image, so that its mean and covariance are the content's.
+@dataclass(frozen=True, eq=False)
+class ColorMatch:
+    """What recolours a style image pixel by pixel, in whole or in parts: x → matrix · x + offset, fp64."""
+
+    matrix: Tensor
+    offset: Tensor
+
+    def __call__(self, part: Tensor) -> Tensor:
+        """(1, 3, H, W), RGB in [0, 1] → the same shape, fp32; some values may lie outside [0, 1]."""
+        # In fp32 after matrix and offset were found in fp64: pixels are in [0, 1], so nothing is lost.
+        matrix, offset = self.matrix.float().to(part.device), self.offset.float().to(part.device)
+        return torch.einsum("ij,bjhw->bihw", matrix, part.float()) + offset.view(1, 3, 1, 1)
+
+
+def match_colors(style: ColorStatistics, content: ColorStatistics) -> ColorMatch:
+    """How to recolour a style image, so that its mean and covariance become the content's.
 
         x' = σ_c · C_c^½ · C_s^-½ · (x − μ_s) / σ_s + μ_c        C: the channels' correlations
 
     Where the style has no colours to spread (it is grey, or constant), the result has fewer than the content.
 
     Args:
-        style: (1, 3, H, W), RGB in [0, 1].
+        style: Of the style image.
         content: Of the photo.
-
-    Returns:
-        (1, 3, H, W), fp32. Some values may lie outside [0, 1].
     """
-    own = color_statistics([style])
-    turn = _power(content.correlation, 0.5) @ _power(own.correlation, -0.5)
-    matrix = content.deviation[:, None] * turn * _inverse(own.deviation)  # (3, 3)
-    offset = content.mean - matrix @ own.mean
-    # In fp32 after the offset was found in fp64: pixels are in [0, 1], so nothing is lost.
-    matrix, offset = matrix.float().to(style.device), offset.float().to(style.device)
-    return torch.einsum("ij,bjhw->bihw", matrix, style.float()) + offset.view(1, 3, 1, 1)
+    turn = _power(content.correlation, 0.5) @ _power(style.correlation, -0.5)
+    matrix = content.deviation[:, None] * turn * _inverse(style.deviation)  # (3, 3)
+    return ColorMatch(matrix, content.mean - matrix @ style.mean)
 
 
 def keep_chroma(content: Tensor, painted: Tensor) -> Tensor:

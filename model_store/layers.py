@@ -44,18 +44,29 @@ def instance_statistics(features: Tensor, shares: Tensor | None = None) -> Stati
         variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)
     else:
         mass = shares.sum(dim=(2, 3)).clamp(min=torch.finfo(shares.dtype).tiny)[..., None]  # (B, K, 1)
-        mean = torch.einsum("bkhw,bchw->bkc", shares, features) / mass
-        variance = squared_deviations(features, shares, mean) / mass
+        mean = weighted_sums(features, shares) / mass
+        variance = weighted_sums(features, shares, mean) / mass
     return mean, (variance + EPSILON).sqrt()
 
 
-def squared_deviations(features: Tensor, shares: Tensor, mean: Tensor) -> Tensor:
-    """Σ share · (x − mean)² of each region and channel: (B, C, H, W), (B, K, H, W), (B, K, C) → (B, K, C)."""
-    parts = [
-        torch.einsum("bhw,bchw->bc", share, (features - each[..., None, None]).square_())
-        for share, each in zip(shares.unbind(1), mean.unbind(1), strict=True)
-    ]
-    return torch.stack(parts, dim=1)
+def weighted_sums(features: Tensor, shares: Tensor, around: Tensor | None = None) -> Tensor:
+    """Of each region and channel: Σ share · x, or Σ share · (x − around)².
+
+    Region by region, so that others, in the same image or batch, do not change how one is rounded.
+
+    Args:
+        features: (B, C, H, W), fp32.
+        shares: (B, K, H, W).
+        around: (B, K, C).
+
+    Returns:
+        (B, K, C).
+    """
+    sums = []
+    for region, share in enumerate(shares.unbind(1)):
+        values = features if around is None else (features - around[:, region, :, None, None]).square_()
+        sums.append((values * share[:, None]).sum(dim=(2, 3)))
+    return torch.stack(sums, dim=1)
 
 
 def normalise(features: Tensor) -> Tensor:
@@ -107,7 +118,46 @@ def adaptive_instance_norm(
 
 def _spread(shares: Tensor, values: Tensor) -> Tensor:
     """Σₖ shareₖ · valueₖ at each place, channels last: (B, K, H, W), (B, K, C) → (B, C, H, W)."""
-    return torch.einsum("bkhw,bkc->bhwc", shares, values).permute(0, 3, 1, 2)
+    terms = zip(shares.unbind(1), values.unbind(1), strict=True)
+    share, value = next(terms)
+    total = share[..., None] * value[:, None, None]  # (B, H, W, C)
+    for share, value in terms:
+        total.addcmul_(share[..., None], value[:, None, None])  # which adds an exact 0 where a region is not
+    return total.permute(0, 3, 1, 2)
+
+
+def style_regions(
+    features: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    regions: Regions,
+    alpha: Tensor | None = None,
+    measure: Measure = instance_statistics,
+    is_filled: bool = False,
+) -> Tensor:
+    """Adaptive instance norm region by region, each with its own content statistics.
+
+    Args:
+        features: (B, C, H, W).
+        scale: (B, K, C).
+        shift: (B, K, C).
+        regions: K for each image.
+        alpha: (B,), as for ``adaptive_instance_norm``.
+        measure: Where the content's statistics come from.
+        is_filled: Whether places without a style take all styles, instead of keeping their features.
+
+    Returns:
+        (B, C, H, W) in the type of ``features``.
+    """
+    size = (features.shape[2], features.shape[3])
+    shares = regions.filled(*size) if is_filled else regions.at(*size)
+    styled = adaptive_instance_norm(features, scale, shift, alpha, shares, measure(features, regions.at(*size)))
+    for row in regions.whole:  # bit for bit what it would be without the others
+        part = slice(row, row + 1)
+        strength = alpha[part] if alpha is not None else None
+        own = measure(features[part], None)
+        styled[part] = adaptive_instance_norm(features[part], scale[part, 0], shift[part, 0], strength, statistics=own)
+    return styled
 
 
 class InstanceNorm(nn.Module):
@@ -145,9 +195,7 @@ class InstanceNorm(nn.Module):
         """
         if regions is None:
             return adaptive_instance_norm(features, scale, shift, statistics=measure(features, None))
-        size = (features.shape[2], features.shape[3])
-        statistics = measure(features, regions.at(*size))
-        return adaptive_instance_norm(features, scale, shift, shares=regions.filled(*size), statistics=statistics)
+        return style_regions(features, scale, shift, regions, measure=measure, is_filled=True)
 
 
 class BatchNorm(InstanceNorm):

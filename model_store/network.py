@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from model_store.layers import Measure, instance_statistics, pad_to_stride
-from model_store.regions import Regions
 from model_store.style import Style
 
 
@@ -54,7 +53,7 @@ class StyleNetwork(nn.Module):
         height, width = content.shape[2:]
         if style.regions is not None:
             shares = pad_to_stride(style.regions.shares, self.stride)
-            style = replace(style, regions=Regions(shares, style.regions.fill))
+            style = replace(style, regions=replace(style.regions, shares=shares))
         return self.paint(pad_to_stride(content, self.stride), style, view)[:, :, :height, :width]
 
     def paint(self, content: Tensor, style: Style, view: View = WHOLE) -> Tensor:

@@ -7,7 +7,8 @@ from edge to edge of a soft border, so gain and bias change as softly as the mas
 is normalised by its own statistics: μₖ and σₖ are weighted by mₖ (``layers.instance_statistics``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -21,11 +22,13 @@ class Regions:
         shares: (B, K, H, W), fp32 from 0 to 1, of the images' size; over the regions they sum to 1 at most.
         fill: (B, K), sum 1: how the places without a style are shared among the styles, for networks that cannot leave
             features as they are (``filled``).
+        whole: The images whose first style is everywhere, because nobody gave them masks.
     """
 
     shares: Tensor
     fill: Tensor
-    _grids: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
+    whole: tuple[int, ...] = ()
+    _grids: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def at(self, height: int, width: int) -> Tensor:
         """The shares on a layer's grid, whose places average what lies in them: (B, K, height, width)."""
@@ -48,13 +51,15 @@ class Regions:
 
     def to(self, device: torch.device) -> "Regions":
         """The same regions on another device."""
-        return Regions(self.shares.to(device, non_blocking=True), self.fill.to(device, non_blocking=True))
+        return replace(
+            self, shares=self.shares.to(device, non_blocking=True), fill=self.fill.to(device, non_blocking=True)
+        )
 
     def with_count(self, count: int) -> "Regions":
         """With more regions, which are empty."""
         missing = count - self.shares.shape[1]
         shares = torch.nn.functional.pad(self.shares, (0, 0, 0, 0, 0, missing))
-        return Regions(shares, torch.nn.functional.pad(self.fill, (0, missing)))
+        return replace(self, shares=shares, fill=torch.nn.functional.pad(self.fill, (0, missing)))
 
 
 def regions_of(masks: Tensor, weights: Tensor) -> Regions:
@@ -89,11 +94,14 @@ def fill_of(mass: Tensor) -> Tensor:
 
 def everywhere(batch: int, height: int, width: int, device: torch.device) -> Regions:
     """One region for each image, which is the whole of it."""
-    return Regions(torch.ones(batch, 1, height, width, device=device), torch.ones(batch, 1, device=device))
+    shares, fill = torch.ones(batch, 1, height, width, device=device), torch.ones(batch, 1, device=device)
+    return Regions(shares, fill, tuple(range(batch)))
 
 
 def stack_regions(regions: list[Regions]) -> Regions:
     """One batch of all, each with as many regions as the one that has most."""
     count = max(each.shares.shape[1] for each in regions)
     even = [each.with_count(count) for each in regions]
-    return Regions(torch.cat([each.shares for each in even]), torch.cat([each.fill for each in even]))
+    starts = accumulate((len(each.fill) for each in even), initial=0)
+    whole = tuple(start + row for start, each in zip(starts, even, strict=False) for row in each.whole)
+    return Regions(torch.cat([each.shares for each in even]), torch.cat([each.fill for each in even]), whole)

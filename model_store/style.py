@@ -104,7 +104,7 @@ def _with_regions(styles: Sequence[Style], height: int, width: int) -> list[Styl
 
 
 def place(styles: Sequence[Style], regions: Regions) -> Style:
-    """Each style in its own region: the rows (B, C) of K styles as (B, K, C).
+    """Each style in its own region.
 
     Args:
         styles: K, all for the same network and number of images. Strength and seeds are the first one's.
@@ -115,16 +115,17 @@ def place(styles: Sequence[Style], regions: Regions) -> Style:
     """
     if len(styles) != regions.shares.shape[1]:
         raise ValueError(f"got {regions.shares.shape[1]} regions for {len(styles)} styles: give one for each")
+    return replace(side_by_side(styles), regions=regions)
 
-    def side_by_side(tables: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+
+def side_by_side(styles: Sequence[Style]) -> Style:
+    """The rows (B, C) of K styles as (B, K, C), for regions that are yet to come."""
+
+    def joined(tables: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         return tuple(torch.stack(rows, dim=1) for rows in zip(*tables, strict=True))
 
-    return replace(
-        styles[0],
-        scales=side_by_side(style.scales for style in styles),
-        shifts=side_by_side(style.shifts for style in styles),
-        regions=regions,
-    )
+    scales, shifts = joined(style.scales for style in styles), joined(style.shifts for style in styles)
+    return replace(styles[0], scales=scales, shifts=shifts)
 
 
 def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:

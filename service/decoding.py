@@ -85,4 +85,5 @@ def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list
             "all masks are black, so that no style would be anywhere: make those places light where a style shall be",
             "mask",
         )
-    return masks
+    is_no_mask = len(masks) == 1 and masks[0].getextrema() == (255, 255)
+    return [] if is_no_mask else masks

@@ -174,7 +174,8 @@ def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, i
     if orientation in TRANSPOSED:
         grey = grey.transpose(TRANSPOSED[orientation])
     # Not LANCZOS as for photos: it would put bright and dark lines along the edges.
-    return grey if grey.size == size else grey.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    is_smaller = size[0] <= grey.width and size[1] <= grey.height
+    return grey.resize(size, Image.Resampling.BOX if is_smaller else Image.Resampling.BILINEAR)
 
 
 def encode(picture: Picture, format: str, quality: int | None) -> bytes:
@@ -186,8 +187,10 @@ def encode(picture: Picture, format: str, quality: int | None) -> bytes:
         quality: 1 to 100, for lossy formats; the format's default when not given.
     """
     spec = FORMATS[format]
-    image = picture.rgb.copy()
-    image.info = {}  # Pillow writes the profile or the comment that it finds there
+    image = picture.rgb
+    if image.info or picture.alpha is not None:  # else there is nothing to change, and a large picture is not doubled
+        image = image.copy()
+        image.info = {}  # Pillow writes the profile or the comment that it finds there
     if picture.alpha is not None and spec.has_alpha:
         image.putalpha(picture.alpha)
     elif picture.alpha is not None:
@@ -265,8 +268,8 @@ def _header(image: Image.Image, field: str, limits: ImageLimits) -> Header:
     if width * height > limits.max_pixels:
         megapixels, allowed = width * height / 1e6, limits.max_pixels / 1e6
         raise InvalidField(
-            f"got {width} × {height} pixels ({megapixels:.1f} megapixels), at most {allowed:.3g} megapixels are allowed:"
-            " send a smaller image",
+            f"got {width} × {height} pixels ({megapixels:.1f} megapixels), at most {allowed:.3g} megapixels are"
+            " allowed: send a smaller image",
             field,
         )
     if max(width, height) > MAX_ASPECT * min(width, height):

@@ -11,8 +11,9 @@ cancelled job is never computed, and late work costs one look-up.
 - A job is acknowledged in the same step that stores its result. A worker that dies leaves its entries pending; once
   they are idle for a lease, ``reclaim`` hands them out, one at a time. Living workers ``extend`` theirs.
 - A stream holds waiting and running jobs and nothing else, so its length is what backpressure limits.
-- Jobs that take minutes have a lane of their own, a second stream: they do not fill the queue of those that take
-  moments, and both keep the same promises. Their workers ``report`` how far they are, into the job's hash.
+- Jobs that take longer have lanes of their own, streams like the first: ``tiled`` for pictures that are painted in
+  tiles, ``long`` for those that take minutes. They do not fill the queue of those that take moments, nor each other's,
+  and all keep the same promises. Their workers ``report`` how far they are, into the job's hash.
 - Commands and blocking reads have a connection pool each; redis-py's socket timeout must exceed the block time.
 
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
@@ -33,8 +34,9 @@ from service.redis_client import connect, translated
 from service.settings import Settings
 from service.worker_beat import WorkerBeat
 
-Lane = Literal["interactive", "long"]
-LANES: tuple[Lane, ...] = ("interactive", "long")
+Lane = Literal["interactive", "tiled", "long"]
+STEPWISE_LANES: tuple[Lane, ...] = ("tiled", "long")
+LANES: tuple[Lane, ...] = ("interactive", *STEPWISE_LANES)
 LONG_METHODS = ("gatys",)
 GROUP = "workers"
 BLOCK_MS = 1000
@@ -58,7 +60,9 @@ class Job:
     @property
     def lane(self) -> Lane:
         """Where it waits: what takes minutes must not stand before what takes moments."""
-        return "long" if self.parameters.get("method") in LONG_METHODS else "interactive"
+        if self.parameters.get("method") in LONG_METHODS:
+            return "long"
+        return "tiled" if self.parameters.get("tiled") else "interactive"
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Result:
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """The queue at a glance: depth and age of the interactive lane, depth of the long one, and what both had.
+    """The queue at a glance: depth and age of the interactive lane, depth of the others, and what all of them had.
 
     ``workers`` are only those that gave a sign of life lately.
     """
@@ -111,6 +115,7 @@ class QueueStatus:
     dead_lettered: int
     workers: tuple[WorkerBeat, ...]
     long_depth: int
+    tiled_depth: int = 0
 
 
 class JobQueue:
@@ -122,8 +127,16 @@ class JobQueue:
         self.name = name
         self._settings = settings
         prefix = settings.key_prefix
-        self._streams: dict[Lane, str] = {"interactive": f"{prefix}:jobs", "long": f"{prefix}:jobs:long"}
-        self._limits: dict[Lane, int] = {"interactive": settings.max_queue, "long": settings.max_long_queue}
+        self._streams: dict[Lane, str] = {
+            "interactive": f"{prefix}:jobs",
+            "tiled": f"{prefix}:jobs:tiled",
+            "long": f"{prefix}:jobs:long",
+        }
+        self._limits: dict[Lane, int] = {
+            "interactive": settings.max_queue,
+            "tiled": settings.max_long_queue,
+            "long": settings.max_long_queue,
+        }
         self._workers = f"{prefix}:workers"
         self._dead = f"{prefix}:dead"
         self._redelivered = f"{prefix}:redelivered"
@@ -329,10 +342,12 @@ class JobQueue:
             pipe.xlen(self._streams["interactive"])
             pipe.xrange(self._streams["interactive"], count=1)
             pipe.xlen(self._streams["long"])
+            pipe.xlen(self._streams["tiled"])
             pipe.get(self._redelivered)
             pipe.xlen(self._dead)
             pipe.hgetall(self._workers)
-            (seconds, microseconds), depth, oldest, long_depth, redelivered, dead, workers = await pipe.execute()
+            (seconds, microseconds), *answers = await pipe.execute()
+        depth, oldest, long_depth, tiled_depth, redelivered, dead, workers = answers
         now_ms = seconds * 1000 + microseconds // 1000
         oldest_ms = int(oldest[0][0].split(b"-")[0]) if oldest else now_ms
         beats = [WorkerBeat.read(name, value, now_ms) for name, value in workers.items()]
@@ -341,7 +356,7 @@ class JobQueue:
                 await self._forget(beat.name)
         present = tuple(beat for beat in beats if beat.age_ms < FORGET_WORKER_MS)
         oldest_s = max(0.0, (now_ms - oldest_ms) / 1000)
-        return QueueStatus(depth, oldest_s, int(redelivered or 0), dead, present, long_depth)
+        return QueueStatus(depth, oldest_s, int(redelivered or 0), dead, present, long_depth, tiled_depth)
 
     async def _forget(self, worker: str) -> None:
         """Remove a worker that died long ago. Its jobs were reclaimed, or its consumers are kept."""

@@ -53,10 +53,15 @@ class Settings(BaseSettings):
         description="Pictures of more pixels are painted in tiles, between which other requests have their turn.",
     )
     request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
+    tile_px: Annotated[int, Field(ge=64)] = Field(
+        768, description="Side of a tile. Larger ones waste less on their margins, and take more memory and longer each."
+    )
 
     # Queue.
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
-    max_long_queue: Count = Field(16, description="The same for jobs that take minutes, which wait in their own lane.")
+    max_long_queue: Count = Field(
+        16, description="The same for pictures in tiles, and for jobs that take minutes: each have a lane of their own."
+    )
     long_timeout_s: Seconds = Field(1800.0, description="Deadline of a job that takes minutes.")
     result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
     lease_ms: Annotated[int, Field(ge=200)] = Field(
@@ -83,7 +88,9 @@ class Settings(BaseSettings):
         description="What the networks on the device may take, weights alone, in MiB. Those not used for longest leave;"
         " one that is larger runs alone.",
     )
-    forward_timeout_s: Seconds = Field(120.0, description="A forward pass that takes longer ends its worker process.")
+    forward_timeout_s: Seconds = Field(
+        120.0, description="A forward pass, of a batch or of a tile, that takes longer ends its worker process."
+    )
     drain_timeout_s: Seconds = Field(30.0, description="How long a worker that is told to stop finishes what it runs.")
 
     @property

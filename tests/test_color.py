@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model_store.color import color_statistics, keep_chroma, luminance, match_colors
+from model_store.color import ColorStatistics, color_statistics, keep_chroma, luminance, match_colors
 
 
 def picture(seed: int, height: int = 40, width: int = 56) -> torch.Tensor:
@@ -14,9 +14,13 @@ def picture(seed: int, height: int = 40, width: int = 56) -> torch.Tensor:
     return pixels / pixels.max()
 
 
+def recoloured_to(style: torch.Tensor, content: ColorStatistics) -> torch.Tensor:
+    return match_colors(color_statistics([style]), content)(style)
+
+
 def test_the_recoloured_style_has_the_contents_mean_and_covariance() -> None:
     content = color_statistics([picture(1)])
-    recoloured = color_statistics([match_colors(picture(2), content)])
+    recoloured = color_statistics([recoloured_to(picture(2), content)])
     torch.testing.assert_close(recoloured.mean, content.mean, atol=1e-6, rtol=0)
     torch.testing.assert_close(recoloured.covariance, content.covariance, atol=1e-6, rtol=1e-4)
 
@@ -36,7 +40,7 @@ def test_parts_of_a_picture_have_the_statistics_of_the_whole() -> None:
 
 def test_a_picture_recoloured_to_itself_stays() -> None:
     style = picture(3)
-    torch.testing.assert_close(match_colors(style, color_statistics([style])), style, atol=1e-5, rtol=0)
+    torch.testing.assert_close(recoloured_to(style, color_statistics([style])), style, atol=1e-5, rtol=0)
 
 
 def constant(*colour: float) -> torch.Tensor:
@@ -53,12 +57,12 @@ def rounded(image: torch.Tensor) -> torch.Tensor:
 
 def test_a_constant_style_becomes_the_contents_mean() -> None:
     content = color_statistics([picture(1)])
-    recoloured = match_colors(constant(0.2, 0.7, 0.1), content)
+    recoloured = recoloured_to(constant(0.2, 0.7, 0.1), content)
     torch.testing.assert_close(recoloured, constant(*content.mean.tolist()), atol=1e-6, rtol=0)
 
 
 def test_a_constant_content_leaves_one_colour() -> None:
-    recoloured = match_colors(picture(2), color_statistics([constant(0.2, 0.7, 0.1)]))
+    recoloured = recoloured_to(picture(2), color_statistics([constant(0.2, 0.7, 0.1)]))
     torch.testing.assert_close(
         recoloured, torch.tensor([0.2, 0.7, 0.1]).view(1, 3, 1, 1).expand_as(recoloured), atol=1e-3, rtol=0
     )
@@ -66,7 +70,7 @@ def test_a_constant_content_leaves_one_colour() -> None:
 
 def test_a_grey_content_makes_the_style_grey() -> None:
     content = color_statistics([grey(1)])
-    recoloured = match_colors(picture(2), content)
+    recoloured = recoloured_to(picture(2), content)
     assert (recoloured - luminance(recoloured)).abs().max() < 1e-4
     assert color_statistics([recoloured]).deviation[0] == pytest.approx(content.deviation[0].item(), rel=1e-3)
 
@@ -76,7 +80,7 @@ def test_a_grey_content_makes_the_style_grey() -> None:
 )
 def test_a_style_without_colours_is_not_blown_up_to_noise(style: torch.Tensor) -> None:
     """One direction of colour alone: light and dark keep their order, and neighbours in value stay neighbours."""
-    recoloured = match_colors(style, color_statistics([picture(1)]))
+    recoloured = recoloured_to(style, color_statistics([picture(1)]))
     lightness, result = style[0, 1].flatten(), luminance(recoloured).flatten()
     assert recoloured.isfinite().all()
     assert torch.corrcoef(torch.stack([lightness, result]))[0, 1] > 0.999
