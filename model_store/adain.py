@@ -21,7 +21,7 @@ from model_store.layers import (
     padded_conv,
     style_regions,
 )
-from model_store.network import WHOLE, StyleNetwork, View
+from model_store.network import Stage, StyleNetwork, View
 from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, IMAGENET, VGG, InputConvention
 
@@ -29,19 +29,18 @@ FEATURE_SCALE = 50.0
 """Typical size of an active relu4_1 feature of VGG-16 and VGG-19 with the authors' weights."""
 
 
+MARGIN_PX = 32
+"""How far encoder and decoder see, each. A wrong border spoils 4 places of relu4_1, with VGG-16 and VGG-19 alike, and
+26 or 30 pixels of what is decoded."""
+
+
 class AdaIN(StyleNetwork):
     """Encoder, adaptive instance norm, decoder, and the statistics of the styles it knows by name.
 
     Call it with a content batch and a ``Style`` of as many rows: each image gets its own style, mix and strength.
-
-    Attributes:
-        margin_px: How far from a place the photo still changes what is encoded there; as far as features change what is
-            decoded. A wrong border spoils 4 places of relu4_1 with VGG-16 and VGG-19 alike, and 26 or 30 pixels of what
-            is decoded.
     """
 
     stride = 8
-    margin_px = 32
     norm = "adaptive"
     controls = ("style", "weights", "alpha")
 
@@ -94,9 +93,17 @@ class AdaIN(StyleNetwork):
             return style_regions(features, scale, shift, style.regions, style.alpha, measure)
         return adaptive_instance_norm(features, scale, shift, style.alpha, statistics=measure(features, None))
 
-    def paint(self, content: Tensor, style: Style, view: View = WHOLE) -> Tensor:
-        """Encode, restyle, decode."""
-        return self.decode(self.restyle(self.encode(content), style, view.measure))
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Encode; restyle and decode."""
+        return (
+            Stage(lambda photo, *_: self.encode(photo), norms=0, factor=8, margin_px=MARGIN_PX),
+            Stage(self._decoded, norms=1, factor=1, margin_px=MARGIN_PX),
+        )
+
+    def _decoded(self, _photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
+        assert features is not None
+        return self.decode(self.restyle(features, style, view.measure))
 
 
 def mirrored_decoder(architecture: str) -> nn.Sequential:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model_store.layers import BatchNorm, InstanceNorm, Measure
-from model_store.network import WHOLE, StyleNetwork, View
+from model_store.network import StyleNetwork, View
 from model_store.regions import Regions
 from model_store.style import Style
 
@@ -26,14 +26,7 @@ or, with regions, (B, K, C); the regions; where the content's statistics come fr
 
 
 class Generator(StyleNetwork):
-    """Base of the generators. Their normalisation layers must be made in the order in which they run.
-
-    Attributes:
-        margin_px: How far from a place the photo still changes the painting there, but through the statistics; a
-            multiple of ``stride``.
-    """
-
-    margin_px: int
+    """Base of the generators. Their normalisation layers must be made in the order in which they run."""
 
     def __init__(self, norm: str, styles: int) -> None:
         """Check the arguments; subclasses build the layers with ``self.norm_layer``.
@@ -67,15 +60,12 @@ class Generator(StyleNetwork):
         """Rows of the tables, (B,) → a style of B rows; gradients flow into the tables."""
         return Style(tuple(norm.scale[rows] for norm in self.norms), tuple(norm.shift[rows] for norm in self.norms))
 
-    def paint(self, content: Tensor, style: Style, view: View = WHOLE) -> Tensor:
-        """Generate, then cross-fade with the photo where the strength is below 1, or no style applies.
+    def finish(self, content: Tensor, painted: Tensor, style: Style) -> Tensor:
+        """Cross-fade with the photo where the strength is below 1, or no style applies.
 
         A generator normalises at every layer, so no mix of scales and shifts gives back the photo: strength is a
         mixture of pictures here.
         """
-        tables = zip(style.scales, style.shifts, strict=True)
-        rows = ((scale, shift, style.regions, view.measure) for scale, shift in tables)
-        painted = self.generate(content, rows, style.seeds, view)
         if style.alpha is None and style.regions is None:
             return painted
         strength = style.strength.float().view(-1, 1, 1, 1)
@@ -83,9 +73,11 @@ class Generator(StyleNetwork):
             strength = strength * style.regions.coverage  # (B, 1, H, W)
         return torch.lerp(content.float(), painted.float(), strength)
 
-    def generate(self, content: Tensor, rows: Rows, seeds: tuple[int, ...] | None, view: View = WHOLE) -> Tensor:
-        """(B, 3, H, W) in [0, 1], multiples of the stride → (B, 3, H, W) in (0, 1); takes one of ``rows`` per norm."""
-        raise NotImplementedError
+
+def rows_of(style: Style, view: View) -> Rows:
+    """What a style says to one layer after the other."""
+    for scale, shift in zip(style.scales, style.shifts, strict=True):
+        yield scale, shift, style.regions, view.measure
 
 
 class NormalisedConv(nn.Module):

@@ -8,15 +8,17 @@ sigmoid, like the residual generator.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_store.generator import Generator, NormalisedConv, Rows, run
-from model_store.layers import doubled, padded_conv
-from model_store.network import WHOLE, View
+from model_store.generator import Generator, NormalisedConv, Rows, rows_of, run
+from model_store.layers import InstanceNorm, doubled, padded_conv
+from model_store.network import Stage, View
+from model_store.style import Style
 
 NOISE_BLOCK = 64
 """Side of the squares in which noise is drawn."""
@@ -43,23 +45,34 @@ class PyramidGenerator(Generator):
         super().__init__(norm, styles)
         self.controls = (*self.controls, "seed")
         self.stride = 2 ** (scales - 1)
-        # What a wrong border spoils: 2 places of the coarsest grid, and on each next one 2 more than twice as many.
-        self.margin_px = 4 * self.stride
         self.noise_channels = noise_channels
         self.scales = nn.ModuleList(
             PyramidScale(self, 3 + noise_channels, channels, joined=channels * index) for index in range(scales)
         )
         self.last = padded_conv(channels * scales, 3, 1)
 
-    def generate(self, content: Tensor, rows: Rows, seeds: tuple[int, ...] | None = None, view: View = WHOLE) -> Tensor:
-        """(B, 3, H, W) in [0, 1] → (B, 3, H, W) in (0, 1); without ``seeds`` the noise is different at every call."""
-        features = None
-        for index, scale in enumerate(self.scales):
-            factor = self.stride >> index
-            photo = nn.functional.avg_pool2d(content, factor)  # (B, 3, H/factor, W/factor)
-            noise = self._noise(photo, seeds, index, view.top // factor, view.left // factor)
-            features = scale(torch.cat([photo, noise], dim=1).to(self.last.weight.dtype), features, rows)
-        return torch.sigmoid(self.last(features).float())  # (B, 3, H, W)
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Scale by scale: four 3×3 convolutions at most, which see four places far."""
+        factors = [self.stride >> index for index in range(len(self.scales))]
+        return tuple(
+            Stage(
+                partial(self._scaled, index),
+                norms=sum(isinstance(module, InstanceNorm) for module in self.scales[index].modules()),
+                factor=factor,
+                margin_px=-(-4 * factor // self.stride) * self.stride,
+            )
+            for index, factor in enumerate(factors)
+        )
+
+    def _scaled(self, index: int, photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
+        """One scale; the last gives the picture, (B, 3, H, W) in (0, 1). Without seeds its noise is never the same."""
+        factor = self.stride >> index
+        photo = nn.functional.avg_pool2d(photo, factor)  # (B, 3, H/factor, W/factor)
+        noise = self._noise(photo, style.seeds, index, view.top // factor, view.left // factor)
+        seen = torch.cat([photo, noise], dim=1).to(self.last.weight.dtype)
+        features = self.scales[index](seen, features, rows_of(style, view))
+        return features if factor > 1 else torch.sigmoid(self.last(features).float())
 
     def _noise(self, photo: Tensor, seeds: Sequence[int] | None, scale: int, top: int, left: int) -> Tensor:
         """Of a photo's size at one scale, (B, noise_channels, H, W), fp32."""

@@ -59,7 +59,7 @@ class LongLane:
             idle_device: Waits until no batch wants the device, and keeps it so as long as it is held.
             step: Runs a call on the device; what the job is to be told of a failure is raised as a ``ServiceError``.
         """
-        self._lane = lane
+        self.lane = lane
         self._queue = queue
         self._stylizer = stylizer
         self._codecs = codecs
@@ -96,10 +96,10 @@ class LongLane:
     async def _next(self) -> Claim | None:
         """The oldest job whose worker died, or else the oldest that waits, if it comes within a moment."""
         try:
-            if (orphan := await self._queue.reclaim(self._lane)) is not None:
+            if (orphan := await self._queue.reclaim(self.lane)) is not None:
                 log.warning("a long job's worker died", extra={**who(orphan), "deliveries": orphan.deliveries})
                 return orphan
-            return next(iter(await self._queue.claim(1, self._lane)), None)
+            return next(iter(await self._queue.claim(1, self.lane)), None)
         except ServiceError:  # whoever claims the interactive jobs logs it
             await asyncio.sleep(RETRY_S)
             return None

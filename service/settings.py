@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     )
     request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
     tile_px: Annotated[int, Field(ge=64)] = Field(
-        768, description="Side of a tile. Larger ones waste less on their margins, and take more memory and longer each."
+        768, description="Side of a tile. Larger ones waste less on margins, and take more memory and longer each."
     )
 
     # Queue.

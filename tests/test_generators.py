@@ -126,7 +126,7 @@ def test_norms_are_listed_in_the_order_in_which_they_run(name, photos):
 
 def test_a_style_for_another_network_is_refused(name, photos):
     network, style = build(name), stored(build(name), 0)
-    with pytest.raises((RuntimeError, StopIteration)):
+    with pytest.raises(ValueError, match=f"got a style for {len(style.scales) - 1} layers, this network has"):
         network(photos[:1], Style(style.scales[:-1], style.shifts[:-1], seeds=(0,)))
 
 
