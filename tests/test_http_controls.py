@@ -223,3 +223,55 @@ def test_sizes_of_styles_that_are_refused(client: httpx.Client) -> None:
     for style_id in ("first", "sea"):
         answer = send(client, style_id=style_id, style_size=256)
         problem(answer, 422, "style_size", "leave it out, or upload the picture itself")
+
+
+# ---- tiles --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiling(queue_url: str, bright_networks: Path) -> Iterator[Service]:
+    """Its worker paints in tiles whatever has more than 64 × 64 pixels, the same networks as the other's."""
+    with starter(queue_url, bright_networks) as start:
+        yield start(tile_above_pixels=64 * 64, tile_px=64)
+
+
+@pytest.mark.parametrize(
+    ("styles", "masks", "fields"),
+    [
+        ((), (), {"style_id": "first"}),
+        ((), (), {"style_id": "sea", "alpha": 0.7}),
+        ((), (), {"style_id": "moss", "seed": 3, "color": "luminance"}),
+        ((STYLE,), (), {"color": "match", "style_size": 150}),
+        ((STYLE,), (LEFT, RIGHT), {"style_id": "second", "weights": "1,2", "color": "luminance", "alpha": 0.9}),
+    ],
+    ids=["adain", "residual", "pyramid", "match", "masks"],
+)
+def test_tiles_are_the_picture_of_one_pass(
+    tiling: Service, service: Service, styles: tuple[bytes, ...], masks: tuple[bytes, ...], fields: dict
+) -> None:
+    one, other = (
+        picture(send(each.client, styles, masks, size="original", **fields), "png", (120, 80))
+        for each in (tiling, service)
+    )
+    # Where workers compute in bf16, it is its rounding that remains; tests in fp32 are in test_tiling.
+    assert largest_difference(one, other) <= 8
+    assert np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int)).mean() < 1
+
+
+def test_a_transparent_photo_in_tiles_stays_transparent(tiling: Service) -> None:
+    image = picture(
+        send(tiling.client, content=files.saved(files.transparent(150, 90)), style_id="sea", size="original"),
+        "png",
+        (150, 90),
+    )
+    assert image.mode == "RGBA" and image.getpixel((2, 2))[3] == 0 and image.getpixel((75, 45))[3] == 255
+
+
+def test_originals_and_sizes_up_to_the_limits(tiling: Service) -> None:
+    large = files.saved(files.photo(4300, 600), "jpeg")
+    picture(send(tiling.client, content=large, style_id="sea", size="original"), "png", (4300, 600))
+    answer = send(tiling.client, content=large, style_id="sea", size="4097")
+    problem(answer, 422, "size", "got '4097'", "from 64 to 4096 pixels, or `original`")
+    long = files.saved(Image.new("RGB", (8200, 1100)), "png")
+    answer = send(tiling.client, content=long, style_id="sea", size="original")
+    problem(answer, 422, "size", "the original is 8200 × 1100 pixels, at most 8192 are allowed: name a size")

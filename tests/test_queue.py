@@ -257,7 +257,7 @@ def test_nothing_stays_behind(settings: Settings) -> None:
             await asyncio.sleep(0.3 + CANCEL_GRACE_MS / 1000)
             keys = [key.decode() async for key in redis.scan_iter(f"{settings.key_prefix}:*")]
             await redis.aclose()
-        assert sorted(keys) == [f"{settings.key_prefix}:jobs", f"{settings.key_prefix}:jobs:long"]
+        assert sorted(keys) == [f"{settings.key_prefix}:jobs{lane}" for lane in ("", ":long", ":tiled")]
 
     asyncio.run(scenario())
 
