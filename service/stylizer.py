@@ -208,6 +208,7 @@ class Stylizer:
         """
         resident = self._resident(model, [painting])
         content, canvas = self._content(painting), painting.content.copy()
+        canvas.info = {}  # nobody shall have to copy a large picture to be rid of its metadata
         colors = color_statistics(map(content.photo, content.bands())) if painting.color == "match" else None
         uploads = {
             source: self._style_picture(source.image, colors)
