@@ -22,7 +22,7 @@ check: $(READY)  ## What is not a test: lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## Engine and service, each beside its baseline
+bench: $(READY)  ## Engine, controls, large pictures and service, each beside its baseline
 	$(BIN)/python -m bench
 
 CONTENT ?= ../shared/data/train/content

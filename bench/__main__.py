@@ -1,4 +1,4 @@
-"""``python -m bench``: engine and service, each beside its baseline, in one run; or one of them."""
+"""``python -m bench``: engine, controls, large pictures and service, each beside its baseline; or one of them."""
 
 import platform
 import signal
@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench.controls import ROUNDS, measure_controls, print_controls
 from bench.engine import CASE_BUDGET_S, measure_engine, print_engine
+from bench.large import MEGAPIXELS, measure_large, print_large
 from bench.load import LoadError
 from bench.processes import StartError
 from bench.remote import RemoteError
@@ -22,7 +24,8 @@ from model_store.catalog import CatalogError, default_folder, read_catalog
 from service.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
-    help="Engine and service, each beside its baseline. Settings are the service's STYLIZE_* variables.",
+    help="Engine, controls, large pictures and service, each beside its baseline. Settings are the service's STYLIZE_*"
+    " variables.",
     pretty_exceptions_enable=False,
 )
 console = Console()
@@ -34,8 +37,8 @@ CaseBudget = Annotated[float, typer.Option(min=0, help="Seconds of repetitions p
 
 
 @app.callback(invoke_without_command=True)
-def both(context: typer.Context, device: Device = None, dtype: Dtype = None) -> None:
-    """Run both, unless a command names one."""
+def everything(context: typer.Context, device: Device = None, dtype: Dtype = None) -> None:
+    """Run all, unless a command names one."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no child stays
     if context.invoked_subcommand is not None:
         if device is not None or dtype is not None:
@@ -43,6 +46,8 @@ def both(context: typer.Context, device: Device = None, dtype: Dtype = None) -> 
         return
     started = monotonic()
     engine(device, dtype)
+    controls(device, dtype)
+    large(device, dtype)
     service(device, dtype)
     console.print(f"all of it took {monotonic() - started:.0f} s", highlight=False)
 
@@ -54,6 +59,34 @@ def engine(device: Device = None, dtype: Dtype = None, case_budget_s: CaseBudget
         settings, folder = _prepare(device, dtype)
         report = measure_engine(settings, folder, case_budget_s=case_budget_s, say=progress.print)
     print_engine(report, console)
+
+
+@app.command()
+def controls(
+    device: Device = None,
+    dtype: Dtype = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Requests of each kind.")] = ROUNDS,
+) -> None:
+    """A request with each control beside the plain request."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        seconds = measure_controls(settings, folder, rounds, say=progress.print)
+    print_controls(seconds, console)
+
+
+@app.command()
+def large(
+    device: Device = None,
+    dtype: Dtype = None,
+    largest: Annotated[float, typer.Option(min=1, help="Megapixels; 64 takes minutes on a CPU.")] = MEGAPIXELS[-1],
+    style: Annotated[str | None, typer.Option(help="A style's id, of any network; else one of AdaIN's.")] = None,
+) -> None:
+    """Pictures in tiles beside one pass: seconds, and the peak of the memory."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        megapixels = [size for size in (*MEGAPIXELS, 64) if size < largest] + [largest]
+        sizes = measure_large(settings, folder, megapixels, style_id=style, say=progress.print)
+    print_large(sizes, console)
 
 
 @app.command()

@@ -97,6 +97,15 @@ def process_facts(pid: int) -> ProcessFacts:
     return ProcessFacts(resident_kib * 1024, "libtorch" in (folder / "maps").read_text())
 
 
+def peak_resident_bytes() -> int | None:
+    """Of this process since it began to run its program; ``None`` where there is no ``/proc``."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,8 +1,10 @@
-"""What both the bare loop and the client of the service measure."""
+"""What all measurements share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import quantiles
+from time import perf_counter
 
 
 @dataclass(frozen=True)
@@ -22,3 +24,17 @@ class Stages:
 def percentile(values: Sequence[float], percent: int) -> float:
     """Between the values, by linear interpolation."""
     return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
+
+
+class Watch:
+    """``seconds`` are those of the block, after its end."""
+
+    seconds: float = 0.0
+
+
+@contextmanager
+def stopwatch() -> Iterator[Watch]:
+    """Time a block."""
+    watch, started = Watch(), perf_counter()
+    yield watch
+    watch.seconds = perf_counter() - started

@@ -13,18 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from model_store.layers import (
+    Measure,
     UpsampledConv,
     adaptive_instance_norm,
     instance_statistics,
     pad_to_stride,
     padded_conv,
+    style_regions,
 )
-from model_store.network import StyleNetwork
+from model_store.network import Stage, StyleNetwork, View
 from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, IMAGENET, VGG, InputConvention
 
 FEATURE_SCALE = 50.0
 """Typical size of an active relu4_1 feature of VGG-16 and VGG-19 with the authors' weights."""
+
+
+MARGIN_PX = 32
+"""How far encoder and decoder see, each. A wrong border spoils 4 places of relu4_1, with VGG-16 and VGG-19 alike, and
+26 or 30 pixels of what is decoded."""
 
 
 class AdaIN(StyleNetwork):
@@ -79,14 +86,24 @@ class AdaIN(StyleNetwork):
         """The style that the checkpoint lists at this row."""
         return Style((self.style_scales[row : row + 1],), (self.style_shifts[row : row + 1],))
 
-    def restyle(self, features: Tensor, style: Style) -> Tensor:
-        """The target t of the paper: content features with the style's statistics."""
+    def restyle(self, features: Tensor, style: Style, measure: Measure = instance_statistics) -> Tensor:
+        """The target t of the paper: content features with the style's statistics, everywhere or region by region."""
         (scale,), (shift,) = style.scales, style.shifts
-        return adaptive_instance_norm(features, scale, shift, style.alpha)
+        if style.regions is not None:
+            return style_regions(features, scale, shift, style.regions, style.alpha, measure)
+        return adaptive_instance_norm(features, scale, shift, style.alpha, statistics=measure(features, None))
 
-    def paint(self, content: Tensor, style: Style) -> Tensor:
-        """Encode, restyle, decode."""
-        return self.decode(self.restyle(self.encode(content), style))
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Encode; restyle and decode."""
+        return (
+            Stage(lambda photo, *_: self.encode(photo), norms=0, factor=8, margin_px=MARGIN_PX),
+            Stage(self._decoded, norms=1, factor=1, margin_px=MARGIN_PX),
+        )
+
+    def _decoded(self, _photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
+        assert features is not None
+        return self.decode(self.restyle(features, style, view.measure))
 
 
 def mirrored_decoder(architecture: str) -> nn.Sequential:

@@ -25,6 +25,13 @@ MAX_HEADER_BYTES = 8 * 2**20
 
 MAX_PROBLEM_CHARS = 300
 
+COMMON_CONTROLS = ("mask", "color")
+"""Request fields that every network heeds: masks are shares of its styles wherever it normalises, and colours are
+changed before and after it. So a header need not name them."""
+
+UPLOAD_CONTROLS = ("style_size",)
+"""Request fields that every network heeds that takes style images (its ``controls`` name ``style``)."""
+
 STYLE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """Ids stand in URLs and file names."""
 
@@ -64,7 +71,8 @@ class Header:
         training: Recipe, data, steps, hours, losses, versions.
         measured: Distances on validation pairs.
         norm: Where the network takes scale and shift from; filled in on save.
-        controls: Which request fields the network heeds; filled in on save.
+        controls: Which request fields the network heeds beyond ``COMMON_CONTROLS`` and ``UPLOAD_CONTROLS``; filled in
+            on save.
         parameters: How many weights; filled in on save.
         sha256: Of the tensors' data, hexadecimal; filled in on save.
     """
@@ -127,6 +135,7 @@ class ModelEntry(Header):
     Attributes:
         id: The file's name without its ending.
         path: The file.
+        controls: All request fields that the network heeds.
         stamp: Of the file when its header was read; ``None`` if there was none.
         problem: Why it cannot be used; public, so it names the file without its folder.
     """
@@ -233,6 +242,11 @@ def tensor_data(file: bytes) -> memoryview:
     return memoryview(file)[8 + int.from_bytes(file[:8], "little") :]
 
 
+def all_controls(own: tuple[str, ...]) -> tuple[str, ...]:
+    """The request fields that a network heeds, from those that its header names."""
+    return (*own, *COMMON_CONTROLS, *(UPLOAD_CONTROLS if "style" in own else ()))
+
+
 def file_stamp(path: Path) -> Stamp | None:
     """What tells one state of a file from the next; ``None`` if it is not there."""
     try:
@@ -259,7 +273,8 @@ def _model_entry(path: Path) -> ModelEntry:
         StyleEntry(**vars(style), model=path.stem, row=row, preview=_preview(path.parent, style.id))
         for row, style in enumerate(header.styles)
     )
-    return ModelEntry(**{**vars(header), "styles": styles}, id=path.stem, path=path, stamp=stamp)
+    fields = {**vars(header), "styles": styles, "controls": all_controls(header.controls)}
+    return ModelEntry(**fields, id=path.stem, path=path, stamp=stamp)
 
 
 def _data_bytes(table: dict[str, Any]) -> int:

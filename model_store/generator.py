@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from model_store.layers import BatchNorm, InstanceNorm
-from model_store.network import StyleNetwork
+from model_store.layers import BatchNorm, InstanceNorm, Measure
+from model_store.network import StyleNetwork, View
+from model_store.regions import Regions
 from model_store.style import Style
 
 NORMS: dict[str, type[InstanceNorm]] = {
@@ -19,8 +20,9 @@ NORMS: dict[str, type[InstanceNorm]] = {
     "batch": BatchNorm,
 }
 
-Rows = Iterator[tuple[Tensor, Tensor]]
-"""Scale and shift, (B, C) each, of one normalisation layer after the other, in the order in which they run."""
+Rows = Iterator[tuple[Tensor, Tensor, Regions | None, Measure]]
+"""What one normalisation layer after the other is called with, in the order in which they run: scale and shift, (B, C)
+or, with regions, (B, K, C); the regions; where the content's statistics come from."""
 
 
 class Generator(StyleNetwork):
@@ -58,20 +60,24 @@ class Generator(StyleNetwork):
         """Rows of the tables, (B,) → a style of B rows; gradients flow into the tables."""
         return Style(tuple(norm.scale[rows] for norm in self.norms), tuple(norm.shift[rows] for norm in self.norms))
 
-    def paint(self, content: Tensor, style: Style) -> Tensor:
-        """Generate, then cross-fade with the photo where the strength is below 1.
+    def finish(self, content: Tensor, painted: Tensor, style: Style) -> Tensor:
+        """Cross-fade with the photo where the strength is below 1, or no style applies.
 
         A generator normalises at every layer, so no mix of scales and shifts gives back the photo: strength is a
         mixture of pictures here.
         """
-        painted = self.generate(content, zip(style.scales, style.shifts, strict=True), style.seeds)
-        if style.alpha is None:
+        if style.alpha is None and style.regions is None:
             return painted
-        return torch.lerp(content.float(), painted.float(), style.alpha.float().view(-1, 1, 1, 1))
+        strength = style.strength.float().view(-1, 1, 1, 1)
+        if style.regions is not None:
+            strength = strength * style.regions.coverage  # (B, 1, H, W)
+        return torch.lerp(content.float(), painted.float(), strength)
 
-    def generate(self, content: Tensor, rows: Rows, seeds: tuple[int, ...] | None) -> Tensor:
-        """(B, 3, H, W) in [0, 1], multiples of the stride → (B, 3, H, W) in (0, 1); takes one of ``rows`` per norm."""
-        raise NotImplementedError
+
+def rows_of(style: Style, view: View) -> Rows:
+    """What a style says to one layer after the other."""
+    for scale, shift in zip(style.scales, style.shifts, strict=True):
+        yield scale, shift, style.regions, view.measure
 
 
 class NormalisedConv(nn.Module):
@@ -89,8 +95,7 @@ class NormalisedConv(nn.Module):
 
     def forward(self, features: Tensor, rows: Rows) -> Tensor:
         """(B, C_in, H, W) → (B, C_out, H', W'), in the convolution's type; takes one of ``rows``."""
-        scale, shift = next(rows)
-        normalised: Tensor = self.norm(self.conv(features), scale, shift)
+        normalised: Tensor = self.norm(self.conv(features), *next(rows))
         return nn.functional.relu(normalised) if self.activate else normalised
 
 

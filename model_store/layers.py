@@ -10,26 +10,63 @@ Where (scale, shift) comes from is the only difference between the papers:
 - batch norm, the baseline: one learned pair, and μ, σ over the whole batch.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from model_store.regions import Regions
+
 EPSILON = 1e-5
 """Added to the variance, as in the papers' code; keeps a constant feature map finite."""
 
+Statistics = tuple[Tensor, Tensor]
+"""Mean and deviation of feature maps, or of their regions: see ``instance_statistics``."""
 
-def instance_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each feature map, always in fp32.
+Measure = Callable[[Tensor, Tensor | None], Statistics]
+"""What gives a layer the statistics of its features, and of their regions by their shares: ``instance_statistics``, or
+what a larger picture has, of which these features are a part."""
+
+
+def instance_statistics(features: Tensor, shares: Tensor | None = None) -> Statistics:
+    """Mean and standard deviation of each feature map, always in fp32; of each of its regions, if it has some.
 
     Args:
         features: (B, C, H, W), any float type.
+        shares: (B, K, H, W), how much each place counts for each of K regions.
 
     Returns:
-        Mean and deviation, each (B, C, 1, 1), fp32.
+        Mean and deviation, fp32: each (B, C, 1, 1), or (B, K, C) with ``shares``.
     """
-    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0, keepdim=True)
+    features = features.float()
+    if shares is None:
+        variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)
+    else:
+        mass = shares.sum(dim=(2, 3)).clamp(min=torch.finfo(shares.dtype).tiny)[..., None]  # (B, K, 1)
+        mean = weighted_sums(features, shares) / mass
+        variance = weighted_sums(features, shares, mean) / mass
     return mean, (variance + EPSILON).sqrt()
+
+
+def weighted_sums(features: Tensor, shares: Tensor, around: Tensor | None = None) -> Tensor:
+    """Of each region and channel: Σ share · x, or Σ share · (x − around)².
+
+    Region by region, so that others, in the same image or batch, do not change how one is rounded.
+
+    Args:
+        features: (B, C, H, W), fp32.
+        shares: (B, K, H, W).
+        around: (B, K, C).
+
+    Returns:
+        (B, K, C).
+    """
+    sums = []
+    for region, share in enumerate(shares.unbind(1)):
+        values = features if around is None else (features - around[:, region, :, None, None]).square_()
+        sums.append((values * share[:, None]).sum(dim=(2, 3)))
+    return torch.stack(sums, dim=1)
 
 
 def normalise(features: Tensor) -> Tensor:
@@ -38,28 +75,89 @@ def normalise(features: Tensor) -> Tensor:
     return (features.float() - mean) / deviation
 
 
-def adaptive_instance_norm(features: Tensor, scale: Tensor, shift: Tensor, alpha: Tensor | None = None) -> Tensor:
+def adaptive_instance_norm(
+    features: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    alpha: Tensor | None = None,
+    shares: Tensor | None = None,
+    statistics: Statistics | None = None,
+) -> Tensor:
     """Give each feature map a new deviation and a new mean (Huang & Belongie 2017, eq. 8).
 
     Args:
         features: (B, C, H, W).
-        scale: New deviations, (B, C), or (B, C, H, W) for a style that differs from place to place.
+        scale: New deviations, (B, C), or (B, K, C) for K regions.
         shift: New means, of the shape of ``scale``.
         alpha: (B,), 0 keeps the features' own statistics and 1 takes the new ones. Because the output is linear in
             scale and shift, this equals the paper's blend of feature maps (eq. 14): ``(1 − α)·x + α·AdaIN(x, style)``.
+        shares: (B, K, H, W), of the K regions; see ``model_store.regions``. What they leave of a place keeps the
+            features' own statistics.
+        statistics: Of the features, in the shapes of ``instance_statistics``, where these are a part of larger ones.
 
     Returns:
         (B, C, H, W) in the type of ``features``.
     """
-    if scale.dim() == 2:
-        scale, shift = scale[..., None, None], shift[..., None, None]  # (B, C, 1, 1)
-    mean, deviation = instance_statistics(features)
+    mean, deviation = statistics if statistics is not None else instance_statistics(features, shares)
     scale, shift = scale.float(), shift.float()
-    if alpha is not None:
-        alpha = alpha.float().view(-1, 1, 1, 1)
-        scale, shift = torch.lerp(deviation, scale, alpha), torch.lerp(mean, shift, alpha)
-    gain = scale / deviation
-    return torch.addcmul(shift - mean * gain, features.float(), gain).to(features.dtype)
+    if shares is None:
+        scale, shift = scale[..., None, None], shift[..., None, None]  # (B, C, 1, 1)
+        if alpha is not None:
+            alpha = alpha.float().view(-1, 1, 1, 1)
+            scale, shift = torch.lerp(deviation, scale, alpha), torch.lerp(mean, shift, alpha)
+        gain = scale / deviation
+        bias = shift - mean * gain
+    else:
+        if alpha is not None:
+            shares = shares * alpha.float().view(-1, 1, 1, 1)
+        gain = scale / deviation  # (B, K, C)
+        bias = _spread(shares, shift - mean * gain)
+        gain = 1 + _spread(shares, gain - 1)  # (B, C, H, W)
+    return torch.addcmul(bias, features.float(), gain).to(features.dtype)
+
+
+def _spread(shares: Tensor, values: Tensor) -> Tensor:
+    """Σₖ shareₖ · valueₖ at each place, channels last: (B, K, H, W), (B, K, C) → (B, C, H, W)."""
+    terms = zip(shares.unbind(1), values.unbind(1), strict=True)
+    share, value = next(terms)
+    total = share[..., None] * value[:, None, None]  # (B, H, W, C)
+    for share, value in terms:
+        total.addcmul_(share[..., None], value[:, None, None])  # which adds an exact 0 where a region is not
+    return total.permute(0, 3, 1, 2)
+
+
+def style_regions(
+    features: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    regions: Regions,
+    alpha: Tensor | None = None,
+    measure: Measure = instance_statistics,
+    is_filled: bool = False,
+) -> Tensor:
+    """Adaptive instance norm region by region, each with its own content statistics.
+
+    Args:
+        features: (B, C, H, W).
+        scale: (B, K, C).
+        shift: (B, K, C).
+        regions: K for each image.
+        alpha: (B,), as for ``adaptive_instance_norm``.
+        measure: Where the content's statistics come from.
+        is_filled: Whether places without a style take all styles, instead of keeping their features.
+
+    Returns:
+        (B, C, H, W) in the type of ``features``.
+    """
+    size = (features.shape[2], features.shape[3])
+    shares = regions.filled(*size) if is_filled else regions.at(*size)
+    styled = adaptive_instance_norm(features, scale, shift, alpha, shares, measure(features, regions.at(*size)))
+    for row in regions.whole:  # bit for bit what it would be without the others
+        part = slice(row, row + 1)
+        strength = alpha[part] if alpha is not None else None
+        own = measure(features[part], None)
+        styled[part] = adaptive_instance_norm(features[part], scale[part, 0], shift[part, 0], strength, statistics=own)
+    return styled
 
 
 class InstanceNorm(nn.Module):
@@ -75,9 +173,29 @@ class InstanceNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(styles, channels))
         self.shift = nn.Parameter(torch.zeros(styles, channels))
 
-    def forward(self, features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """Normalise each image by its own statistics: (B, C, H, W), rows (B, C) → (B, C, H, W)."""
-        return adaptive_instance_norm(features, scale, shift)
+    def forward(
+        self,
+        features: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        regions: Regions | None = None,
+        measure: Measure = instance_statistics,
+    ) -> Tensor:
+        """Normalise each image, or each of its regions, by its own statistics.
+
+        Args:
+            features: (B, C, H, W).
+            scale: (B, C), or (B, K, C) with regions.
+            shift: Of the shape of ``scale``.
+            regions: Where each of K styles applies; places without a style take all of them.
+            measure: Where the statistics come from.
+
+        Returns:
+            (B, C, H, W).
+        """
+        if regions is None:
+            return adaptive_instance_norm(features, scale, shift, statistics=measure(features, None))
+        return style_regions(features, scale, shift, regions, measure=measure, is_filled=True)
 
 
 class BatchNorm(InstanceNorm):
@@ -92,12 +210,23 @@ class BatchNorm(InstanceNorm):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_variance", torch.ones(channels))
 
-    def forward(self, features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """Normalise by the batch's statistics in training, by the running ones in evaluation."""
+    def forward(
+        self,
+        features: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        regions: Regions | None = None,
+        measure: Measure = instance_statistics,
+    ) -> Tensor:
+        """Normalise by the batch's statistics in training, by the running ones in evaluation.
+
+        Shapes as for ``InstanceNorm``; ``measure`` is not asked.
+        """
         normalised = nn.functional.batch_norm(
             features.float(), self.running_mean, self.running_variance, training=self.training, eps=EPSILON
         )
-        return torch.addcmul(shift[..., None, None], normalised, scale[..., None, None]).to(features.dtype)
+        done = (torch.zeros((), device=features.device), torch.ones((), device=features.device))
+        return super().forward(normalised, scale, shift, regions, lambda *_: done).to(features.dtype)
 
 
 def padded_conv(

@@ -8,12 +8,20 @@ sigmoid, like the residual generator.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_store.generator import Generator, NormalisedConv, Rows, run
-from model_store.layers import doubled, padded_conv
+from model_store.generator import Generator, NormalisedConv, Rows, rows_of, run
+from model_store.layers import InstanceNorm, doubled, padded_conv
+from model_store.network import Stage, View
+from model_store.style import Style
+
+NOISE_BLOCK = 64
+"""Side of the squares in which noise is drawn."""
 
 
 class PyramidGenerator(Generator):
@@ -43,15 +51,36 @@ class PyramidGenerator(Generator):
         )
         self.last = padded_conv(channels * scales, 3, 1)
 
-    def generate(self, content: Tensor, rows: Rows, seeds: tuple[int, ...] | None = None) -> Tensor:
-        """(B, 3, H, W) in [0, 1] → (B, 3, H, W) in (0, 1); without ``seeds`` the noise is different at every call."""
-        features = None
-        for index, scale in enumerate(self.scales):
-            factor = self.stride >> index
-            photo = nn.functional.avg_pool2d(content, factor)  # (B, 3, H/factor, W/factor)
-            noise = noise_like(photo, self.noise_channels, seeds, index)
-            features = scale(torch.cat([photo, noise], dim=1).to(self.last.weight.dtype), features, rows)
-        return torch.sigmoid(self.last(features).float())  # (B, 3, H, W)
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Scale by scale: four 3×3 convolutions at most, which see four places far."""
+        factors = [self.stride >> index for index in range(len(self.scales))]
+        return tuple(
+            Stage(
+                partial(self._scaled, index),
+                norms=sum(isinstance(module, InstanceNorm) for module in self.scales[index].modules()),
+                factor=factor,
+                margin_px=-(-4 * factor // self.stride) * self.stride,
+            )
+            for index, factor in enumerate(factors)
+        )
+
+    def _scaled(self, index: int, photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
+        """One scale; the last gives the picture, (B, 3, H, W) in (0, 1). Without seeds its noise is never the same."""
+        factor = self.stride >> index
+        photo = nn.functional.avg_pool2d(photo, factor)  # (B, 3, H/factor, W/factor)
+        noise = self._noise(photo, style.seeds, index, view.top // factor, view.left // factor)
+        seen = torch.cat([photo, noise], dim=1).to(self.last.weight.dtype)
+        features = self.scales[index](seen, features, rows_of(style, view))
+        return features if factor > 1 else torch.sigmoid(self.last(features).float())
+
+    def _noise(self, photo: Tensor, seeds: Sequence[int] | None, scale: int, top: int, left: int) -> Tensor:
+        """Of a photo's size at one scale, (B, noise_channels, H, W), fp32."""
+        batch, _, height, width = photo.shape
+        if seeds is None:
+            return torch.randn(batch, self.noise_channels, height, width, device=photo.device)
+        window = (top, left, height, width)
+        return torch.stack([noise(seed, scale, self.noise_channels, window) for seed in seeds]).to(photo.device)
 
 
 class PyramidScale(nn.Module):
@@ -86,17 +115,28 @@ def convolutions(generator: Generator, in_channels: int, channels: int) -> nn.Mo
     )
 
 
-def noise_like(photo: Tensor, channels: int, seeds: Sequence[int] | None, scale: int) -> Tensor:
-    """Normal noise of a photo's size, (B, channels, H, W), fp32.
+def noise(seed: int, scale: int, channels: int, window: tuple[int, int, int, int]) -> Tensor:
+    """A part of an endless plane of normal noise, drawn block by block: tiles of a picture get what the whole would.
 
-    Each image's noise depends on its seed and the scale alone, not on the batch, and is drawn on the CPU: a seed means
-    the same on every device.
+    It depends on nothing else, so a seed means the same alone, in any batch and on every device.
+
+    Args:
+        seed: Of the picture.
+        scale: Each has a plane of its own.
+        channels: How many.
+        window: Top, left, height and width of the part.
+
+    Returns:
+        (channels, height, width), fp32, on the CPU.
     """
-    batch, _, height, width = photo.shape
-    if seeds is None:
-        return torch.randn(batch, channels, height, width, device=photo.device)
-    noises = [
-        torch.randn(channels, height, width, generator=torch.Generator().manual_seed(seed * 64 + scale))
-        for seed in seeds
-    ]
-    return torch.stack(noises).to(photo.device)
+    top, left, height, width = window
+    rows = range(top // NOISE_BLOCK, -(-(top + height) // NOISE_BLOCK))
+    columns = range(left // NOISE_BLOCK, -(-(left + width) // NOISE_BLOCK))
+    shape = (channels, NOISE_BLOCK, NOISE_BLOCK)
+
+    def block(row: int, column: int) -> NDArray[np.float32]:
+        return np.random.default_rng((seed, scale, row, column)).standard_normal(shape, np.float32)
+
+    plane = np.block([[block(row, column) for column in columns] for row in rows])
+    top, left = top - rows[0] * NOISE_BLOCK, left - columns[0] * NOISE_BLOCK
+    return torch.from_numpy(plane[:, top : top + height, left : left + width].copy())

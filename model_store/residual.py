@@ -7,11 +7,15 @@ nearest upsampling + convolution instead of transposed convolutions, and, as Dum
 convolution and a sigmoid.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from model_store.generator import Generator, NormalisedConv, Rows, run
+from model_store.generator import Generator, NormalisedConv, Rows, rows_of, run
 from model_store.layers import InstanceNorm, UpsampledConv, padded_conv
+from model_store.network import Stage, View
+from model_store.style import Style
 
 
 class ResidualGenerator(Generator):
@@ -51,12 +55,26 @@ class ResidualGenerator(Generator):
             ]
         )
 
-    def generate(self, content: Tensor, rows: Rows, seeds: tuple[int, ...] | None = None) -> Tensor:
-        """(B, 3, H, W) in [0, 1] → (B, 3, H, W) in (0, 1); there is no noise to seed."""
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Down, the residual blocks one by one, up: each sees 7 or 8 pixels far."""
+        blocks = (Stage(partial(self._through, block), norms=2, factor=4, margin_px=8) for block in self.body)
+        return (
+            Stage(self._shrunk, norms=3, factor=4, margin_px=8),
+            *blocks,
+            Stage(self._enlarged, norms=3, factor=1, margin_px=8),
+        )
+
+    def _shrunk(self, photo: Tensor, _features: Tensor | None, style: Style, view: View) -> Tensor:
         weight = next(self.down.parameters())
-        features = run(self.down, content.to(weight.dtype), rows)  # (B, 128, H/4, W/4)
-        features = run(self.body, features, rows)
-        return torch.sigmoid(run(self.up, features, rows).float())  # (B, 3, H, W)
+        return run(self.down, photo.to(weight.dtype), rows_of(style, view))  # (B, 128, H/4, W/4)
+
+    def _through(self, block: nn.Module, _photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
+        return block(features, rows_of(style, view))  # type: ignore[no-any-return]
+
+    def _enlarged(self, _photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
+        assert features is not None
+        return torch.sigmoid(run(self.up, features, rows_of(style, view)).float())  # (B, 3, H, W) in (0, 1)
 
 
 class ResidualBlock(nn.Module):

@@ -4,18 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
+from PIL import Image
+
 from service import images
 from service.batching import Shape
 from service.errors import InvalidField
 from service.images import ImageLimits, Picture
 from service.job import Job
-from service.registered import bounded_painting, gone, needs_painting
-from service.schemas import StylePart, StylizeParameters
+from service.registered import bounded_painting, encoding_of, gone, needs_painting
+from service.schemas import STYLE_SIZE_PX, StylePart, StylizeParameters
 from service.style_store import StyleData, digest_of
 from service.stylizer import Painting, Stylizer, Upload
-
-STYLE_SIZE_PX = 512
-"""Longer side at which style images are encoded."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Decoded:
 def decode_job(
     job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, StyleData | Upload] | None = None
 ) -> Decoded:
-    """Decode the photo at the size of the result, and the style images whose statistics are not remembered.
+    """Decode the photo and the masks at the size of the result, and the style images that are not remembered.
 
     Args:
         job: What came from the queue.
@@ -58,7 +57,8 @@ def decode_job(
     Raises:
         ServiceError: An image cannot be decoded.
         NotFound: A registered style was deleted.
-        InvalidField: A style of which only the statistics are stored, for an optimisation, which needs its image.
+        InvalidField: A style of which only the statistics are stored, for an optimisation, which needs its image; masks
+            that are black all over.
     """
     started = monotonic()
     parameters = StylizeParameters.model_validate(job.parameters)
@@ -78,8 +78,10 @@ def decode_job(
         and isinstance(source, Upload)
         and source.image is not None
         and not needs_painting(parameters)
+        and parameters.style_size == STYLE_SIZE_PX
     }
-    painting = Painting(content.rgb, styles, parameters.alpha, parameters.seed)
+    masks = _masks(job, parameters, limits)
+    painting = Painting(content.rgb, styles, parameters.alpha, parameters.seed, parameters.color, masks)
     return Decoded(parameters, content, painting, (monotonic() - started) * 1000, stale, kept)
 
 
@@ -114,22 +116,41 @@ class Materials:
 
     def _upload(self, file: bytes) -> Upload:
         """A style image; without its pixels where the network remembers it, and the method needs no more than that."""
-        digest = digest_of(file)
+        encoding = encoding_of(digest_of(file), self.parameters.style_size)
         if not needs_painting(self.parameters):
-            remembered = self.stylizer.remembered(self.parameters.model, digest)
+            remembered = self.stylizer.remembered(self.parameters.model, encoding)
             if remembered is not None:
                 return remembered
-        return Upload(digest, images.decode(file, "style", self.limits, STYLE_SIZE_PX).rgb)
+        return Upload(encoding, self._pixels(file))
 
     def _registered(self, style_id: str, digest: str) -> Upload:
-        """As an upload of its painting, whose statistics are stored beside it."""
-        model, data = self.parameters.model, self.registered.get(style_id)
+        """As an upload of its painting, whose statistics at the usual size are stored beside it."""
+        model, data, size_px = self.parameters.model, self.registered.get(style_id), self.parameters.style_size
         if data is None:
             raise gone(style_id)
         if isinstance(data, Upload):
             return data
-        if not needs_painting(self.parameters):
-            recalled = self.stylizer.recall(model, digest, data.statistics, data.encoder)
+        encoding = encoding_of(digest, size_px)
+        if size_px == STYLE_SIZE_PX and not needs_painting(self.parameters):
+            recalled = self.stylizer.recall(model, encoding, data.statistics, data.encoder)
             if recalled is not None:
                 return recalled
-        return Upload(digest, images.decode(data.painting, "style", self.limits, STYLE_SIZE_PX).rgb)
+        return Upload(encoding, self._pixels(data.painting))
+
+    def _pixels(self, file: bytes) -> Image.Image:
+        return images.decode(file, "style", self.limits, self.parameters.style_size).rgb
+
+
+def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list[Image.Image]:
+    """One for each style, of the result's size, or none."""
+    parts = [part for part in parameters.styles if part.mask is not None]
+    size = (parameters.width, parameters.height)
+    masks = [images.decode_mask(job.blobs[part.mask], "mask", limits, size) for part in parts if part.mask is not None]
+    is_anywhere = [mask.getextrema() != (0, 0) and part.weight > 0 for mask, part in zip(masks, parts, strict=True)]
+    if masks and not any(is_anywhere):
+        raise InvalidField(
+            "all masks are black, so that no style would be anywhere: make those places light where a style shall be",
+            "mask",
+        )
+    is_no_mask = len(masks) == 1 and masks[0].getextrema() == (255, 255)
+    return [] if is_no_mask else masks

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, ImageCms, ImageStat, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageStat, UnidentifiedImageError
 
 from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
 from service.formats import FORMATS, NAMES
@@ -130,17 +130,52 @@ def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> Pict
         if orientation >= 5:
             size = size[::-1]  # of the file's pixels, which lie on their side
         image.draft(None, size)  # a large JPEG decodes at a reduced size, never below this one
-        try:
+        with _clear_damage(header, field):
             image.load()
             picture = _split_alpha(_to_8_bit(image), size)
-        except DAMAGED as err:
-            raise InvalidField(
-                f"the {header.format} data ends early or is damaged: send the whole file", field
-            ) from err
     if orientation in TRANSPOSED:
         alpha = picture.alpha.transpose(TRANSPOSED[orientation]) if picture.alpha is not None else None
         return Picture(picture.rgb.transpose(TRANSPOSED[orientation]), alpha)
     return picture
+
+
+def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, int]) -> Image.Image:
+    """A file as grey levels, upright and resized to ``size`` whatever its aspect; what is transparent is black.
+
+    Its levels are numbers and not colours, so a colour profile changes nothing.
+
+    Args:
+        data: The file.
+        field: The form field that it came in, for the message.
+        limits: Checked here too: who decodes trusts nobody.
+        size: Width and height of the result.
+
+    Returns:
+        Mode L: 255 is all, 0 is nothing.
+
+    Raises:
+        InvalidField: As in ``decode``.
+        PayloadTooLarge: As in ``decode``.
+        UnsupportedImage: As in ``decode``.
+    """
+    with _opened(data, field, limits) as image:
+        header = _header(image, field, limits)
+        _scale_key(image, data)
+        orientation = _orientation(image)
+        image.draft("L", size if orientation < 5 else size[::-1])
+        with _clear_damage(header, field):
+            image.load()
+            image = _to_8_bit(image)
+            if image.has_transparency_data:
+                grey, alpha = image.convert("RGBA").convert("LA").split()
+                grey = ImageChops.multiply(grey, alpha)
+            else:
+                grey = image.convert("L")
+    if orientation in TRANSPOSED:
+        grey = grey.transpose(TRANSPOSED[orientation])
+    # Not LANCZOS as for photos: it would put bright and dark lines along the edges.
+    is_smaller = size[0] <= grey.width and size[1] <= grey.height
+    return grey.resize(size, Image.Resampling.BOX if is_smaller else Image.Resampling.BILINEAR)
 
 
 def encode(picture: Picture, format: str, quality: int | None) -> bytes:
@@ -152,8 +187,10 @@ def encode(picture: Picture, format: str, quality: int | None) -> bytes:
         quality: 1 to 100, for lossy formats; the format's default when not given.
     """
     spec = FORMATS[format]
-    image = picture.rgb.copy()
-    image.info = {}  # Pillow writes the profile or the comment that it finds there
+    image = picture.rgb
+    if image.info or picture.alpha is not None:  # else there is nothing to change, and a large picture is not doubled
+        image = image.copy()
+        image.info = {}  # Pillow writes the profile or the comment that it finds there
     if picture.alpha is not None and spec.has_alpha:
         image.putalpha(picture.alpha)
     elif picture.alpha is not None:
@@ -196,6 +233,15 @@ def _opened(data: bytes, field: str, limits: ImageLimits) -> Iterator[Image.Imag
         yield image
 
 
+@contextlib.contextmanager
+def _clear_damage(header: Header, field: str) -> Iterator[None]:
+    """Pixels that cannot be read are the sender's to mend."""
+    try:
+        yield
+    except DAMAGED as err:
+        raise InvalidField(f"the {header.format} data ends early or is damaged: send the whole file", field) from err
+
+
 def _has_more_scans(jpeg: bytes, limit: int) -> bool:
     if jpeg.count(b"\xff\xda") <= limit:  # fast, but takes for a scan what stands in metadata or behind the picture
         return False
@@ -222,8 +268,8 @@ def _header(image: Image.Image, field: str, limits: ImageLimits) -> Header:
     if width * height > limits.max_pixels:
         megapixels, allowed = width * height / 1e6, limits.max_pixels / 1e6
         raise InvalidField(
-            f"got {width} × {height} pixels ({megapixels:.1f} megapixels), at most {allowed:g} megapixels are allowed:"
-            " send a smaller image",
+            f"got {width} × {height} pixels ({megapixels:.1f} megapixels), at most {allowed:.3g} megapixels are"
+            " allowed: send a smaller image",
             field,
         )
     if max(width, height) > MAX_ASPECT * min(width, height):

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from service.errors import ServiceError, error_from_json
 from service.job_progress import Saved
 
-Lane = Literal["interactive", "long"]
-LANES: tuple[Lane, ...] = ("interactive", "long")
+Lane = Literal["interactive", "tiled", "long"]
+STEPWISE_LANES: tuple[Lane, ...] = ("tiled", "long")
+LANES: tuple[Lane, ...] = ("interactive", *STEPWISE_LANES)
 LONG_METHODS = ("gatys",)
 BLOB = "blob:"
 """How the fields of a hash begin that hold blobs."""
@@ -27,7 +28,9 @@ class Job:
     @property
     def lane(self) -> Lane:
         """Where it waits: what takes minutes must not stand before what takes moments."""
-        return "long" if self.parameters.get("method") in LONG_METHODS else "interactive"
+        if self.parameters.get("method") in LONG_METHODS:
+            return "long"
+        return "tiled" if self.parameters.get("tiled") else "interactive"
 
 
 @dataclass(frozen=True)

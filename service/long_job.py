@@ -1,5 +1,6 @@
-"""``LongJob``: one picture that is being optimised, and what can be told and kept of it between two steps."""
+"""``LongJob``: one picture that is made in steps, and what can be told and kept of it between two of them."""
 
+from abc import ABC, abstractmethod
 from io import BytesIO
 from time import monotonic
 
@@ -15,19 +16,26 @@ PREVIEW_PX = 256
 """Longer side, at most, of the picture that is shown while the work goes on."""
 
 
-class LongJob:
-    """An optimisation that goes on when it is told to. To forget it is to cancel it."""
+class LongJob(ABC):
+    """A picture that goes on when it is told to. To forget it is to cancel it.
 
-    def __init__(self, claim: Claim, decoded: Decoded, stylizer: Stylizer) -> None:
-        """Go on from what an earlier worker saved, if anything; nothing is computed before the first step."""
-        begin = (claim.saved.step, Image.open(BytesIO(claim.saved.picture))) if claim.saved is not None else None
-        parameters = decoded.parameters
+    Attributes:
+        decoded: What to do.
+        model_ms: Time in which the device was held, so far.
+        told_at: When its progress was told last, on the monotonic clock.
+        saved_at: When it was last saved for another worker, or begun.
+        has_begun: Whether there is anything to tell or to save.
+        is_done: Whether that was the last step.
+    """
+
+    def __init__(self, decoded: Decoded) -> None:
+        """Nothing is computed before the first step."""
         self.decoded = decoded
         self.model_ms = 0.0
         self.told_at = -float("inf")
         self.saved_at = monotonic()
-        self._latest: Progress | None = None
-        self._steps = stylizer.optimise(parameters.model, decoded.painting, parameters.steps, begin)
+        self.has_begun = False
+        self.is_done = False
 
     def advance(self) -> None:
         """One step, in the device's thread.
@@ -36,35 +44,65 @@ class LongJob:
             ModelUnavailable: The network cannot be used.
         """
         started = monotonic()
-        self._latest = next(self._steps)
+        self.is_done = self._step()
+        self.has_begun = True
         self.model_ms += (monotonic() - started) * 1000
 
-    @property
-    def is_done(self) -> bool:
-        """Whether that was the last step."""
-        return self._latest is not None and self._latest.step == self._latest.steps
+    @abstractmethod
+    def _step(self) -> bool:
+        """Take it; whether it was the last."""
 
+    @abstractmethod
     def picture(self) -> Image.Image:
         """As it is after the last step, at its full size."""
+
+    @abstractmethod
+    def progress(self) -> JobProgress:
+        """For who asks, with a small picture."""
+
+    @abstractmethod
+    def saved(self) -> Saved | None:
+        """For the next worker; ``None`` where it has to begin anew."""
+
+
+class Optimisation(LongJob):
+    """The method of Gatys et al., step by step."""
+
+    def __init__(self, claim: Claim, decoded: Decoded, stylizer: Stylizer) -> None:
+        """Go on from what an earlier worker saved, if anything."""
+        super().__init__(decoded)
+        begin = (claim.saved.step, Image.open(BytesIO(claim.saved.picture))) if claim.saved is not None else None
+        parameters = decoded.parameters
+        self._latest: Progress | None = None
+        self._steps = stylizer.optimise(parameters.model, decoded.painting, parameters.steps, begin)
+
+    def _step(self) -> bool:
+        self._latest = next(self._steps)
+        return self._latest.step == self._latest.steps
+
+    def picture(self) -> Image.Image:
+        """The iterate, enlarged if it is not the last."""
         assert self._latest is not None
         return to_images(self._latest.picture)[0]
 
     def progress(self) -> JobProgress:
-        """For who asks, with a small picture."""
+        """Steps, losses and the iterate."""
         assert self._latest is not None
-        preview, file = to_images(self._latest.iterate)[0], BytesIO()
-        preview.thumbnail((PREVIEW_PX, PREVIEW_PX))
-        preview.save(file, "JPEG")
-        return JobProgress(self._latest.step, self._latest.steps, self._latest.losses, file.getvalue())
+        return JobProgress(
+            self._latest.step, self._latest.steps, self._latest.losses, small_jpeg(to_images(self._latest.iterate)[0])
+        )
 
     def saved(self) -> Saved:
-        """For the next worker."""
+        """The iterate, from which another worker goes on."""
         assert self._latest is not None
         file = BytesIO()
         self.picture().save(file, "PNG", compress_level=1)
         return Saved(self._latest.step, file.getvalue())
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is anything to tell or to save."""
-        return self._latest is not None
+
+def small_jpeg(image: Image.Image) -> bytes:
+    """A file with a picture small enough to be shown again and again; may change ``image``."""
+    file = BytesIO()
+    image.thumbnail((PREVIEW_PX, PREVIEW_PX))
+    image.save(file, "JPEG")
+    return file.getvalue()

@@ -1,4 +1,7 @@
-"""``LongLane``: the one long job that a worker may hold, beside its batches and behind them.
+"""``LongLane``: the one job of a lane that a worker may hold beside its batches, and behind them, and take in steps.
+
+A worker has one for pictures that are painted in tiles, and one for jobs that take minutes, so that neither waits for
+the other: they share what the batches leave of the device, step by step.
 
     claim → decode → (idle device → one step → report) … → encode → complete
 
@@ -14,18 +17,20 @@ for minutes. If it kills this worker too, they are redelivered, and run without 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic
 
 from model_store.gatys import prepare
 from service.answering import RETRY_S, answer, let_go, who
 from service.codecs import Codecs
+from service.decoding import Decoded
 from service.errors import ServiceError
-from service.job import Claim, Result
-from service.long_job import LongJob
+from service.job import Claim, Lane, Result
+from service.long_job import LongJob, Optimisation
 from service.queue import JobQueue
 from service.stylizer import Stylizer
+from service.tiled_job import TiledJob
 
 REPORT_EVERY_S = 0.5
 SAVE_EVERY_S = 20.0
@@ -34,10 +39,11 @@ log = logging.getLogger(__name__)
 
 
 class LongLane:
-    """Claims long jobs, one at a time, and takes their steps on a device that others use first."""
+    """Claims a lane's jobs, one at a time, and takes their steps on a device that others use first."""
 
     def __init__(
         self,
+        lane: Lane,
         queue: JobQueue,
         stylizer: Stylizer,
         codecs: Codecs,
@@ -47,12 +53,14 @@ class LongLane:
         """How to use the device is the worker's to say.
 
         Args:
+            lane: Whose jobs.
             queue: Where the jobs are.
             stylizer: Paints them.
             codecs: For their images.
             idle_device: Waits until no batch wants the device, and keeps it so as long as it is held.
             step: Runs a call on the device; what the job is to be told of a failure is raised as a ``ServiceError``.
         """
+        self.lane = lane
         self._queue = queue
         self._stylizer = stylizer
         self._codecs = codecs
@@ -89,20 +97,19 @@ class LongLane:
     async def _next(self) -> Claim | None:
         """The oldest job whose worker died, or else the oldest that waits, if it comes within a moment."""
         try:
-            if (orphan := await self._queue.reclaim("long")) is not None:
+            if (orphan := await self._queue.reclaim(self.lane)) is not None:
                 log.warning("a long job's worker died", extra={**who(orphan), "deliveries": orphan.deliveries})
                 return orphan
-            return next(iter(await self._queue.claim(1, "long")), None)
+            return next(iter(await self._queue.claim(1, self.lane)), None)
         except ServiceError:  # whoever claims the interactive jobs logs it
             await asyncio.sleep(RETRY_S)
             return None
 
     async def _work(self, claim: Claim) -> None:
-        """Decode, optimise and answer; or give the job back, or drop it where nobody waits for it."""
+        """Decode, paint and answer; or give the job back, or drop it where nobody waits for it."""
         try:
             decoded = await self._codecs.decode(claim)
-            await self._codecs.run(prepare)
-            job = LongJob(claim, decoded, self._stylizer)
+            job = await self._begin(claim, decoded)
             while not job.is_done:
                 async with self._idle_device():
                     if not self._must_yield and not claim.is_late:
@@ -120,6 +127,12 @@ class LongLane:
         except ServiceError as err:
             result = Result(error=err)
         await answer(self._queue, claim, result)
+
+    async def _begin(self, claim: Claim, decoded: Decoded) -> LongJob:
+        if decoded.parameters.method == "gatys":
+            await self._codecs.run(prepare)
+            return Optimisation(claim, decoded, self._stylizer)
+        return TiledJob(decoded, self._stylizer)
 
     async def _tell(self, claim: Claim, job: LongJob) -> bool:
         """Now and then, report how far a job is.
@@ -148,3 +161,12 @@ class LongLane:
                 saved = await self._codecs.run(job.saved)
                 await self._queue.report(claim, await self._codecs.run(job.progress), saved)
             await self._queue.release([claim])
+
+
+@asynccontextmanager
+async def all_set_aside(lanes: Iterable[LongLane]) -> AsyncIterator[None]:
+    """No lane holds a job meanwhile."""
+    async with AsyncExitStack() as stack:
+        for lane in lanes:
+            await stack.enter_async_context(lane.set_aside())
+        yield

@@ -72,6 +72,7 @@ def stylize_files(photos: Sequence[Path], outputs: Sequence[Path], look: Look, s
         choose_runtime(settings.device, settings.dtype),
         len(look.styles),
         settings.model_memory_mb * 2**20,
+        settings.tile_px,
     )
     uploads = [Path(style).read_bytes() for style in look.styles if Path(style).is_file()]
     ids = [style for style in look.styles if not Path(style).is_file()]
@@ -107,7 +108,11 @@ def stylize_files(photos: Sequence[Path], outputs: Sequence[Path], look: Look, s
 def _paint(asked: StylizeRequest, parameters: StylizeParameters, stylizer: Stylizer, settings: Settings) -> bytes:
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
     decoded = decode_job(Job(asked.request_id, parameters.model_dump(), asked.blobs), stylizer, limits)
-    (painted,) = stylizer.paint(parameters.model, [decoded.painting])
+    if parameters.tiled:
+        for progress in stylizer.paint_tiled(parameters.model, decoded.painting):
+            painted = progress.picture
+    else:
+        (painted,) = stylizer.paint(parameters.model, [decoded.painting])
     return images.encode(Picture(painted, decoded.content.alpha), parameters.format, parameters.quality)
 
 

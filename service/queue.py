@@ -11,8 +11,9 @@ cancelled job is never computed, and late work costs one look-up.
 - A job is acknowledged in the same step that stores its result. A worker that dies leaves its entries pending; once
   they are idle for a lease, ``reclaim`` hands them out, one at a time. Living workers ``extend`` theirs.
 - A stream holds waiting and running jobs and nothing else, so its length is what backpressure limits.
-- Jobs that take minutes have a lane of their own, a second stream: they do not fill the queue of those that take
-  moments, and both keep the same promises. Their workers ``report`` how far they are, into the job's hash.
+- Jobs that take longer have lanes of their own, streams like the first: ``tiled`` for pictures that are painted in
+  tiles, ``long`` for those that take minutes. They do not fill the queue of those that take moments, nor each other's,
+  and all keep the same promises. Their workers ``report`` how far they are, into the job's hash.
 - Who does not wait on the line opens a record first (``job_records``): then the result is kept there to be fetched, and
   no reply is sent.
 - Commands and blocking reads have a connection pool each; redis-py's socket timeout must exceed the block time.
@@ -54,7 +55,7 @@ MAX_DEAD_LETTERS = 1000
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """The queue at a glance: depth and age of the interactive lane, depth of the long one, and what both had.
+    """The queue at a glance: depth and age of the interactive lane, depth of the others, and what all of them had.
 
     ``workers`` are only those that gave a sign of life lately.
     """
@@ -65,6 +66,7 @@ class QueueStatus:
     dead_lettered: int
     workers: tuple[WorkerBeat, ...]
     long_depth: int
+    tiled_depth: int = 0
 
 
 class JobQueue:
@@ -81,7 +83,11 @@ class JobQueue:
         self.name = name
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
-        self._limits: dict[Lane, int] = {"interactive": settings.max_queue, "long": settings.max_long_queue}
+        self._limits: dict[Lane, int] = {
+            "interactive": settings.max_queue,
+            "tiled": settings.max_long_queue,
+            "long": settings.max_long_queue,
+        }
         self._enqueue = self.redis.register_script(scripts.ENQUEUE)
         self._cancel = self.redis.register_script(scripts.CANCEL)
         self._complete = self.redis.register_script(scripts.COMPLETE)
@@ -288,10 +294,12 @@ class JobQueue:
             pipe.xlen(self._keys.stream("interactive"))
             pipe.xrange(self._keys.stream("interactive"), count=1)
             pipe.xlen(self._keys.stream("long"))
+            pipe.xlen(self._keys.stream("tiled"))
             pipe.get(self._keys.redelivered)
             pipe.xlen(self._keys.dead)
             pipe.hgetall(self._keys.workers)
-            (seconds, microseconds), depth, oldest, long_depth, redelivered, dead, workers = await pipe.execute()
+            (seconds, microseconds), *answers = await pipe.execute()
+        depth, oldest, long_depth, tiled_depth, redelivered, dead, workers = answers
         now_ms = seconds * 1000 + microseconds // 1000
         oldest_ms = int(oldest[0][0].split(b"-")[0]) if oldest else now_ms
         beats = [WorkerBeat.read(name, value, now_ms) for name, value in workers.items()]
@@ -300,7 +308,7 @@ class JobQueue:
                 await self._forget(beat.name)
         present = tuple(beat for beat in beats if beat.age_ms < FORGET_WORKER_MS)
         oldest_s = max(0.0, (now_ms - oldest_ms) / 1000)
-        return QueueStatus(depth, oldest_s, int(redelivered or 0), dead, present, long_depth)
+        return QueueStatus(depth, oldest_s, int(redelivered or 0), dead, present, long_depth, tiled_depth)
 
     async def _forget(self, worker: str) -> None:
         """Remove a worker that died long ago. Its jobs were reclaimed, or its consumers are kept."""

@@ -16,7 +16,7 @@ from service.answering import RETRY_S
 from service.errors import ModelUnavailable, NotFound, QueueUnreachable, ServiceError
 from service.images import ImageLimits
 from service.job import Claim
-from service.schemas import StylizeParameters
+from service.schemas import STYLE_SIZE_PX, StylizeParameters
 from service.style_store import StyleData, StyleStore, digest_of
 from service.stylizer import Stylizer, Upload
 
@@ -45,7 +45,7 @@ class RegisteredStyles:
         for part in parameters.styles:
             if part.style_id is None or part.digest is None:
                 continue
-            remembered = self._stylizer.remembered(parameters.model, part.digest)
+            remembered = self._stylizer.remembered(parameters.model, encoding_of(part.digest, parameters.style_size))
             if remembered is not None and not needs_painting(parameters):
                 found[part.style_id] = remembered
             elif (data := await self._data(part.style_id, claim.deadline)) is not None:
@@ -55,7 +55,7 @@ class RegisteredStyles:
     async def refresh(self, model: str, stale: Mapping[str, str]) -> None:
         """Store the statistics of styles, digest by id, which this process has just encoded anew."""
         for style_id, digest in stale.items():
-            if (encoded := self._stylizer.encoded(model, digest)) is not None:
+            if (encoded := self._stylizer.encoded(model, encoding_of(digest, STYLE_SIZE_PX))) is not None:
                 with contextlib.suppress(ServiceError):  # the next who needs it does it
                     await self._store.refresh(style_id, *encoded)
 
@@ -65,7 +65,7 @@ class RegisteredStyles:
         Raises:
             ModelUnavailable: Another checkpoint took the place of the one that encoded it.
         """
-        if (encoded := self._stylizer.encoded(model, digest_of(painting))) is None:
+        if (encoded := self._stylizer.encoded(model, encoding_of(digest_of(painting), STYLE_SIZE_PX))) is None:
             raise ModelUnavailable(f"the network {model!r} was replaced while this was encoded: send it again")
         statistics, encoder = encoded
         return {"painting": painting, "statistics": statistics, "encoder": encoder.encode()}
@@ -82,7 +82,12 @@ class RegisteredStyles:
 
 def needs_painting(parameters: StylizeParameters) -> bool:
     """Whether a job needs the painting of a registered style, not its statistics alone."""
-    return parameters.method == "gatys"
+    return parameters.method == "gatys" or parameters.color == "match"
+
+
+def encoding_of(digest: str, size_px: int) -> str:
+    """The name under which a stylizer remembers what became of a painting at a size: its ``Upload.digest``."""
+    return f"{digest}@{size_px}"
 
 
 def bounded_painting(upload: bytes, limits: ImageLimits) -> bytes:

@@ -6,22 +6,26 @@ from dataclasses import dataclass
 from math import isfinite
 from secrets import randbelow
 from types import MappingProxyType
+from typing import cast, get_args
 
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from service.errors import InvalidField, ModelUnavailable, NotFound
 from service.formats import choose_format
-from service.images import ImageLimits, fitted, read_header
+from service.images import Header, ImageLimits, fitted, read_header
 from service.optimisation import check_optimisation, checked_method
-from service.schemas import MAX_SEED, StylePart, StylizeParameters
+from service.schemas import MAX_SEED, STYLE_SIZE_PX, Color, StylePart, StylizeParameters
 from service.settings import Settings
 from service.style_store import RegisteredStyle
 
-FIELDS = ("content", "style", "style_id", "weights", "alpha", "size", "seed", "format", "quality", "method", "steps")
-REPEATED = ("style", "style_id")
+FIELDS = (
+    *("content", "style", "style_id", "weights", "alpha", "color", "mask", "style_size"),
+    *("size", "seed", "format", "quality", "method", "steps"),
+)
+REPEATED = ("style", "style_id", "mask")
 MAX_STYLES = 4
 MIN_SIZE_PX = 64
 MIN_SHORTER_PX = 16
-"""Of a result: two places of AdaIN's coarsest grid, whose statistics would not exist for one."""
+"""Of a result, and of a style: two places of AdaIN's coarsest grid, whose statistics would not exist for one."""
 
 UPLOAD_MODEL = "adain"
 """The network for uploaded styles, registered ones among them; other ids know theirs."""
@@ -44,13 +48,18 @@ class StylizeRequest:
     quality: int | None
     accept: str | None
     seed: int | None = None
+    color: str = "style"
+    masks: Sequence[bytes] = ()
+    style_size: int | None = None
     method: str = "feedforward"
     steps: int | None = None
 
     @property
     def blobs(self) -> Mapping[str, bytes]:
-        """The files, by the names that ``StylePart.upload`` uses."""
-        return {"content": self.content, **{f"style-{index}": data for index, data in enumerate(self.styles)}}
+        """The files, by the names that ``StylePart`` uses."""
+        styles = {f"style-{index}": data for index, data in enumerate(self.styles)}
+        masks = {f"mask-{index}": data for index, data in enumerate(self.masks)}
+        return {"content": self.content, **styles, **masks}
 
 
 def check_fields(names: Iterable[str], known: Sequence[str] = FIELDS, repeated: Container[str] = REPEATED) -> None:
@@ -94,18 +103,20 @@ def job_parameters(
     """
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
     header = read_header(asked.content, "content", limits)
-    for data in asked.styles:
-        read_header(data, "style", limits)
+    paintings = [read_header(data, "style", limits) for data in asked.styles]
     model = _model(asked, catalog, registered)
     _check_controls(asked, model)
+    width, height = _size(asked.size, header, settings)
+    style_sizes = _style_sizes(asked, paintings, registered, settings)
     method = checked_method(asked.method, asked.steps)
-    width, height = _size(asked.size, header.width, header.height, settings.max_size_px)
     if method == "gatys":
-        check_optimisation(asked.steps, asked.style_ids, registered, max(width, height), settings)
+        check_optimisation(asked, registered, max(width, height), settings)
     if not 0 <= asked.alpha <= 1:
         raise InvalidField(f"got {asked.alpha}: alpha must be from 0 to 1", "alpha")
     if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
         raise InvalidField(f"got {asked.seed}: a seed must be from 0 to {MAX_SEED}", "seed")
+    _check_color(asked)
+    _check_masks(asked, limits)
     return StylizeParameters(
         request_id=asked.request_id,
         model=model.id,
@@ -118,6 +129,9 @@ def job_parameters(
         seed=_seed(asked, model),
         method=method,
         steps=asked.steps,
+        color=cast(Color, asked.color),
+        style_size=asked.style_size or STYLE_SIZE_PX,
+        tiled=max(wide * high for wide, high in [(width, height), *style_sizes]) > settings.tile_above_pixels,
     )
 
 
@@ -168,12 +182,65 @@ def _check_controls(asked: StylizeRequest, model: ModelEntry) -> None:
     count = len(asked.styles) + len(asked.style_ids)
     if count > 1 and "weights" not in model.controls:
         raise InvalidField(f"got {count} styles, but the network {model.id!r} mixes none: send one", "style_id")
-    given = {"weights": asked.weights is not None, "alpha": asked.alpha != 1, "seed": asked.seed is not None}
+    given = {
+        "weights": asked.weights is not None,
+        "alpha": asked.alpha != 1,
+        "seed": asked.seed is not None,
+        "mask": bool(asked.masks),
+        "color": asked.color != "style",
+    }
     for name, is_given in given.items():
         if is_given and name not in model.controls:
             raise InvalidField(
                 f"the network {model.id!r} takes no {name}: leave it out, or take a style whose controls name it", name
             )
+
+
+def _check_color(asked: StylizeRequest) -> None:
+    if asked.color not in get_args(Color):
+        raise InvalidField(f"got {asked.color!r:.80}: allowed are {', '.join(get_args(Color))}", "color")
+    if asked.color == "match" and asked.style_ids:
+        raise InvalidField(
+            f"match recolours the style's picture before it is encoded, and of {asked.style_ids[0]!r:.80} only the"
+            " encoded statistics are stored: ask for luminance, or upload the picture itself as `style`",
+            "color",
+        )
+
+
+def _check_masks(asked: StylizeRequest, limits: ImageLimits) -> None:
+    count = len(asked.styles) + len(asked.style_ids)
+    if len(asked.masks) not in (0, count):
+        raise InvalidField(
+            f"got {len(asked.masks)} masks for {count} styles: send one for each, uploads first, then ids, or none",
+            "mask",
+        )
+    for data in asked.masks:
+        read_header(data, "mask", limits)
+
+
+def _style_sizes(asked: StylizeRequest, paintings: Sequence[Header], settings: Settings) -> list[tuple[int, int]]:
+    """Width and height at which the uploaded styles are encoded."""
+    if asked.style_size is not None:
+        if not paintings:
+            raise InvalidField(
+                "style_size is the size at which an uploaded style is encoded, and of a style with an id only the"
+                " encoded statistics are stored: leave it out, or upload the picture itself as `style`",
+                "style_size",
+            )
+        if not MIN_SIZE_PX <= asked.style_size <= settings.max_size_px:
+            raise InvalidField(
+                f"got {asked.style_size}: the longer side must be from {MIN_SIZE_PX} to {settings.max_size_px} pixels",
+                "style_size",
+            )
+    sizes = [fitted(painting.width, painting.height, asked.style_size or STYLE_SIZE_PX) for painting in paintings]
+    for width, height in sizes:
+        if min(width, height) < MIN_SHORTER_PX:
+            raise InvalidField(
+                f"the style would be {width} × {height} pixels, its shorter side must have at least {MIN_SHORTER_PX}:"
+                " ask for a larger style_size",
+                "style_size",
+            )
+    return sizes
 
 
 def _seed(asked: StylizeRequest, model: ModelEntry) -> int | None:
@@ -184,17 +251,17 @@ def _seed(asked: StylizeRequest, model: ModelEntry) -> int | None:
 
 
 def _parts(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]) -> tuple[StylePart, ...]:
-    """The mix: uploads first, then ids, their weights normalised to sum 1."""
-    count = len(asked.styles) + len(asked.style_ids)
-    weights = _weights(asked.weights, count)
-    uploads = [
-        StylePart(weight=weight, upload=f"style-{index}") for index, weight in enumerate(weights[: len(asked.styles)])
+    """The mix: uploads first, then ids, their weights normalised to sum 1, each with its mask."""
+    parts = [StylePart(weight=1, upload=f"style-{index}") for index in range(len(asked.styles))]
+    parts += [
+        StylePart(weight=1, style_id=style_id, digest=_digest(style_id, registered)) for style_id in asked.style_ids
     ]
-    stored = [
-        StylePart(weight=weight, style_id=style_id, digest=_digest(style_id, registered))
-        for weight, style_id in zip(weights[len(asked.styles) :], asked.style_ids, strict=True)
-    ]
-    return (*uploads, *stored)
+    weights = _weights(asked.weights, len(parts))
+    masks = [f"mask-{index}" if asked.masks else None for index in range(len(parts))]
+    return tuple(
+        part.model_copy(update={"weight": weight, "mask": mask})
+        for part, weight, mask in zip(parts, weights, masks, strict=True)
+    )
 
 
 def _digest(style_id: str, registered: Mapping[str, RegisteredStyle]) -> str | None:
@@ -220,18 +287,22 @@ def _weights(text: str | None, count: int) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def _size(text: str, width: int, height: int, max_size_px: int) -> tuple[int, int]:
+def _size(text: str, photo: Header, settings: Settings) -> tuple[int, int]:
     """Width and height of the result."""
+    width, height = photo.width, photo.height
     if text == "original":
-        if max(width, height) > max_size_px:
+        if max(width, height) > settings.max_original_px:
             raise InvalidField(
-                f"the original is {width} × {height} pixels, at most {max_size_px} are allowed: name a size", "size"
+                f"the original is {width} × {height} pixels, at most {settings.max_original_px} are allowed:"
+                " name a size",
+                "size",
             )
-    elif len(text) <= 9 and text.isascii() and text.isdecimal() and MIN_SIZE_PX <= int(text) <= max_size_px:
+    elif len(text) <= 9 and text.isascii() and text.isdecimal() and MIN_SIZE_PX <= int(text) <= settings.max_size_px:
         width, height = fitted(width, height, int(text))
     else:
         raise InvalidField(
-            f"got {text!r:.80}: the longer side must be from {MIN_SIZE_PX} to {max_size_px} pixels, or `original`",
+            f"got {text!r:.80}: the longer side must be from {MIN_SIZE_PX} to {settings.max_size_px} pixels,"
+            " or `original`",
             "size",
         )
     if min(width, height) < MIN_SHORTER_PX:

@@ -7,10 +7,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from service.examples import MODEL_EXAMPLE, STYLE_EXAMPLE
 
 MAX_SEED = 2**31 - 1
+STYLE_SIZE_PX = 512
+"""Longer side at which uploaded styles are encoded, if the request does not say."""
+
+CONTROLS = (
+    "Which of the fields `style`, `style_size`, `weights`, `alpha`, `seed`, `mask` and `color` the network heeds; the"
+    " others are refused. `color=match` and"
+    " `style_size` are for styles whose picture is there: uploaded and registered ones."
+)
 
 Method = Literal["feedforward", "gatys"]
-
-CONTROLS = "Which of the fields `style`, `weights`, `alpha` and `seed` the network heeds; the others are refused."
+Color = Literal["style", "match", "luminance"]
 
 
 class Frozen(BaseModel):
@@ -20,12 +27,16 @@ class Frozen(BaseModel):
 
 
 class StylePart(Frozen):
-    """One style of a mix: a stored one by id, or an upload by the name of its blob. A digest tells a registered one."""
+    """One style of a mix: a stored one by id, or an upload by the name of its blob; and its mask's blob, if it has one.
+
+    A digest tells a registered one.
+    """
 
     weight: float
     style_id: str | None = None
     upload: str | None = None
     digest: str | None = None
+    mask: str | None = None
 
 
 class StylizeParameters(Frozen):
@@ -40,6 +51,9 @@ class StylizeParameters(Frozen):
     format: str
     quality: int | None
     seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
+    color: Color = "style"
+    style_size: int = Field(STYLE_SIZE_PX, description="Longer side at which uploaded styles are encoded, in pixels.")
+    tiled: bool = Field(False, description="Whether it is painted in tiles, on the lane of long jobs.")
     method: Method = "feedforward"
     steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
     registers: bool = Field(False, description="Whether the result shall have what is to be kept of the upload.")

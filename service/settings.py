@@ -88,14 +88,24 @@ class Settings(BaseSettings):
     body_idle_s: Seconds = Field(30.0, description="A body that stops arriving for so long is answered 408.")
 
     # What a request may ask for.
-    max_body_bytes: Count = Field(20 * 2**20, description="Largest request body.")
-    max_image_pixels: Count = Field(50_000_000, description="Most pixels of an uploaded image.")
-    max_size_px: Annotated[int, Field(ge=64)] = Field(2048, description="Longest side that can be asked for.")
+    max_body_bytes: Count = Field(32 * 2**20, description="Largest request body.")
+    max_image_pixels: Count = Field(8192 * 8192, description="Most pixels of an uploaded image.")
+    max_size_px: Annotated[int, Field(ge=64)] = Field(4096, description="Longest side that can be asked for.")
     max_steps: Count = Field(500, description="Most steps of method=gatys.")
     max_optimised_px: Annotated[int, Field(ge=64)] = Field(
         1024, description="Longest side that can be asked for with method=gatys."
     )
+    max_original_px: Annotated[int, Field(ge=64)] = Field(
+        8192, description="Longest side of a photo that can be painted at its original size."
+    )
+    tile_above_pixels: Count = Field(
+        2 * 2**20,
+        description="Pictures of more pixels are painted in tiles, between which other requests have their turn.",
+    )
     request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
+    tile_px: Annotated[int, Field(ge=64)] = Field(
+        768, description="Side of a tile. Larger ones waste less on margins, and take more memory and longer each."
+    )
 
     max_event_streams: Count = Field(
         256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
@@ -115,7 +125,9 @@ class Settings(BaseSettings):
 
     # Queue.
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
-    max_long_queue: Count = Field(16, description="The same for jobs that take minutes, which wait in their own lane.")
+    max_long_queue: Count = Field(
+        16, description="The same for pictures in tiles, and for jobs that take minutes: each have a lane of their own."
+    )
     job_timeout_s: Seconds = Field(
         1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
     )
@@ -151,7 +163,9 @@ class Settings(BaseSettings):
         description="What the networks on the device may take, weights alone, in MiB. Those not used for longest leave;"
         " one that is larger runs alone.",
     )
-    forward_timeout_s: Seconds = Field(120.0, description="A forward pass that takes longer ends its worker process.")
+    forward_timeout_s: Seconds = Field(
+        120.0, description="A forward pass, of a batch or of a tile, that takes longer ends its worker process."
+    )
     drain_timeout_s: Seconds = Field(30.0, description="How long a worker that is told to stop finishes what it runs.")
 
     @property

@@ -5,9 +5,7 @@ rest may be called from others.
 """
 
 import math
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,24 +17,29 @@ from torch import Tensor, nn
 from model_store.adain import AdaIN
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from model_store.catalog_watch import CatalogWatch
-from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries
+from model_store.color import ColorStatistics, color_statistics, keep_chroma, match_colors
+from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries, resized
 from model_store.network import StyleNetwork
+from model_store.regions import mask_shares, regions_of
 from model_store.runtime import Runtime
-from model_store.style import Style, mix, stack
+from model_store.style import Style, mix, side_by_side, stack
 from model_store.style_file import style_from_bytes, style_to_bytes
+from model_store.tiling import TILE_PX, Box, Picture, encode_style_tiled, paint_tiled, tile_steps
 from service.errors import ModelUnavailable
 from service.networks import Networks, Resident
 from service.request import UPLOAD_MODEL
+from service.schemas import Color
+from service.style_cache import StyleCache
 
 WARM_UP_PX = (256, 512)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Upload:
     """A style image that a client sent.
 
     Attributes:
-        digest: Of the file's bytes; the same digest is the same style.
+        digest: Of the file's bytes and the size at which it is encoded; the same digest is the same style.
         image: RGB; ``None`` where the style was remembered when the job was prepared.
         remembered: The encoded style, in that case.
         encoder_sha256: Of the checkpoint that encoded it: another one would read other things into its numbers.
@@ -57,19 +60,44 @@ class Painting:
         styles: Weight and source of each style of the mix: a stored style's id, or an upload.
         alpha: 0 keeps the content's own statistics, 1 takes the style's.
         seed: For networks that take noise; the others paint the same whatever it is. In one batch all have one or none.
+        color: ``match`` recolours uploads to the content before they are encoded; ``luminance`` keeps the content's
+            chroma; ``style`` does neither.
+        masks: Where each of the styles applies: mode L, of the content's size; none for a mix that is everywhere.
     """
 
     content: Image.Image
     styles: Sequence[tuple[float, str | Upload]]
     alpha: float
     seed: int | None = None
+    color: Color = "style"
+    masks: Sequence[Image.Image] = ()
+
+
+@dataclass(frozen=True)
+class TiledProgress:
+    """A tile that was taken.
+
+    Attributes:
+        step: Its number, from 1.
+        steps: How many there will be.
+        picture: The photo, as far as it is painted; of the size of the result. The same image after every step.
+    """
+
+    step: int
+    steps: int
+    picture: Image.Image
 
 
 class Stylizer:
     """The networks of a folder of checkpoints on one device."""
 
     def __init__(
-        self, folder: Path, runtime: Runtime, style_cache_entries: int, model_memory_bytes: float = math.inf
+        self,
+        folder: Path,
+        runtime: Runtime,
+        style_cache_entries: int,
+        model_memory_bytes: float = math.inf,
+        tile_px: int = TILE_PX,
     ) -> None:
         """Look at the folder; nothing is loaded before it is used.
 
@@ -78,6 +106,7 @@ class Stylizer:
             runtime: Where and in which type the networks run.
             style_cache_entries: How many encoded uploads are remembered.
             model_memory_bytes: What the networks' weights may take of the device, see ``Networks``.
+            tile_px: Side of a tile of ``paint_tiled``, at most.
 
         Raises:
             CatalogError: No such folder, or no usable checkpoint in it.
@@ -87,6 +116,7 @@ class Stylizer:
         self.runtime = runtime
         self._networks = Networks(self._watch, runtime, prepare, model_memory_bytes)
         self._cache = StyleCache(style_cache_entries)
+        self._tile_px = tile_px
         if all(model.problem is not None for model in self.catalog.models):
             raise self._nothing_usable()
 
@@ -172,13 +202,60 @@ class Stylizer:
         Raises:
             ModelUnavailable: The network, or one of the styles, cannot be used, or not any more.
         """
-        stored = [source for painting in paintings for _, source in painting.styles if isinstance(source, str)]
-        self._watch.now(stored)  # the API may know styles that this process has not seen yet
-        resident = self._networks.resident(model)
+        resident = self._resident(model, paintings)
         with torch.inference_mode():
-            style = stack(self._style(resident, painting) for painting in paintings)
             content = to_tensor([painting.content for painting in paintings], self.runtime)
-            return to_images(resident.network(content, style))
+            photos = content.chunk(len(paintings))
+            pairs = zip(paintings, photos, strict=True)
+            style = stack(self._placed(resident, painting, photo) for painting, photo in pairs)
+            painted = resident.network(content, style)
+            for image, photo, painting in zip(painted.chunk(len(paintings)), photos, paintings, strict=True):
+                if painting.color == "luminance":
+                    image.copy_(keep_chroma(photo, image))
+            return to_images(painted)
+
+    @torch.inference_mode()
+    def paint_tiled(self, model: str, painting: Painting) -> Generator[TiledProgress, None, None]:
+        """Paint one picture of any size, tile by tile; nothing is done before the first step.
+
+        Style images that are not remembered come first, in tiles too.
+
+        Args:
+            model: A network's id.
+            painting: As for ``paint``.
+
+        Yields:
+            After every tile. To close the generator is to cancel.
+
+        Raises:
+            ModelUnavailable: As for ``paint``.
+        """
+        resident = self._resident(model, [painting])
+        content, canvas = self._content(painting), painting.content.copy()
+        canvas.info = {}  # nobody shall have to copy a large picture to be rid of its metadata
+        colors = color_statistics(map(content.photo, content.bands())) if painting.color == "match" else None
+        uploads = {
+            source: self._style_picture(source.image, colors)
+            for _, source in painting.styles
+            if isinstance(source, Upload) and source.image is not None
+        }
+        steps = sum(tile_steps(resident.network, picture, self._tile_px, is_style=True) for picture in uploads.values())
+        steps += tile_steps(resident.network, content, self._tile_px)
+        known: dict[str | Upload, str | Upload] = {}
+        step = 0
+        for upload, picture in uploads.items():
+            for style in encode_style_tiled(self._encoder(resident), picture, self._tile_px):
+                known[upload] = Upload(upload.digest, None, style, resident.entry.sha256)
+                yield TiledProgress(step := step + 1, steps, canvas)
+            self._remember(resident, upload, style, colors)
+        sources = [(weight, known.get(source, source)) for weight, source in painting.styles]
+        style = self._style(resident, replace(painting, styles=sources), colors)
+        for tile in paint_tiled(resident.network, content, style, self._tile_px):
+            if tile.box is not None and tile.painted is not None:
+                is_kept = painting.color == "luminance"
+                painted = keep_chroma(content.photo(tile.box), tile.painted) if is_kept else tile.painted
+                canvas.paste(to_images(painted)[0], (tile.box.left, tile.box.top))
+            yield TiledProgress(step := step + 1, steps, canvas)
 
     def optimise(
         self, model: str, painting: Painting, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
@@ -202,71 +279,109 @@ class Stylizer:
             raise ModelUnavailable(f"the network {model!r} has no encoder to optimise with")
         gatys = Gatys(network.encoder, replace(DEFAULT, steps=steps or DEFAULT.steps))
         content = to_tensor([painting.content], self.runtime)
+        colors = color_statistics([content]) if painting.color == "match" else None
         summaries, weights = [gatys.encode_style(content)], [1 - painting.alpha]
         for weight, source in painting.styles:
             assert isinstance(source, Upload) and source.image is not None
-            summaries.append(gatys.encode_style(to_tensor([source.image], self.runtime)))
+            summaries.append(gatys.encode_style(self._style_pixels(source.image, colors)))
             weights.append(weight * painting.alpha)
         done, picture = (begin[0], to_tensor([begin[1]], self.runtime)) if begin is not None else (0, None)
-        yield from gatys.run(content, mix_summaries(summaries, weights), done, picture)
+        for progress in gatys.run(content, mix_summaries(summaries, weights), done, picture):
+            if painting.color == "luminance":
+                photo = resized(content, (progress.iterate.shape[2], progress.iterate.shape[3]))
+                progress = replace(progress, iterate=keep_chroma(photo, progress.iterate))
+            yield progress
 
-    def _style(self, resident: Resident, painting: Painting) -> Style:
-        """The mix that a painting asks for, one row."""
-        sources = [self._source(resident, source) for _, source in painting.styles]
-        weights = [weight for weight, _ in painting.styles]
-        style = mix(sources, weights).with_alpha(painting.alpha)
+    def _resident(self, model: str, paintings: Sequence[Painting]) -> Resident:
+        """The network, after a look at what the API may know of and this process has not seen yet."""
+        stored = [source for painting in paintings for _, source in painting.styles if isinstance(source, str)]
+        self._watch.now(stored)
+        return self._networks.resident(model)
+
+    def _placed(self, resident: Resident, painting: Painting, content: Tensor) -> Style:
+        """The mix that a painting asks for, or its styles each in its region: one row."""
+        colors = color_statistics([content]) if painting.color == "match" else None
+        style = self._style(resident, painting, colors)
+        if not painting.masks:
+            return style
+        masks = torch.cat([to_mask(mask, self.runtime) for mask in painting.masks], dim=1)  # (1, K, H, W)
+        weights = torch.tensor([[weight for weight, _ in painting.styles]], device=masks.device)
+        return replace(style, regions=regions_of(masks, weights))
+
+    def _style(self, resident: Resident, painting: Painting, colors: ColorStatistics | None) -> Style:
+        """One row: the mix, or, for masks, the styles side by side. Uploads are recoloured to ``colors``, if given."""
+        sources = [self._source(resident, source, colors) for _, source in painting.styles]
+        style = side_by_side(sources) if painting.masks else mix(sources, [weight for weight, _ in painting.styles])
+        style = style.with_alpha(painting.alpha)
         return style if painting.seed is None else style.with_seed(painting.seed)
 
-    def _source(self, resident: Resident, source: str | Upload) -> Style:
+    def _source(self, resident: Resident, source: str | Upload, colors: ColorStatistics | None) -> Style:
         """One style of a mix. What was right when it was asked for may have been replaced since."""
-        entry, network = resident.entry, resident.network
+        entry = resident.entry
         if isinstance(source, str):
             row = next((style.row for style in entry.styles if style.id == source), None)
             if row is None:
                 raise ModelUnavailable(f"the network {entry.id!r} has no style {source!r} now: GET /styles lists them")
-            return network.stored_style(row)
+            return resident.network.stored_style(row)
         if source.encoder_sha256 == entry.sha256 and source.remembered is not None:
             return source.remembered
-        key = (entry.sha256, source.digest)
-        if (style := self._cache.get(key)) is None:  # another job of this batch may have brought it
-            if source.image is None or not isinstance(network, AdaIN):
-                raise ModelUnavailable(f"the network {entry.id!r} was replaced while this waited: send it again")
-            style = network.encode_style(to_tensor([source.image], self.runtime))
-            self._cache.put(key, style)
+        # Another job of this batch may have brought it.
+        style = self._cache.get((entry.sha256, source.digest)) if colors is None else None
+        if style is None:
+            network = self._encoder(resident)
+            if source.image is None:
+                raise _was_replaced(entry)
+            style = network.encode_style(self._style_pixels(source.image, colors))
+            self._remember(resident, source, style, colors)
         return style
+
+    def _encoder(self, resident: Resident) -> AdaIN:
+        if not isinstance(resident.network, AdaIN):
+            raise _was_replaced(resident.entry)
+        return resident.network
+
+    def _remember(self, resident: Resident, upload: Upload, style: Style, colors: ColorStatistics | None) -> None:
+        """Keep an encoded upload for others; one that was recoloured suits its photo alone."""
+        if colors is None:
+            self._cache.put((resident.entry.sha256, upload.digest), style)
+
+    def _content(self, painting: Painting) -> Picture:
+        """A painting's photo and masks, to be read in parts."""
+        image, masks = painting.content, painting.masks
+        weights = torch.tensor([[weight for weight, _ in painting.styles]], device=self.runtime.device)
+
+        def shares(box: Box) -> Tensor:
+            parts = torch.cat([to_mask(mask.crop(box.corners), self.runtime) for mask in masks], dim=1)
+            return mask_shares(parts, weights)
+
+        def photo(box: Box) -> Tensor:
+            return to_tensor([image.crop(box.corners)], self.runtime)
+
+        return Picture(image.height, image.width, photo, shares if masks else None)
+
+    def _style_picture(self, image: Image.Image, colors: ColorStatistics | None) -> Picture:
+        """A style image, to be read in parts, recoloured if so wished."""
+
+        def photo(box: Box) -> Tensor:
+            return to_tensor([image.crop(box.corners)], self.runtime)
+
+        picture = Picture(image.height, image.width, photo)
+        if colors is None:
+            return picture
+        match = match_colors(color_statistics(map(photo, picture.bands())), colors)
+        return replace(picture, photo=lambda box: match(photo(box)).clamp_(0, 1))
+
+    def _style_pixels(self, image: Image.Image, colors: ColorStatistics | None) -> Tensor:
+        """A whole style image, (1, 3, H, W) in [0, 1], recoloured if so wished."""
+        return self._style_picture(image, colors).photo(Box(0, 0, image.height, image.width))
 
     def _nothing_usable(self) -> CatalogError:
         problems = "; ".join(self.problems.values())
         return CatalogError(f"{self._folder}: no usable checkpoint" + (f" ({problems})" if problems else ""))
 
 
-class StyleCache:
-    """The styles used last, at most ``entries``, by their network's and their own hash; for several threads."""
-
-    def __init__(self, entries: int) -> None:
-        """Empty."""
-        self._entries = entries
-        self._styles: OrderedDict[tuple[str, str], Style] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[str, str]) -> Style | None:
-        """The style, which becomes the one used last."""
-        with self._lock:
-            if key in self._styles:
-                self._styles.move_to_end(key)
-            return self._styles.get(key)
-
-    def put(self, key: tuple[str, str], style: Style) -> None:
-        """Remember a style; forget the one not used for longest."""
-        with self._lock:
-            self._styles[key] = style
-            while len(self._styles) > self._entries:
-                self._styles.popitem(last=False)
-
-    def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._styles.clear()
+def _was_replaced(entry: ModelEntry) -> ModelUnavailable:
+    return ModelUnavailable(f"the network {entry.id!r} was replaced while this waited: send it again")
 
 
 def prepare(network: StyleNetwork, runtime: Runtime) -> StyleNetwork:
@@ -281,6 +396,11 @@ def to_tensor(images: Sequence[Image.Image], runtime: Runtime) -> Tensor:
     """RGB images of one size → (B, 3, H, W) in [0, 1], fp32, channels last."""
     pixels = np.stack([np.asarray(image) for image in images])  # (B, H, W, 3)
     return torch.from_numpy(pixels).to(runtime.device).permute(0, 3, 1, 2).float() / 255
+
+
+def to_mask(image: Image.Image, runtime: Runtime) -> Tensor:
+    """Mode L → (1, 1, H, W) in [0, 1], fp32."""
+    return torch.from_numpy(np.array(image))[None, None].to(runtime.device).float() / 255
 
 
 def to_images(images: Tensor) -> list[Image.Image]:

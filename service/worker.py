@@ -1,8 +1,8 @@
 """The worker: claim → decode → batch → forward → encode → complete, as a pipeline on one device.
 
 While the device runs one batch, threads decode the next and encode the last. The worker holds at most ``AHEAD`` batches
-of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, ``LongLane``
-takes a step of a long job.
+of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, each
+``LongLane`` in turn takes a step of its job: a tile of a large picture, or a step of an optimisation.
 
 A job may be fatal: a file that crashes a codec, a size that kills the process. So a job whose worker died is run with
 nothing else in the pipeline (``_run_alone``): if it kills this worker too, it harms no other job's count of deliveries.
@@ -28,8 +28,8 @@ from service.batching import BatchLimits, Shape, next_batch, wait_left_ms
 from service.codecs import Codecs
 from service.decoding import Decoded
 from service.errors import JobFailed, ServiceError
-from service.job import Claim, Result
-from service.long_lane import LongLane
+from service.job import STEPWISE_LANES, Claim, Result
+from service.long_lane import LongLane, all_set_aside
 from service.queue import JobQueue
 from service.registered import RegisteredStyles
 from service.settings import Settings
@@ -86,7 +86,9 @@ class Worker:
         self._device_lock = asyncio.Lock()
         styles = RegisteredStyles(StyleStore(queue.redis, settings), stylizer)
         self._codecs = Codecs(stylizer, styles, settings)
-        self._long_lane = LongLane(queue, stylizer, self._codecs, self._idle_device, self._take_step)
+        self._long_lanes = [
+            LongLane(lane, queue, stylizer, self._codecs, self._idle_device, self._take_step) for lane in STEPWISE_LANES
+        ]
 
     async def run(self) -> None:
         """Work until ``stop``.
@@ -100,7 +102,7 @@ class Worker:
         self._state = "ready"
         log.info("ready", extra={"device": str(self._stylizer.runtime.device), "models": self._stylizer.models})
         stages = [asyncio.create_task(stage()) for stage in (self._claim_jobs, self._run_batches)]
-        long_lane = self._spawn(self._long_lane.run())
+        long_lanes = [self._spawn(lane.run()) for lane in self._long_lanes]
         ends: list[asyncio.Future[None]] = [*stages, heartbeat, self._broken]
         try:
             # Only claiming ends by itself: when the worker has drained.
@@ -109,7 +111,7 @@ class Worker:
                 if end.done():
                     end.result()
         finally:
-            await end_tasks([*stages, long_lane, heartbeat])
+            await end_tasks([*stages, *long_lanes, heartbeat])
         with contextlib.suppress(ServiceError):
             await self._queue.leave()
 
@@ -117,7 +119,8 @@ class Worker:
         """Claim no more, finish what is claimed, then return from ``run``."""
         self._stopping = True
         self._state = "draining"
-        self._long_lane.stop()
+        for lane in self._long_lanes:
+            lane.stop()
 
     # ---- claim and decode -----------------------------------------------------------------------------------------
 
@@ -152,7 +155,7 @@ class Worker:
         """Take one job whose worker died, if there is one, through an otherwise empty pipeline."""
         if not await self._queue.has_orphans():
             return False
-        async with self._long_lane.set_aside():
+        async with all_set_aside(self._long_lanes):
             await self._until(lambda: not self._held)
             claim = await self._queue.reclaim()
             if claim is None:
@@ -360,14 +363,14 @@ class Worker:
         }
 
     def _claims(self) -> list[Claim]:
-        """What this worker holds, on both lanes."""
-        return [*self._held.values(), *([self._long_lane.held] if self._long_lane.held is not None else [])]
+        """What this worker holds, on all lanes."""
+        return [*self._held.values(), *(lane.held for lane in self._long_lanes if lane.held is not None)]
 
     async def _drain(self) -> None:
         """Finish what is claimed; give back what does not finish in time."""
         log.info("draining", extra={"held": len(self._claims())})
         try:
-            async with asyncio.timeout(self._settings.drain_timeout_s), self._long_lane.set_aside():
+            async with asyncio.timeout(self._settings.drain_timeout_s), all_set_aside(self._long_lanes):
                 await self._until(lambda: not self._held)
         except TimeoutError:
             log.warning("giving back what could not be finished", extra={"held": len(self._claims())})

@@ -31,6 +31,7 @@ def run_worker(settings: Settings, redis_url: str) -> None:
         choose_runtime(settings.device, settings.dtype),
         settings.style_cache_entries,
         settings.model_memory_mb * 2**20,
+        settings.tile_px,
     )
     try:
         asyncio.run(_serve_queue(settings, redis_url, stylizer))

@@ -11,7 +11,7 @@ from PIL import Image
 
 PHOTO = files.saved(files.photo(120, 80), "jpeg")
 STYLE = files.saved(files.photo(64, 64, seed=3), "png")
-LIMIT = 20 * 2**20
+LIMIT = 32 * 2**20
 """Of a request's body, in bytes."""
 
 INTERNALS = re.compile(

@@ -7,7 +7,9 @@ import torch
 from rich.console import Console
 from tiny import adain
 
+from bench.controls import measure_controls, print_controls
 from bench.engine import measure_engine, print_engine
+from bench.large import measure_large, print_large
 from bench.pictures import SHAPES_PX, painting, photo, request_mix
 from bench.reference import ReferencePainter, reference_networks
 from bench.remote import Remote, RemoteError
@@ -66,6 +68,24 @@ def test_engine(folder):
     assert len(case.ours_s) == len(case.reference_s) == 3
     assert case.ratio > 0
     assert "32 px" in printed(print_engine, report)
+
+
+def test_controls(folder, every_network):
+    seconds = measure_controls(Settings(), every_network, rounds=2, side_px=64)
+    assert list(seconds) == ["adain", "coast"]
+    assert all(len(measured) == 2 for by_name in seconds.values() for measured in by_name.values())
+    text = printed(print_controls, seconds)
+    assert "4 styles, 4 masks" in text and "ratio to plain" in text
+
+
+def test_large_pictures(folder):
+    small = Settings(tile_px=64)
+    both, tiles = measure_large(small, folder, megapixels=[1 / 64, 1 / 32], one_pass_up_to=1 / 64)
+    assert both.one_pass is not None and both.largest_difference is not None and both.largest_difference <= 4
+    assert tiles.one_pass is None and tiles.largest_difference is None
+    assert tiles.tiled.stages.total_s > 0
+    text = printed(print_large, [both, tiles])
+    assert "s per" in text and "wanted ≤ 4295: met" in text
 
 
 def test_the_mix_has_every_shape_and_both_kinds_of_style(folder):

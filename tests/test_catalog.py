@@ -65,7 +65,11 @@ def test_models_and_styles_are_listed_with_their_place(tmp_path):
     assert catalog.style("wave").preview is None
     model = catalog.model("two")
     assert (model.path, model.network, model.parameters) == (tmp_path / "two.safetensors", "adain", 7)
-    assert model.training == {"steps": 4000} and model.controls == ("style", "alpha") and model.problem is None
+    assert (
+        model.training == {"steps": 4000}
+        and model.controls == ("style", "alpha", "mask", "color", "style_size")
+        and model.problem is None
+    )
 
 
 def test_unknown_names_list_the_known_ones(tmp_path):

@@ -156,7 +156,11 @@ def test_windows_reach_every_place_and_a_seed_decides_which():
 def test_an_exported_generator_knows_its_styles_by_row(folder, exported):
     catalog = read_catalog(exported.parent)
     model = catalog.model("residual")
-    assert (model.network, model.norm, model.controls) == ("residual", "conditional", ("weights", "alpha"))
+    assert (model.network, model.norm, model.controls) == (
+        "residual",
+        "conditional",
+        ("weights", "alpha", "mask", "color"),
+    )
     assert [(style.id, style.row, style.year) for style in model.styles] == [("wave", 0, 1831), ("night", 1, None)]
     for style in model.styles:
         with Image.open(style.preview) as preview:

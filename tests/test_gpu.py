@@ -58,6 +58,34 @@ def test_a_batch_paints_what_single_runs_paint(tiny_checkpoints: Path) -> None:
     assert max(map(difference, together, alone)) <= 1
 
 
+def all_controls() -> list[Painting]:
+    gradient = Image.linear_gradient("L").resize((120, 88))
+    masks = (gradient, Image.eval(gradient, lambda level: 255 - level))
+    upload = Upload("u", noise(200, 120, 9), None)
+    return [
+        Painting(noise(120, 88, 1), [(1.0, "first")], 0.7),
+        Painting(noise(120, 88, 2), [(1.0, "first"), (2.0, "second")], 1.0, masks=masks),
+        Painting(noise(120, 88, 3), [(1.0, upload)], 1.0, color="match", masks=masks[:1]),
+        Painting(noise(120, 88, 4), [(1.0, "second")], 1.0, color="luminance"),
+    ]
+
+
+def test_a_batch_with_masks_and_colours_paints_what_single_runs_paint(tiny_checkpoints: Path) -> None:
+    stylizer = Stylizer(tiny_checkpoints, choose_runtime(), 8)
+    together = stylizer.paint("adain", all_controls())
+    alone = [stylizer.paint("adain", [painting])[0] for painting in all_controls()]
+    assert max(map(difference, together, alone)) <= 1
+
+
+def test_tiles_paint_what_one_pass_paints(tiny_checkpoints: Path) -> None:
+    torch.backends.cudnn.allow_tf32 = False
+    stylizer = Stylizer(tiny_checkpoints, Runtime(CUDA, torch.float32), 8, tile_px=64)
+    for painting in all_controls():
+        (expected,) = stylizer.paint("adain", [painting])
+        *_, last = stylizer.paint_tiled("adain", painting)
+        assert difference(last.picture, expected) <= 2
+
+
 @pytest.mark.parametrize(("model", "styles"), [("coast", ("sea", "sky")), ("noisy", ("moss", "rust"))])
 def test_learned_styles_paint_on_the_gpu_what_they_paint_on_the_cpu(
     every_network: Path, model: str, styles: tuple[str, ...]

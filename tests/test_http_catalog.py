@@ -28,7 +28,7 @@ def test_a_style(client: httpx.Client) -> None:
         "rights": "Free",
         "model": "adain",
         "kind": "shipped",
-        "controls": ["style", "weights", "alpha"],
+        "controls": ["style", "weights", "alpha", "mask", "color", "style_size"],
         "preview": "/styles/first/preview",
     }
     assert client.get("/styles/second").json()["preview"] is None

@@ -104,17 +104,18 @@ def test_styles_and_models_say_what_they_are(client: httpx.Client) -> None:
     styles = {style["id"]: style for style in client.get("/styles").json()["styles"]}
     kinds = {style_id: style["kind"] for style_id, style in styles.items()}
     assert kinds == {"first": "shipped", "second": "shipped", "old": "learned", **dict.fromkeys(LEARNED, "learned")}
-    assert styles["moss"]["controls"] == ["weights", "alpha", "seed"]
+    assert styles["moss"]["controls"] == ["weights", "alpha", "seed", "mask", "color"]
+    common = ["mask", "color"]
     listed = [
         (model["id"], model["network"], model["norm"], model["styles"], model["controls"], model["state"])
         for model in client.get("/models").json()["models"]
     ]
     assert listed == [
-        ("adain", "adain", "adaptive", 2, ["style", "weights", "alpha"], "available"),
-        ("coast", "residual", "conditional", 3, ["weights", "alpha"], "available"),
-        ("ink", "residual", "instance", 1, ["alpha"], "available"),
-        ("noisy", "pyramid", "conditional", 2, ["weights", "alpha", "seed"], "available"),
-        ("old", "residual", "batch", 1, ["alpha"], "available"),
+        ("adain", "adain", "adaptive", 2, ["style", "weights", "alpha", *common, "style_size"], "available"),
+        ("coast", "residual", "conditional", 3, ["weights", "alpha", *common], "available"),
+        ("ink", "residual", "instance", 1, ["alpha", *common], "available"),
+        ("noisy", "pyramid", "conditional", 2, ["weights", "alpha", "seed", *common], "available"),
+        ("old", "residual", "batch", 1, ["alpha", *common], "available"),
     ]
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from service.errors import InvalidField, PayloadTooLarge, ServiceError, UnsupportedImage
 from service.formats import FORMATS, choose_format
-from service.images import Header, ImageLimits, Picture, decode, encode, fitted, read_header
+from service.images import Header, ImageLimits, Picture, decode, decode_mask, encode, fitted, read_header
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=1_000_000)
 
@@ -381,3 +381,67 @@ def test_transparency_is_written_or_becomes_white(format: str) -> None:
         assert answer.alpha is None
         assert is_near(answer.rgb.getpixel((2, 2)), (255, 255, 255), 3)
     assert is_near(answer.rgb.getpixel((48, 32)), files.RED, 4)
+
+
+# ---- masks --------------------------------------------------------------------------------------------------------
+
+
+def half_white(size: tuple[int, int] = (40, 20)) -> Image.Image:
+    """Its left is white."""
+    image = Image.new("L", size, 0)
+    image.paste(255, (0, 0, size[0] // 2, size[1]))
+    return image
+
+
+def levels(data: bytes, size: tuple[int, int] = (40, 20)) -> np.ndarray:
+    mask = decode_mask(data, "mask", LIMITS, size)
+    assert (mask.mode, mask.size) == ("L", size)
+    return np.asarray(mask)
+
+
+WANTED = np.asarray(half_white())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        files.saved(half_white()),
+        files.saved(half_white().convert("RGB")),
+        files.saved(half_white().convert("1")),
+        files.saved(half_white().convert("P")),
+        files.saved(Image.fromarray(np.asarray(half_white(), np.uint16) * 257)),
+        files.saved(half_white(), "webp", lossless=True),
+        files.saved(Image.merge("LA", (Image.new("L", (40, 20), 255), half_white()))),
+        files.saved(half_white(), icc_profile=files.grey_profile()),
+    ],
+    ids=["grey", "rgb", "bilevel", "palette", "16-bit", "webp", "transparent", "profile"],
+)
+def test_a_mask_of_any_kind_is_its_grey_levels(data: bytes) -> None:
+    assert np.abs(levels(data).astype(int) - WANTED).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mask_is_turned_upright(orientation: int) -> None:
+    turned = files.oriented(orientation, "webp", half_white().convert("RGB"))
+    assert np.abs(levels(turned).astype(int) - WANTED).max() <= 2
+
+
+@pytest.mark.parametrize("size", [(400, 200), (80, 20), (20, 10), (4, 2), (1000, 20)])
+def test_a_mask_is_resized_whatever_its_shape(size: tuple[int, int]) -> None:
+    resized = levels(
+        files.saved(half_white(size)) if max(size) <= 8 * min(size) else files.saved(half_white((160, 20)))
+    )
+    assert np.abs(resized[:, :10].astype(int) - 255).max() <= 1 and resized[:, 30:].max() <= 1
+    assert np.diff(resized.astype(int), axis=1).max() <= 0, "no bright and dark lines along the edge"
+
+
+def test_a_large_jpeg_is_a_mask_too() -> None:
+    resized = levels(files.saved(half_white((800, 400)), "jpeg", quality=95))
+    assert np.abs(resized.astype(int) - WANTED).max() <= 6
+
+
+@pytest.mark.parametrize("format", files.FORMATS)
+def test_a_mask_that_is_cut_says_so(format: str) -> None:
+    with pytest.raises(InvalidField, match="send the whole file") as caught:
+        levels(files.truncated(files.saved(files.photo(400, 300), format)))
+    assert caught.value.field == "mask"

@@ -14,7 +14,7 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service import decoding, long_lane
+from service import long_lane
 from service.errors import InvalidField, JobFailed
 from service.job import Claim, Job, Result
 from service.job_progress import JobProgress
@@ -65,6 +65,7 @@ def parameters(**changes: object) -> StylizeParameters:
         "alpha": 1.0,
         "format": "png",
         "quality": None,
+        "style_size": 48,
     }
     return StylizeParameters.model_validate({**values, **changes})
 
@@ -111,8 +112,7 @@ class Stage:
 
 
 @pytest.fixture(autouse=True)
-def small_styles_and_a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "STYLE_SIZE_PX", 48)
+def a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
 
 
@@ -259,14 +259,14 @@ def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Sett
         return claims
 
     async def scenario(stage: Stage) -> None:
-        stylizer.lane = stage.worker._long_lane
+        (stylizer.lane,) = [lane for lane in stage.worker._long_lanes if lane.lane == "long"]
         other = JobQueue(settings.redis_url or "", settings, "other")
         await stage.api.enqueue(long_job(steps=4), 20)
         while not stylizer.paused.is_set():
             await other.extend(claims)
             await asyncio.sleep(settings.heartbeat_s / 2)
         await other.close()
-        await stage.until(lambda: stage.worker._long_lane._must_yield)  # the lease is over
+        await stage.until(lambda: stylizer.lane._must_yield)  # the lease is over
         stylizer.go_on.set()
         assert (await stage.result("long")).error is None
 
@@ -343,3 +343,29 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
     assert moved[0] < 0.5 * moved[1]
     assert np.array_equal(painted(1.0, (1.0, one), (0.0, two)), painted(1.0, (1.0, one)))
     assert not np.array_equal(painted(1.0, (0.5, one), (0.5, two)), painted(1.0, (1.0, one)))
+
+
+def test_colours_are_the_photos_if_so_wished_and_masks_are_refused(settings: Settings, tiny_checkpoints: Path) -> None:
+    def painted(color: str) -> np.ndarray:
+        wish = Painting(content, [(1.0, Upload("it", style))], 1.0, color=color)
+        *_, last = stylizer.optimise("adain", wish, steps=4)
+        return last.picture[0].numpy()
+
+    def chroma(image: np.ndarray) -> np.ndarray:
+        return image - np.tensordot((0.299, 0.587, 0.114), image, 1)
+
+    stylizer = Stylizer(tiny_checkpoints, Runtime(torch.device("cpu"), torch.float32), 8)
+    content, style = (Image.open(BytesIO(photo(seed=seed))) for seed in (0, 3))
+    original = np.asarray(content, np.float32).transpose(2, 0, 1) / 255
+    plain, matched, kept = (painted(color) for color in ("style", "match", "luminance"))
+    assert np.abs(plain - matched).max() > 0.02
+    off = [np.abs(chroma(image) - chroma(original)).mean() for image in (plain, kept)]
+    assert off[1] < off[0] / 2
+
+    async def scenario(stage: Stage) -> None:
+        job = long_job("masked", styles=(StylePart(weight=1, upload="style-0", mask="mask-0"),))
+        await stage.api.enqueue(Job("masked", job.parameters, {**job.blobs, "mask-0": photo()}), 20)
+        error = (await stage.result("masked")).error
+        assert isinstance(error, InvalidField) and error.field == "mask" and "takes no masks" in error.detail
+
+    play(settings, NotedStylizer(tiny_checkpoints), scenario)

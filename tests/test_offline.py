@@ -115,7 +115,7 @@ def test_a_style_that_is_neither_a_file_nor_an_id(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--size", "7"], "the longer side must be from 64 to 2048 pixels"),
+        (["--size", "7"], "the longer side must be from 64 to 4096 pixels"),
         (["--weights", "1,2"], "got 2 weights for 1 styles"),
         (["--format", "gif"], "got 'gif': allowed are jpeg, png, webp, avif"),
     ],

@@ -258,7 +258,7 @@ def test_nothing_stays_behind(settings: Settings) -> None:
             await asyncio.sleep(0.3 + CANCEL_GRACE_MS / 1000)
             keys = [key.decode() async for key in redis.scan_iter(f"{settings.key_prefix}:*")]
             await redis.aclose()
-        assert sorted(keys) == [f"{settings.key_prefix}:jobs", f"{settings.key_prefix}:jobs:long"]
+        assert sorted(keys) == [f"{settings.key_prefix}:jobs{lane}" for lane in ("", ":long", ":tiled")]
 
     asyncio.run(scenario())
 
@@ -316,6 +316,28 @@ def test_long_jobs_have_a_lane_of_their_own(settings: Settings) -> None:
             assert await api.replies() == ["long"]  # one list of replies for both
             status = await api.status()
             assert (status.depth, status.long_depth) == (1, 0)
+
+    asyncio.run(scenario())
+
+
+def test_pictures_in_tiles_wait_for_no_other_jobs(settings: Settings) -> None:
+    async def scenario() -> None:
+        narrow = settings.model_copy(update={"max_queue": 1, "max_long_queue": 1})
+        async with queues(narrow, "api", "worker") as (api, worker):
+            await worker.prepare()
+            large = Job("large", {"tiled": True}, {"content": b"bytes"})
+            for each in (long_job("long"), job("short"), large):
+                await api.enqueue(each, 5)
+            with pytest.raises(QueueFull, match="1 jobs"):
+                await api.enqueue(Job("larger", {"tiled": True}, {}), 5)
+            status = await api.status()
+            assert (status.depth, status.long_depth, status.tiled_depth) == (1, 1, 1)
+            (claim,) = await worker.claim(4, "tiled")
+            assert claim.job.id == "large"
+            await worker.extend([claim])
+            await api.cancel("large")
+            assert await worker.still_wanted([claim]) == [False]
+            assert (await api.status()).tiled_depth == 0
 
     asyncio.run(scenario())
 

@@ -7,7 +7,7 @@ import image_files as files
 import pytest
 from pytest import approx
 
-from model_store.catalog import Catalog, ModelEntry, StyleEntry
+from model_store.catalog import Catalog, ModelEntry, StyleEntry, all_controls
 from service.errors import InvalidField, ModelUnavailable, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
 from service.request import FIELDS, StylizeRequest, check_fields, job_parameters
 from service.schemas import StylePart, StylizeParameters
@@ -22,17 +22,20 @@ def model(model_id: str, *style_ids: str, controls: tuple[str, ...], problem: st
     return ModelEntry(id=model_id, path=Path(), network=model_id, styles=styles, controls=controls, problem=problem)
 
 
-ADAIN = model("adain", "first", "second", controls=("style", "weights", "alpha"))
+ADAIN = model("adain", "first", "second", controls=all_controls(("style", "weights", "alpha")))
 LEARNED = (
-    model("wave", "great-wave", "small-wave", controls=("weights", "alpha")),
-    model("ink", "ink", controls=("alpha",)),
-    model("noisy", "moss", "rust", controls=("weights", "alpha", "seed")),
+    model("wave", "great-wave", "small-wave", controls=all_controls(("weights", "alpha"))),
+    model("ink", "ink", controls=all_controls(("alpha",))),
+    model("noisy", "moss", "rust", controls=all_controls(("weights", "alpha", "seed"))),
     model("plain", "plain", controls=()),
 )
 CATALOG = Catalog((ADAIN, *LEARNED))
-SETTINGS = Settings(max_size_px=1024, max_image_pixels=1_000_000, max_body_bytes=2**20)
+SETTINGS = Settings(
+    max_size_px=1024, max_original_px=1200, tile_above_pixels=500_000, max_image_pixels=1_000_000, max_body_bytes=2**20
+)
 PHOTO = files.saved(files.photo(300, 200), "jpeg")
 STYLE = files.saved(files.photo(64, 64, seed=2), "png")
+MASK = files.saved(files.photo(30, 20).convert("L"), "png")
 ASKED = StylizeRequest(
     request_id="r1",
     content=PHOTO,
@@ -146,8 +149,9 @@ def test_a_size_that_is_not_allowed(size: str) -> None:
 
 
 def test_an_original_that_is_too_large() -> None:
-    message = refusal(InvalidField, "size", content=files.saved(files.photo(1100, 500)), size="original")
-    assert message == "the original is 1100 × 500 pixels, at most 1024 are allowed: name a size"
+    assert parameters(content=files.saved(files.photo(1100, 500)), size="original").width == 1100
+    message = refusal(InvalidField, "size", content=files.saved(files.photo(1300, 500)), size="original")
+    assert message == "the original is 1300 × 500 pixels, at most 1200 are allowed: name a size"
 
 
 @pytest.mark.parametrize(
@@ -216,6 +220,7 @@ def test_a_network_that_knows_one_style_mixes_none() -> None:
         ("first", {"seed": 7}),
         ("great-wave", {"seed": 7}),
         ("plain", {"alpha": 0.5}),
+        ("plain", {"color": "luminance"}),
     ],
 )
 def test_a_field_that_the_network_does_not_heed_is_refused(style_id: str, changes: dict) -> None:
@@ -249,6 +254,93 @@ def test_an_upload_where_its_network_is_damaged() -> None:
     damaged = model("adain", controls=(), problem="adain.safetensors: damaged")
     message = refusal(ModelUnavailable, "style", Catalog((damaged, *LEARNED)), styles=[STYLE], style_ids=[])
     assert message == "the network for uploaded styles cannot be used: adain.safetensors: damaged"
+
+
+# ---- colour, masks, stroke size, tiles ----------------------------------------------------------------------------
+
+
+def test_what_is_not_asked_for_is_the_default() -> None:
+    answer = parameters()
+    assert (answer.color, answer.style_size, answer.tiled) == ("style", 512, False)
+    assert [part.mask for part in answer.styles] == [None]
+
+
+@pytest.mark.parametrize("color", ["style", "luminance"])
+def test_a_color_for_styles_with_ids(color: str) -> None:
+    for style_id in ("first", "great-wave", "ink", "moss"):
+        assert parameters(style_ids=[style_id], color=color).color == color
+
+
+@pytest.mark.parametrize("uploads", [[], [STYLE]])
+def test_match_needs_the_picture_of_every_style(uploads: list[bytes]) -> None:
+    message = refusal(InvalidField, "color", styles=uploads, style_ids=["second"], color="match")
+    assert message.startswith("match recolours the style's picture before it is encoded, and of 'second' only the")
+    assert message.endswith("ask for luminance, or upload the picture itself as `style`")
+    assert parameters(styles=[STYLE], style_ids=[], color="match").color == "match"
+
+
+def test_an_unknown_color() -> None:
+    message = refusal(InvalidField, "color", color="sepia")
+    assert message == "got 'sepia': allowed are style, match, luminance"
+
+
+def test_every_style_has_its_mask() -> None:
+    answer = parameters(styles=[STYLE], style_ids=["first"], masks=[MASK, MASK])
+    assert [(part.upload, part.style_id, part.mask) for part in answer.styles] == [
+        ("style-0", None, "mask-0"),
+        (None, "first", "mask-1"),
+    ]
+    blobs = replace(ASKED, styles=[STYLE], masks=[MASK, PHOTO]).blobs
+    assert blobs == {"content": PHOTO, "style-0": STYLE, "mask-0": MASK, "mask-1": PHOTO}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_wrong_number_of_masks(count: int) -> None:
+    message = refusal(InvalidField, "mask", style_ids=["first", "second"], masks=[MASK] * count)
+    assert message == f"got {count} masks for 2 styles: send one for each, uploads first, then ids, or none"
+
+
+@pytest.mark.parametrize(("data", "kind"), [(b"", InvalidField), (b"text", UnsupportedImage)])
+def test_masks_are_checked_as_files(data: bytes, kind: type[Exception]) -> None:
+    refusal(kind, "mask", masks=[data])
+
+
+@pytest.mark.parametrize("size", [64, 700, 1024])
+def test_a_size_for_the_style(size: int) -> None:
+    assert parameters(styles=[STYLE], style_ids=["first"], style_size=size).style_size == size
+
+
+@pytest.mark.parametrize("size", [0, -1, 63, 1025])
+def test_a_size_for_the_style_that_is_not_allowed(size: int) -> None:
+    message = refusal(InvalidField, "style_size", styles=[STYLE], style_ids=[], style_size=size)
+    assert message == f"got {size}: the longer side must be from 64 to 1024 pixels"
+
+
+@pytest.mark.parametrize("style_id", ["first", "ink"])
+def test_a_size_for_a_style_that_is_encoded_already(style_id: str) -> None:
+    message = refusal(InvalidField, "style_size", style_ids=[style_id], style_size=256)
+    assert message.startswith("style_size is the size at which an uploaded style is encoded")
+    assert message.endswith("leave it out, or upload the picture itself as `style`")
+
+
+def test_a_style_that_would_be_too_narrow() -> None:
+    narrow = files.saved(files.photo(400, 50))
+    message = refusal(InvalidField, "style_size", styles=[narrow], style_ids=[], style_size=64)
+    assert message.startswith("the style would be 64 × 8 pixels, its shorter side must have at least 16")
+
+
+@pytest.mark.parametrize(
+    ("changes", "tiled"),
+    [
+        ({"size": "512"}, False),
+        ({"size": "865"}, False),
+        ({"size": "867"}, True),
+        ({"styles": [STYLE], "style_ids": [], "style_size": 707}, False),
+        ({"styles": [STYLE], "style_ids": [], "style_size": 708}, True),
+    ],
+)
+def test_large_pictures_and_large_styles_are_tiled(changes: dict, tiled: bool) -> None:
+    assert parameters(**changes).tiled is tiled
 
 
 def test_the_format_follows_the_photo_the_header_and_the_field() -> None:

@@ -19,7 +19,8 @@ from model_store.layers import instance_statistics
 from model_store.runtime import Runtime
 from model_store.style import Style
 from service.errors import ModelUnavailable
-from service.stylizer import Painting, StyleCache, Stylizer, Upload, to_images, to_tensor
+from service.style_cache import StyleCache
+from service.stylizer import Painting, Stylizer, Upload, to_images, to_tensor
 
 CPU = torch.device("cpu")
 Make = Callable[..., Stylizer]
@@ -369,3 +370,110 @@ def test_a_folder_whose_checkpoints_all_turn_out_to_be_damaged_says_so(tmp_path:
     path.write_bytes(path.read_bytes()[:-3] + b"???")
     with pytest.raises(CatalogError, match=r"no usable checkpoint \(coast\.safetensors: damaged"):
         of(tmp_path).warm_up()
+
+
+# ---- colour, masks, tiles -----------------------------------------------------------------------------------------
+
+
+def mask(left: int, right: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
+    image = Image.new("L", size, 0)
+    image.paste(255, (left, 0, right, size[1]))
+    return image
+
+
+EVERYTHING = [
+    painting("first", seed=1),
+    replace(painting("second", seed=2, alpha=0.6), color="luminance"),
+    replace(painting(upload(9), seed=3), color="match"),
+    replace(painting("first", "second", seed=4), masks=(mask(0, 20), mask(20, 48))),
+    replace(painting(upload(9), upload(8), seed=5), color="match", masks=(mask(0, 30), mask(10, 40))),
+    replace(painting("second", "first", upload(9), seed=6, alpha=0.5), color="luminance"),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+def test_a_batch_of_all_controls_equals_its_single_runs(make: Make, dtype: torch.dtype) -> None:
+    together = make(dtype).paint("adain", EVERYTHING)
+    alone = [make(dtype).paint("adain", [item])[0] for item in EVERYTHING]
+    assert max(map(largest_difference, together, alone)) <= 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("model", LEARNED)
+def test_a_batch_with_masks_of_learned_styles_equals_its_single_runs(
+    every_network: Path, model: str, dtype: torch.dtype
+) -> None:
+    style = LEARNED[model][0]
+    batch = [
+        replace(painting(style, seed=1), seed=1),
+        replace(painting(style, seed=2, alpha=0.5), seed=2, masks=(mask(0, 20),)),
+        replace(painting(style, seed=3), seed=3, color="luminance"),
+        replace(painting(style, style, seed=4), seed=4, masks=(mask(0, 20), mask(5, 48))),
+    ]
+    stylizer = of(every_network, dtype)
+    together, alone = stylizer.paint(model, batch), [stylizer.paint(model, [item])[0] for item in batch]
+    assert max(map(largest_difference, together, alone)) <= 1
+
+
+def test_a_recoloured_style_is_not_remembered(make: Make) -> None:
+    stylizer = make()
+    matched = replace(painting(upload(9)), color="match")
+    (first,) = stylizer.paint("adain", [matched])
+    assert stylizer.remembered("adain", "digest-9") is None
+    (plain,) = stylizer.paint("adain", [painting(upload(9))])
+    (again,) = stylizer.paint("adain", [matched])
+    assert largest_difference(first, again) <= 1 and largest_difference(first, plain) > 3
+
+
+def in_tiles(stylizer: Stylizer, model: str, item: Painting) -> Image.Image:
+    told = list(stylizer.paint_tiled(model, item))
+    assert [progress.step for progress in told] == list(range(1, told[-1].steps + 1))
+    return told[-1].picture
+
+
+LARGE = [
+    painting("first", seed=1, size=(150, 101)),
+    replace(painting(upload(9, 140, 90), seed=2, alpha=0.7, size=(150, 101)), color="match"),
+    replace(
+        painting("first", upload(8, 60, 200), seed=3, size=(150, 101)),
+        color="luminance",
+        masks=(mask(0, 90, (150, 101)), mask(70, 130, (150, 101))),
+    ),
+]
+
+
+@pytest.mark.parametrize("item", LARGE, ids=["plain", "match", "luminance-masks"])
+def test_tiles_are_the_picture_of_one_pass(make: Make, item: Painting) -> None:
+    whole, stylizer = make(), make()
+    stylizer._tile_px = 64
+    (expected,) = whole.paint("adain", [item])
+    assert largest_difference(in_tiles(stylizer, "adain", item), expected) <= 2
+    assert np.asarray(expected).std() > 10
+
+
+@pytest.mark.parametrize("model", LEARNED)
+def test_tiles_of_learned_styles_are_the_picture_of_one_pass(every_network: Path, model: str) -> None:
+    stylizer = of(every_network, tile_px=64)
+    item = replace(painting(*LEARNED[model][:2], size=(150, 101), alpha=0.8), seed=3, color="luminance")
+    (expected,) = stylizer.paint(model, [item])
+    assert largest_difference(in_tiles(stylizer, model, item), expected) <= 2
+
+
+def test_what_tiles_encode_is_remembered_but_for_recoloured_styles(make: Make) -> None:
+    stylizer = make()
+    in_tiles(stylizer, "adain", replace(painting(upload(9)), color="match"))
+    assert stylizer.remembered("adain", "digest-9") is None
+    in_tiles(stylizer, "adain", painting(upload(9)))
+    remembered = stylizer.remembered("adain", "digest-9")
+    assert remembered is not None
+    (by_memory,) = stylizer.paint("adain", [painting(remembered)])
+    (expected,) = make().paint("adain", [painting(upload(9))])
+    assert largest_difference(by_memory, expected) <= 1
+
+
+def test_tiles_leave_gradients_and_the_thread_as_they_were(make: Make) -> None:
+    stylizer = make()
+    tiles = stylizer.paint_tiled("adain", painting("first"))
+    next(tiles)
+    assert not torch.is_inference_mode_enabled()
+    tiles.close()

@@ -11,7 +11,7 @@ from service.painted import PICTURE
 from service.prefer import ACCEPTED
 from service.problems import problem_statuses
 from service.request import MAX_STYLES, StylizeRequest, check_fields
-from service.schemas import MAX_SEED
+from service.schemas import MAX_SEED, Color
 from service.serving import answer_request
 
 router = APIRouter(tags=["stylize"])
@@ -51,6 +51,28 @@ async def stylize(
     alpha: Annotated[
         float, Form(ge=0, le=1, description="0 keeps the photo's own statistics, 1 is the full style.")
     ] = 1.0,
+    color: Annotated[
+        Color,
+        Form(
+            description="Whose colours: the `style`'s; or the photo's, by `match` (the style image is recoloured to the"
+            " photo before it is encoded: for uploads) or by `luminance` (the photo's chroma is kept: for every style)."
+        ),
+    ] = "style",
+    mask: Annotated[
+        list[UploadFile],
+        File(
+            description="One grey image for each style, uploads first, then ids: it applies where its mask is light,"
+            " softly. Places where all masks are black keep the photo's look; where masks overlap, `weights` decide."
+            " Any size is resized to the result's."
+        ),
+    ] = [],  # noqa: B006
+    style_size: Annotated[
+        int | None,
+        Form(
+            description="Longer side in pixels at which uploaded styles are encoded, 512 when not given. A larger one"
+            " makes larger strokes."
+        ),
+    ] = None,
     size: Annotated[
         str,
         Form(description="Longer side in pixels, or `original`.", examples=["512"], json_schema_extra=SIZE),
@@ -96,6 +118,9 @@ async def stylize(
         seed=seed,
         method=method,
         steps=steps,
+        color=color,
+        masks=[await upload.read() for upload in mask],
+        style_size=style_size,
     )
     return await once(
         request, idempotency_key, context.answers, lambda: answer_request(asked, prefer, request, context)

@@ -1,0 +1,180 @@
+"""What each control costs: a request at 512 px with it, beside the plain request, in the same run.
+
+From files to file, as a worker does it, without queue and HTTP. All kinds take turns, round by round.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from bench.pictures import painting, photo
+from bench.remote import Remote
+from bench.timing import stopwatch
+from model_store.catalog import Catalog, read_catalog
+from service.request import StylizeRequest
+from service.settings import Settings
+
+SIDE_PX = 512
+ROUNDS = 7
+PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request: the fields in which it differs from the plain one, and what is special about it."""
+
+    changes: Mapping[str, object] = field(default_factory=dict)
+    is_new_style: bool = False
+    is_tiled: bool = False
+
+
+def kinds(catalog: Catalog, side_px: int = SIDE_PX) -> dict[str, dict[str, Kind]]:
+    """By network, then by name; each network's first is the plain request that the others are compared to."""
+    paintings = [_file(painting(640, 512, index)) for index in range(4)]
+    gradient = Image.linear_gradient("L").resize((side_px, side_px))
+    masks = [_file(gradient.rotate(90 * index)) for index in range(4)]
+    adain = {
+        PLAIN: Kind({"styles": paintings[:1]}),
+        "alpha 0.5": Kind({"styles": paintings[:1], "alpha": 0.5}),
+        "mix of 4": Kind({"styles": paintings}),
+        "color luminance": Kind({"styles": paintings[:1], "color": "luminance"}),
+        "color match": Kind({"styles": paintings[:1], "color": "match"}),
+        "1 mask": Kind({"styles": paintings[:1], "masks": masks[:1]}),
+        "2 styles, 2 masks": Kind({"styles": paintings[:2], "masks": masks[:2]}),
+        "4 styles, 4 masks": Kind({"styles": paintings, "masks": masks}),
+        "a style never seen": Kind({"styles": paintings[:1]}, is_new_style=True),
+        "the same, style_size 1024": Kind({"styles": paintings[:1], "style_size": 1024}, is_new_style=True),
+        "in tiles": Kind({"styles": paintings[:1]}, is_tiled=True),
+    }
+    found = {"adain": adain}
+    learned = next((model for model in catalog.models if model.norm == "conditional" and len(model.styles) > 1), None)
+    if learned is not None:
+        one, *others = [style.id for style in learned.styles][:4]
+        found[learned.id] = {
+            PLAIN: Kind({"style_ids": [one]}),
+            "alpha 0.5": Kind({"style_ids": [one], "alpha": 0.5}),
+            "color luminance": Kind({"style_ids": [one], "color": "luminance"}),
+            "1 mask": Kind({"style_ids": [one], "masks": masks[:1]}),
+            "2 styles, 2 masks": Kind({"style_ids": [one, others[0]], "masks": masks[:2]}),
+            "in tiles": Kind({"style_ids": [one]}, is_tiled=True),
+        }
+    return found
+
+
+class Requests:
+    """Works off requests of every kind in its process, as a worker does."""
+
+    def __init__(self, folder: Path, settings: Settings, side_px: int) -> None:
+        """Warm up with one of each."""
+        from model_store.runtime import choose_runtime, keep_freed_memory
+        from service.stylizer import Stylizer
+
+        keep_freed_memory()
+        self._stylizer = Stylizer(folder, choose_runtime(settings.device, settings.dtype), style_cache_entries=64)
+        self._settings = settings
+        self._kinds = kinds(self._stylizer.catalog, side_px)
+        self._content = _file(photo(2 * side_px, 2 * side_px))
+        self._side_px = side_px
+        self._sent = 0
+        for model, by_name in self._kinds.items():
+            for name in by_name:
+                self.time_s(model, name)
+
+    def time_s(self, model: str, name: str) -> float:
+        """From the request's files to the answer's."""
+        from service import images
+        from service.decoding import decode_job
+        from service.images import ImageLimits, Picture
+        from service.queue import Job
+        from service.request import job_parameters
+
+        kind = self._kinds[model][name]
+        asked = self._asked(kind)
+        settings = self._settings.model_copy(update={"tile_above_pixels": 1 if kind.is_tiled else 2**40})
+        parameters = job_parameters(asked, settings, self._stylizer.catalog)
+        limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
+        with stopwatch() as watch:
+            decoded = decode_job(Job("bench", parameters.model_dump(), asked.blobs), self._stylizer, limits)
+            if parameters.tiled:
+                for progress in self._stylizer.paint_tiled(parameters.model, decoded.painting):
+                    painted = progress.picture
+            else:
+                (painted,) = self._stylizer.paint(parameters.model, [decoded.painting])
+            images.encode(Picture(painted, None), "jpeg", None)
+        return watch.seconds
+
+    def _asked(self, kind: Kind) -> StylizeRequest:
+        plain = StylizeRequest(
+            request_id="bench",
+            content=self._content,
+            styles=[],
+            style_ids=[],
+            weights=None,
+            alpha=1.0,
+            size=str(self._side_px),
+            format="jpeg",
+            quality=None,
+            accept=None,
+        )
+        asked = replace(plain, **dict(kind.changes))  # type: ignore[arg-type]
+        if kind.is_new_style:  # bytes after the end of a JPEG change nothing but its hash
+            self._sent += 1
+            asked = replace(asked, styles=[data + self._sent.to_bytes(8) for data in asked.styles])
+        return asked
+
+
+def measure_controls(
+    settings: Settings,
+    folder: Path,
+    rounds: int = ROUNDS,
+    side_px: int = SIDE_PX,
+    say: Callable[[str], None] = lambda _text: None,
+) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each request, by network and kind; the kinds take turns.
+
+    Args:
+        settings: Device and number type.
+        folder: Of checkpoints, with AdaIN.
+        rounds: Requests of each kind.
+        side_px: Of the square results.
+        say: Told what happens.
+
+    Raises:
+        RemoteError: The process failed.
+    """
+    wanted = kinds(read_catalog(folder), side_px)
+    seconds: dict[str, dict[str, list[float]]] = {
+        model: {name: [] for name in by_name} for model, by_name in wanted.items()
+    }
+    with Remote(Requests, folder, settings, side_px) as requests:
+        for number in range(rounds):
+            for model, by_name in seconds.items():
+                for name, measured in by_name.items():
+                    measured.append(requests.call("time_s", model, name))
+            say(f"controls: round {number + 1} of {rounds}")
+    return seconds
+
+
+def print_controls(seconds: Mapping[str, Mapping[str, Sequence[float]]], console: Console) -> None:
+    """A table for each network."""
+    for model, by_name in seconds.items():
+        table = Table(title=f"Controls: {model}, a request from files to file, median", title_justify="left")
+        table.add_column("")
+        for column in ("ms", "ratio to plain", "rounds"):
+            table.add_column(column, justify="right")
+        for name, measured in by_name.items():
+            ratio = median(one / plain for one, plain in zip(measured, by_name[PLAIN], strict=True))
+            table.add_row(name, f"{median(measured) * 1000:.0f}", f"{ratio:.2f}", str(len(measured)))
+        console.print(table)
+
+
+def _file(image: Image.Image) -> bytes:
+    file = BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return file.getvalue()

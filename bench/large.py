@@ -1,0 +1,187 @@
+"""Large pictures: how long tiles take and how much memory, beside one pass where that fits.
+
+Each picture is decoded, painted and encoded in a process of its own, as a worker does it, so that the peak of its
+resident memory is that picture's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bench.pictures import photo
+from bench.processes import peak_resident_bytes
+from bench.remote import Remote
+from bench.timing import Stages, stopwatch
+from model_store.catalog import read_catalog
+from service.settings import Settings
+
+MEGAPIXELS = (1, 4, 16)
+ONE_PASS_UP_TO = 4
+"""Megapixels: one pass over more takes several gigabytes."""
+
+WANTED_PEAK_BYTES = 4 * 2**30
+WANTED_DIFFERENCE = 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """One picture: seconds, the peak of its process's memory if that is known, and, on demand, its pixels."""
+
+    stages: Stages
+    peak_bytes: int | None
+    pixels: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """A picture in tiles, and in one pass if that was tried."""
+
+    megapixels: float
+    tiled: Run
+    one_pass: Run | None
+
+    @property
+    def largest_difference(self) -> int | None:
+        """Between the two, in 1/255."""
+        if self.one_pass is None or self.one_pass.pixels is None or self.tiled.pixels is None:
+            return None
+        return int(np.abs(self.one_pass.pixels.astype(np.int16) - self.tiled.pixels.astype(np.int16)).max())
+
+
+class LargePicture:
+    """Paints one picture as a worker does; to be called once in its process."""
+
+    def __init__(self, folder: Path, settings: Settings, style_id: str) -> None:
+        """Load the network, and paint something small with it."""
+        from model_store.runtime import choose_runtime, keep_freed_memory
+        from service.stylizer import Painting, Stylizer
+
+        keep_freed_memory()
+        self._settings = settings
+        self._style_id = style_id
+        self._stylizer = Stylizer(
+            folder, choose_runtime(settings.device, settings.dtype), style_cache_entries=4, tile_px=settings.tile_px
+        )
+        model = self._stylizer.catalog.style(style_id).model
+        self._stylizer.paint(model, [Painting(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
+
+    def run(self, content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
+        """From the file to the file."""
+        from service import images
+        from service.decoding import decode_job
+        from service.images import ImageLimits, Picture
+        from service.queue import Job
+        from service.request import StylizeRequest, job_parameters
+
+        asked = StylizeRequest(
+            request_id="bench",
+            content=content,
+            styles=[],
+            style_ids=[self._style_id],
+            weights=None,
+            alpha=1.0,
+            size="original",
+            format="jpeg",
+            quality=None,
+            accept=None,
+        )
+        parameters = job_parameters(asked, self._settings, self._stylizer.catalog)
+        with stopwatch() as decode:
+            limits = ImageLimits(len(content), self._settings.max_image_pixels)
+            decoded = decode_job(Job("bench", parameters.model_dump(), asked.blobs), self._stylizer, limits)
+        with stopwatch() as model:
+            if is_tiled:
+                for progress in self._stylizer.paint_tiled(parameters.model, decoded.painting):
+                    painted = progress.picture
+            else:
+                (painted,) = self._stylizer.paint(parameters.model, [decoded.painting])
+        with stopwatch() as encode:
+            images.encode(Picture(painted, None), "jpeg", None)
+        stages = Stages(decode.seconds, model.seconds, encode.seconds)
+        return Run(stages, peak_resident_bytes(), np.asarray(painted) if with_pixels else None)
+
+
+def measure_large(
+    settings: Settings,
+    folder: Path,
+    megapixels: Sequence[float] = MEGAPIXELS,
+    one_pass_up_to: float = ONE_PASS_UP_TO,
+    style_id: str | None = None,
+    say: Callable[[str], None] = lambda _text: None,
+) -> list[Size]:
+    """Paint square photos of these sizes.
+
+    Args:
+        settings: Device, number type, side of a tile.
+        folder: Of checkpoints.
+        megapixels: Of 2²⁰ pixels.
+        one_pass_up_to: Megapixels that are painted in one pass as well.
+        style_id: In which style; the first of AdaIN's when not given.
+        say: Told what happens.
+
+    Raises:
+        CatalogError: There is no such style.
+        RemoteError: A process failed, or was killed for its memory.
+    """
+    catalog = read_catalog(folder)
+    style = catalog.style(style_id) if style_id is not None else catalog.model("adain").styles[0]
+    largest_px = round(sqrt(max(megapixels) * 2**20))
+    settings = settings.model_copy(
+        update={"max_original_px": largest_px, "max_image_pixels": largest_px**2, "max_body_bytes": 2**30}
+    )
+
+    def run(content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
+        with Remote(LargePicture, folder, settings, style.id) as process:
+            found: Run = process.call("run", content, is_tiled, with_pixels)
+            return found
+
+    sizes = []
+    for size in megapixels:
+        content, is_both = _photo_file(round(sqrt(size * 2**20))), size <= one_pass_up_to
+        one_pass = run(content, False, True) if is_both else None
+        sizes.append(Size(size, run(content, True, is_both), one_pass))
+        say(f"large: {size:g} megapixels: {sizes[-1].tiled.stages.total_s:.1f} s in tiles")
+    return sizes
+
+
+def _photo_file(side_px: int) -> bytes:
+    file = BytesIO()
+    photo(side_px, side_px).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def print_large(sizes: Sequence[Size], console: Console) -> None:
+    """The table."""
+    table = Table(title="Large pictures: from file to file, each in a process of its own", title_justify="left")
+    table.add_column("megapixels", justify="right")
+    for column in ("one pass\ns", "peak\nMB", "tiles\ns", "of it\nmodel", "s per\nmegapixel", "peak\nMB"):
+        table.add_column(column, justify="right")
+    table.add_column("largest difference\n/255", justify="right")
+    for size in sizes:
+        once, tiled, difference = size.one_pass, size.tiled, size.largest_difference
+        table.add_row(
+            f"{size.megapixels:g}",
+            "" if once is None else f"{once.stages.total_s:.1f}",
+            "" if once is None else _megabytes(once.peak_bytes),
+            f"{tiled.stages.total_s:.1f}",
+            f"{tiled.stages.model_s:.1f}",
+            f"{tiled.stages.total_s / size.megapixels:.2f}",
+            _megabytes(tiled.peak_bytes),
+            "" if difference is None else str(difference),
+        )
+    console.print(table)
+    peak_bytes = max((size.tiled.peak_bytes for size in sizes if size.tiled.peak_bytes is not None), default=None)
+    if peak_bytes is not None:
+        met = "met" if peak_bytes <= WANTED_PEAK_BYTES else "[red]missed[/red]"
+        console.print(f"tiles: peak {_megabytes(peak_bytes)} MB, wanted ≤ {_megabytes(WANTED_PEAK_BYTES)}: {met}")
+
+
+def _megabytes(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1e6:.0f}"

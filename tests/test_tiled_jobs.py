@@ -1,0 +1,231 @@
+"""Large pictures in a worker of this process, on a real queue: tile by tile, beside everything else that it does."""
+
+import asyncio
+import time
+from collections.abc import Generator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import image_files as files
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_long_lane import Stage, parameters, play
+from test_long_lane import long_job as optimisation
+
+from model_store.runtime import Runtime
+from service import long_lane
+from service.errors import InvalidField, JobFailed
+from service.job_progress import JobProgress
+from service.queue import Job
+from service.schemas import StylePart
+from service.settings import Settings
+from service.stylizer import Painting, Stylizer, TiledProgress
+from service.worker import DeviceFailed
+
+SIZE = (160, 96)
+TILES = 2 * 3 * 3  # each is encoded, measured and decoded
+
+
+class NotedStylizer(Stylizer):
+    """Notes what the device does; waits ``pause_s`` before every tile from ``pause_from`` on."""
+
+    def __init__(self, folder: Path, pause_from: int = 10**9, pause_s: float = 0.0) -> None:
+        super().__init__(folder, Runtime(torch.device("cpu"), torch.float32), 8, tile_px=64)
+        self.events: list[str] = []
+        self.pause_from, self.pause_s = pause_from, pause_s
+        self.failure: Exception | None = None
+
+    def warm_up(self) -> None:
+        pass
+
+    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+        self.events.append(f"batch of {len(paintings)}")
+        return super().paint(model, paintings)
+
+    def paint_tiled(self, model: str, painting: Painting) -> Generator[TiledProgress, None, None]:
+        for progress in super().paint_tiled(model, painting):
+            if progress.step >= self.pause_from:
+                time.sleep(self.pause_s)
+                if self.failure is not None:
+                    raise self.failure
+            self.events.append(f"tile {progress.step}")
+            yield progress
+
+
+@pytest.fixture(autouse=True)
+def a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
+
+
+CONTENT = files.saved(files.photo(*SIZE))
+
+
+def large_job(name: str = "large", **changes: object) -> Job:
+    asked = {"width": SIZE[0], "height": SIZE[1], "styles": (StylePart(weight=1, style_id="first"),), "tiled": True}
+    return Job(name, parameters(**{**asked, **changes}).model_dump(), {"content": CONTENT})
+
+
+def short_job(name: str) -> Job:
+    asked = parameters(styles=(StylePart(weight=1, style_id="first"),))
+    return Job(name, asked.model_dump(), {"content": CONTENT})
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(data)), dtype=int)
+
+
+def test_a_large_picture_is_the_one_of_a_single_pass(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(large_job(), 30)
+        await stage.api.enqueue(large_job("whole", tiled=False), 30)
+        tiled, whole = await stage.result("large"), await stage.result("whole")
+        assert np.abs(pixels(tiled.image) - pixels(whole.image)).max() <= 2
+        assert tiled.facts is not None and tiled.facts["batch_size"] == 1 and tiled.facts["model_ms"] > 0
+
+    stylizer = NotedStylizer(tiny_checkpoints)
+    play(settings, stylizer, scenario)
+    assert [event for event in stylizer.events if event != "batch of 1"] == [f"tile {i + 1}" for i in range(TILES)]
+
+
+def test_it_tells_its_progress_with_a_picture(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(large_job(), 30)
+        told: list[JobProgress] = []
+        while (progress := await stage.api.progress("large")) is not None:
+            told.append(progress)
+            await asyncio.sleep(0.01)
+        steps = [progress.step for progress in told if progress.steps]
+        assert len(set(steps)) > 3 and steps == sorted(steps)
+        assert all(progress.steps == TILES for progress in told if progress.steps)
+        assert Image.open(BytesIO(told[-1].preview)).size == SIZE
+        assert (await stage.result("large")).error is None
+
+    play(settings, NotedStylizer(tiny_checkpoints, 1, 0.05), scenario)
+
+
+def test_small_requests_are_answered_between_two_tiles(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(large_job(), 30)
+        await stage.until(lambda: "tile 2" in stylizer.events)
+        await stage.api.enqueue(short_job("short"), 30)
+        assert (await stage.result("short")).error is None
+        assert f"tile {TILES}" not in stylizer.events
+        assert (await stage.result("large")).error is None
+
+    stylizer = NotedStylizer(tiny_checkpoints, 1, 0.1)
+    play(settings, stylizer, scenario)
+    assert "batch of 1" in stylizer.events
+
+
+def test_an_optimisation_and_a_large_picture_take_turns(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(optimisation(steps=100_000), 30)
+        await stage.until(lambda: stage.worker._long_lanes[1].held is not None)
+        await stage.api.enqueue(large_job(), 30)
+        assert (await stage.result("large")).error is None
+        assert await stage.api.progress("long") is not None, "it goes on"
+        await stage.api.cancel("long")
+
+    play(settings, NotedStylizer(tiny_checkpoints), scenario)
+
+
+def test_a_cancelled_picture_ends_after_its_tile(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(large_job("cancelled"), 30)
+        await stage.until(lambda: "tile 3" in stylizer.events)
+        await stage.api.cancel("cancelled")
+        await stage.until(lambda: stage.worker._long_lanes[0].held is None)
+        assert f"tile {TILES}" not in stylizer.events
+        await stage.api.enqueue(large_job("next"), 30)
+        assert (await stage.result("next")).error is None
+        assert await stage.api.take_results(["cancelled"]) == {}
+
+    stylizer = NotedStylizer(tiny_checkpoints, 3, 0.1)
+    play(settings, stylizer, scenario)
+
+
+def test_a_late_picture_ends_after_its_tile(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(large_job(), 1.5)
+        await stage.until(lambda: "tile 1" in stylizer.events)
+        await stage.until(lambda: stage.worker._long_lanes[0].held is None)
+        assert f"tile {TILES}" not in stylizer.events
+        assert (await stage.api.status()).tiled_depth == 0
+
+    stylizer = NotedStylizer(tiny_checkpoints, 1, 0.3)
+    play(settings, stylizer, scenario)
+
+
+def test_the_worker_lives_while_it_paints_longer_than_a_lease(settings: Settings, tiny_checkpoints: Path) -> None:
+    """Tiles of half a lease, a pass of many leases, and a limit that each tile keeps and the whole does not."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(large_job(width=100, height=60), 60)
+        other_sees = []
+        while not (results := await stage.api.take_results(["large"])):
+            assert not stage.running.done()
+            beats = (await stage.api.status()).workers
+            other_sees.append(all(beat.age_ms < settings.lease_ms for beat in beats))
+            await asyncio.sleep(0.1)
+        assert all(other_sees)
+        assert results["large"].error is None
+        assert (await stage.api.status()).redelivered == 0
+
+    stylizer = NotedStylizer(tiny_checkpoints, 1, settings.lease_ms / 2000)
+    play(settings.model_copy(update={"forward_timeout_s": 3.0}), stylizer, scenario)
+
+
+def test_a_tile_that_hangs_ends_the_worker(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(large_job(), 20)
+        with pytest.raises(DeviceFailed, match=r"more than 1 s"):
+            await stage.running
+
+    play(settings.model_copy(update={"forward_timeout_s": 1.0}), NotedStylizer(tiny_checkpoints, 3, 3.0), scenario)
+
+
+def test_draining_gives_it_back_and_another_worker_begins_anew(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def interrupted(stage: Stage) -> None:
+        await stage.api.enqueue(large_job(), 60)
+        await stage.until(lambda: "tile 3" in first.events)
+        stage.worker.stop()
+        await stage.running
+        assert (await stage.api.status()).tiled_depth == 1
+
+    async def finished(stage: Stage) -> None:
+        assert (await stage.result("large")).error is None
+
+    first, second = NotedStylizer(tiny_checkpoints, 3, 0.1), NotedStylizer(tiny_checkpoints)
+    play(settings, first, interrupted, "first")
+    play(settings, second, finished, "second")
+    assert f"tile {TILES}" not in first.events and second.events[0] == "tile 1"
+
+
+def test_a_tile_that_fails_fails_its_job_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        stylizer.failure = RuntimeError("numbers")
+        await stage.api.enqueue(large_job("bad"), 20)
+        error = (await stage.result("bad")).error
+        assert isinstance(error, JobFailed) and "numbers" not in error.detail
+        stylizer.failure = None
+        await stage.api.enqueue(large_job("good"), 20)
+        assert (await stage.result("good")).error is None
+
+    stylizer = NotedStylizer(tiny_checkpoints, 2)
+    play(settings, stylizer, scenario)
+
+
+def test_a_style_that_is_gone_and_masks_that_are_black(settings: Settings, tiny_checkpoints: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.api.enqueue(large_job("gone", styles=(StylePart(weight=1, style_id="gone"),)), 20)
+        error = (await stage.result("gone")).error
+        assert error is not None and "has no style 'gone' now" in error.detail
+        black = large_job("black", styles=(StylePart(weight=1, style_id="first", mask="mask-0"),))
+        blobs = {**black.blobs, "mask-0": files.saved(Image.new("L", (9, 9), 0))}
+        await stage.api.enqueue(Job("black", black.parameters, blobs), 20)
+        refused = (await stage.result("black")).error
+        assert isinstance(refused, InvalidField) and refused.field == "mask"
+
+    play(settings, NotedStylizer(tiny_checkpoints), scenario)
