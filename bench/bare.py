@@ -8,12 +8,12 @@ from bench.pictures import Ask, request_mix
 from bench.timing import Stages
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
-from service.decoding import decode_job
 from service.images import ImageLimits, Picture
 from service.job import Job
-from service.request import job_parameters
+from service.requests.parameters import job_parameters
 from service.settings import Settings
 from service.stylizer import Stylizer
+from service.work.decoding import decode_job
 
 
 class BareLoop:

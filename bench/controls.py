@@ -17,7 +17,7 @@ from bench.pictures import painting, photo
 from bench.remote import Remote
 from bench.timing import stopwatch
 from model_store.catalog import Catalog, read_catalog
-from service.request import StylizeRequest
+from service.requests.fields import StylizeRequest
 from service.settings import Settings
 
 SIDE_PX = 512
@@ -89,10 +89,10 @@ class Requests:
     def time_s(self, model: str, name: str) -> float:
         """From the request's files to the answer's."""
         from service import images
-        from service.decoding import decode_job
         from service.images import ImageLimits, Picture
-        from service.queue import Job
-        from service.request import job_parameters
+        from service.job import Job
+        from service.requests.parameters import job_parameters
+        from service.work.decoding import decode_job
 
         kind = self._kinds[model][name]
         asked = self._asked(kind)

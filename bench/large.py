@@ -75,10 +75,11 @@ class LargePicture:
     def run(self, content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
         """From the file to the file."""
         from service import images
-        from service.decoding import decode_job
         from service.images import ImageLimits, Picture
-        from service.queue import Job
-        from service.request import StylizeRequest, job_parameters
+        from service.job import Job
+        from service.requests.fields import StylizeRequest
+        from service.requests.parameters import job_parameters
+        from service.work.decoding import decode_job
 
         asked = StylizeRequest(
             request_id="bench",

@@ -47,7 +47,7 @@ def _queue_url(settings: Settings) -> str:
 @app.command()
 def serve() -> None:
     """Run everything on this machine: embedded Redis unless STYLIZE_REDIS_URL is set, the API and workers."""
-    from service.supervisor import Supervisor
+    from service.processes.supervisor import Supervisor
 
     with _clear_errors():
         settings = load_settings()
@@ -61,7 +61,7 @@ def serve() -> None:
 @app.command()
 def api() -> None:
     """Run the HTTP API."""
-    from service.api_process import make_server, serve
+    from service.processes.api import make_server, serve
 
     with _clear_errors():
         settings = load_settings()
@@ -74,7 +74,7 @@ def api() -> None:
 @app.command()
 def worker() -> None:
     """Run one worker, on one device."""
-    from service.worker_process import run_worker
+    from service.processes.worker import run_worker
 
     with _clear_errors():
         settings = load_settings()
@@ -85,7 +85,7 @@ def worker() -> None:
 @app.command()
 def key(name: Annotated[str, typer.Argument(help="Of the client: it stands in the log.")]) -> None:
     """Make an API key, and its entry for the setting STYLIZE_API_KEYS, which holds its hash."""
-    from service.api_keys import new_key
+    from service.edge.api_keys import new_key
 
     with _clear_errors():
         secret, entry = new_key(name)

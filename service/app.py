@@ -14,20 +14,20 @@ from fastapi import FastAPI
 
 from model_store.catalog import default_folder
 from model_store.catalog_watch import CatalogWatch
-from service.answer_store import AnswerStore
+from service.answers.job_events import Listeners
 from service.context import Context
 from service.dispatch import Dispatcher
-from service.edge import add_edge
-from service.job_events import Listeners
-from service.job_records import JobRecords
+from service.edge.problems import add_problem_handlers
+from service.edge.stack import add_edge
 from service.metrics import Metrics
-from service.openapi import complete_openapi, operation_id
-from service.problems import add_problem_handlers
+from service.openapi.document import complete_openapi, operation_id
 from service.queue import JobQueue
 from service.routes import catalog, docs, health, jobs, styles, stylize
 from service.settings import Settings
-from service.slots import Slots
-from service.style_store import StyleStore
+from service.stores.answer_store import AnswerStore
+from service.stores.job_records import JobRecords
+from service.stores.slots import Slots
+from service.stores.style_store import StyleStore
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
 

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from model_store.catalog_watch import CatalogWatch
-from service.answer_store import AnswerStore
+from service.answers.job_events import Listeners
 from service.dispatch import Dispatcher
-from service.job_events import Listeners
-from service.job_records import JobRecords
 from service.metrics import Metrics
 from service.settings import Settings
-from service.style_store import StyleStore
+from service.stores.answer_store import AnswerStore
+from service.stores.job_records import JobRecords
+from service.stores.style_store import StyleStore
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from time import monotonic
 
 from service.errors import DeadlinePassed, NoWorker, ServiceError, Unavailable
 from service.job import Job, Result
-from service.job_records import JobRecords
-from service.job_status import Accepted
 from service.queue import JobQueue, QueueStatus
 from service.settings import Settings
+from service.stores.job_records import JobRecords
+from service.stores.job_status import Accepted
 from service.tasks import end_tasks
 
 WORKER_GONE_MS = 30_000

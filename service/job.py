@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from service.errors import ServiceError, error_from_json
-from service.job_progress import Saved
+from service.stores.job_progress import Saved
 
 Lane = Literal["interactive", "tiled", "long"]
 STEPWISE_LANES: tuple[Lane, ...] = ("tiled", "long")

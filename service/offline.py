@@ -7,15 +7,16 @@ from pathlib import Path
 from model_store.catalog import CatalogError, default_folder
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
-from service.decoding import decode_job
 from service.errors import InvalidField, NotFound, ServiceError
 from service.formats import FORMATS
 from service.images import ImageLimits, Picture
 from service.job import Job
-from service.request import StylizeRequest, job_parameters
+from service.requests.fields import StylizeRequest
+from service.requests.parameters import job_parameters
 from service.schemas import StylizeParameters
 from service.settings import Settings
 from service.stylizer import Stylizer
+from service.work.decoding import decode_job
 
 
 @dataclass(frozen=True)

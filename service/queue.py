@@ -29,15 +29,15 @@ from typing import Any
 
 from redis import exceptions as redis_errors
 
-from service import queue_scripts as scripts
 from service.errors import JobFailed, QueueFull
 from service.job import LANES, Claim, Job, Lane, Result, blob_fields, blobs_of
-from service.job_progress import JobProgress, Saved
-from service.job_status import Outcome
-from service.redis_client import connect, translated
-from service.redis_keys import Keys
 from service.settings import Settings
-from service.worker_beat import WorkerBeat
+from service.stores import queue_scripts as scripts
+from service.stores.job_progress import JobProgress, Saved
+from service.stores.job_status import Outcome
+from service.stores.redis_client import connect, translated
+from service.stores.redis_keys import Keys
+from service.stores.worker_beat import WorkerBeat
 
 GROUP = "workers"
 BLOCK_MS = 1000

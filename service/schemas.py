@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from service.examples import MODEL_EXAMPLE, STYLE_EXAMPLE
+from service.openapi.examples import MODEL_EXAMPLE, STYLE_EXAMPLE
 
 MAX_SEED = 2**31 - 1
 STYLE_SIZE_PX = 512

@@ -26,10 +26,10 @@ from model_store.style import Style, mix, side_by_side, stack
 from model_store.style_file import style_from_bytes, style_to_bytes
 from model_store.tiling import TILE_PX, Box, Picture, encode_style_tiled, paint_tiled, tile_steps
 from service.errors import ModelUnavailable
-from service.networks import Networks, Resident
-from service.request import UPLOAD_MODEL
+from service.requests.mix import UPLOAD_MODEL
 from service.schemas import Color
-from service.style_cache import StyleCache
+from service.work.networks import Networks, Resident
+from service.work.style_cache import StyleCache
 
 WARM_UP_PX = (256, 512)
 

@@ -23,19 +23,19 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
-from service.answering import RETRY_S, answer, let_go, who
 from service.batching import BatchLimits, Shape, next_batch, wait_left_ms
-from service.codecs import Codecs
-from service.decoding import Decoded
 from service.errors import JobFailed, ServiceError
 from service.job import STEPWISE_LANES, Claim, Result
-from service.long_lane import LongLane, all_set_aside
 from service.queue import JobQueue
-from service.registered import RegisteredStyles
 from service.settings import Settings
-from service.style_store import StyleStore
+from service.stores.style_store import StyleStore
 from service.stylizer import Stylizer
 from service.tasks import end_tasks
+from service.work.answering import RETRY_S, answer, let_go, who
+from service.work.codecs import Codecs
+from service.work.decoding import Decoded
+from service.work.long_lane import LongLane, all_set_aside
+from service.work.registered import RegisteredStyles
 
 AHEAD = 2
 """Batches that are claimed and not yet run: one decoded, one being decoded."""

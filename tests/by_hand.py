@@ -10,9 +10,9 @@ from processes import Service
 
 from service.errors import ServiceError
 from service.job import Claim, Lane, Result
-from service.job_progress import JobProgress
 from service.queue import JobQueue
 from service.settings import Settings
+from service.stores.job_progress import JobProgress
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from service.answer_store import Answer, AnswerStore, Hold
 from service.errors import Conflict, InvalidField
 from service.queue import JobQueue
 from service.settings import Settings
+from service.stores.answer_store import Answer, AnswerStore, Hold
 
 ANSWER = Answer(201, [("location", "/styles/a"), ("content-type", "application/json")], b'{"id": "a"}')
 
@@ -90,7 +90,7 @@ def test_a_process_that_dies_holds_its_key_for_a_while_only(
         await asyncio.sleep(0.3)
         await hold(store)
 
-    monkeypatch.setattr("service.answer_store.GRACE_S", 0.1)
+    monkeypatch.setattr("service.stores.answer_store.GRACE_S", 0.1)
     play(settings.model_copy(update={"request_timeout_s": 0.1}), scenario)
 
 

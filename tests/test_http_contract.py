@@ -18,8 +18,8 @@ from hypothesis import strategies
 from processes import Service
 from schemathesis.transport.serialization import Binary
 
-from service.api_keys import new_key
 from service.app import create_app
+from service.edge.api_keys import new_key
 from service.settings import Settings
 
 SECRET, KEY = new_key("contract")

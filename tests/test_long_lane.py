@@ -14,14 +14,14 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service import long_lane
 from service.errors import InvalidField, JobFailed
 from service.job import Claim, Job, Result
-from service.job_progress import JobProgress
 from service.queue import JobQueue
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
+from service.stores.job_progress import JobProgress
 from service.stylizer import Painting, Stylizer, Upload
+from service.work import long_lane
 from service.worker import NO_MEMORY, DeviceFailed, Worker
 
 

@@ -12,8 +12,8 @@ from model_store.catalog_watch import CatalogWatch
 from model_store.network import StyleNetwork
 from model_store.runtime import Runtime
 from service.errors import ModelUnavailable
-from service.networks import Networks
 from service.stylizer import prepare
+from service.work.networks import Networks
 
 FP32 = Runtime(torch.device("cpu"), torch.float32)
 NAMES = ("one", "two", "three")

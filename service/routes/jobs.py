@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
+from service.answers.job_events import event_id, job_events
+from service.answers.job_view import JobView, job_path
+from service.answers.painted import BINARY, PICTURE, picture_response
 from service.context import Context, ContextOfProcess
+from service.edge.problems import problem_statuses
 from service.errors import Conflict, Gone, NotFound
-from service.job_events import event_id, job_events
-from service.job_status import JobStatus
-from service.job_view import JobView, job_path
-from service.painted import BINARY, PICTURE, picture_response
-from service.problems import problem_statuses
+from service.stores.job_status import JobStatus
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])
 

@@ -7,17 +7,18 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 
 from model_store.catalog import Catalog, CatalogError, StyleEntry
-from service.caching import NOT_MODIFIED, cacheable
-from service.connection import while_connected
+from service.answers.caching import NOT_MODIFIED, cacheable
+from service.answers.painted import BINARY
+from service.answers.style_list import Kind, PageRequest, registered_view, style_page, style_view
 from service.context import ContextOfProcess
+from service.edge.problems import problem_statuses
 from service.errors import Conflict, NotFound
-from service.once import IdempotencyKey, once
-from service.painted import BINARY
-from service.problems import problem_statuses
-from service.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest, register_style
-from service.request import UPLOAD_MODEL, check_fields
+from service.requests.connection import while_connected
+from service.requests.fields import check_fields
+from service.requests.mix import UPLOAD_MODEL
+from service.requests.once import IdempotencyKey, once
+from service.requests.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest, register_style
 from service.schemas import StylePage, StyleView
-from service.style_list import Kind, PageRequest, registered_view, style_page, style_view
 
 router = APIRouter(prefix="/styles", tags=["styles"])
 

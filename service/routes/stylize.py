@@ -4,15 +4,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 
+from service.answers.painted import PICTURE
 from service.context import ContextOfProcess
+from service.edge.problems import problem_statuses
 from service.formats import FORMATS
-from service.once import IdempotencyKey, once
-from service.painted import PICTURE
-from service.prefer import ACCEPTED
-from service.problems import problem_statuses
-from service.request import MAX_STYLES, StylizeRequest, check_fields
+from service.requests.fields import MAX_STYLES, StylizeRequest, check_fields
+from service.requests.once import IdempotencyKey, once
+from service.requests.prefer import ACCEPTED
+from service.requests.serving import answer_request
 from service.schemas import MAX_SEED, Color
-from service.serving import answer_request
 
 router = APIRouter(tags=["stylize"])
 
@@ -88,6 +88,10 @@ async def stylize(
     ] = None,
     format: Annotated[str | None, Form(description="Overrides `Accept`.", json_schema_extra=FORMAT)] = None,
     quality: Annotated[int | None, Form(ge=1, le=100, description="Of lossy formats.")] = None,
+    model: Annotated[
+        str | None,
+        Form(description="The network for uploaded styles; those with an id know theirs.", examples=["adain"]),
+    ] = None,
     method: Annotated[
         str,
         Form(
@@ -116,6 +120,7 @@ async def stylize(
         quality=quality,
         accept=accept,
         seed=seed,
+        model=model,
         method=method,
         steps=steps,
         color=color,

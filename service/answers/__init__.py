@@ -1,0 +1,1 @@
+"""From what was done to what is sent: pictures, jobs, lists of styles."""

@@ -1,0 +1,1 @@
+"""From a request to a job: what may be asked for, and who waits for it."""

@@ -1,0 +1,191 @@
+"""The styles of a request: which network has them all, how they are mixed, and at which size they are encoded."""
+
+from collections.abc import Container, Mapping, Sequence
+from math import isfinite
+from types import MappingProxyType
+from typing import get_args
+
+from model_store.catalog import Catalog, CatalogError, ModelEntry
+from service.errors import InvalidField, ModelUnavailable, NotFound
+from service.images import Header, fitted
+from service.requests.fields import MAX_STYLES, MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
+from service.schemas import STYLE_SIZE_PX, Color, StylePart
+from service.settings import Settings
+from service.stores.style_store import RegisteredStyle
+
+UPLOAD_MODEL = "adain"
+"""The network for uploaded styles, registered ones among them; other ids know theirs."""
+
+COLORS: tuple[Color, ...] = get_args(Color)
+
+NOTHING_REGISTERED: Mapping[str, RegisteredStyle] = MappingProxyType({})
+
+
+def find_model(asked: StylizeRequest, catalog: Catalog, registered: Mapping[str, RegisteredStyle]) -> ModelEntry:
+    """The one network that can paint all the styles.
+
+    Raises:
+        InvalidField: There is none, or it is not the one that was asked for.
+        NotFound: There is no such style, or no such network.
+        ModelUnavailable: The network for uploads is damaged.
+    """
+    if asked.count == 0:
+        raise InvalidField(
+            "no style given: send a style image as `style`, or an id from GET /styles as `style_id`", "style"
+        )
+    if asked.count > MAX_STYLES:
+        raise InvalidField(f"got {asked.count} styles, at most {MAX_STYLES} are allowed: send fewer", "style")
+    models = {UPLOAD_MODEL} if asked.styles else set()
+    for style_id in asked.style_ids:
+        if style_id in registered:
+            models.add(registered[style_id].model)
+            continue
+        try:
+            models.add(catalog.style(style_id).model)
+        except CatalogError as err:
+            raise NotFound(f"there is no style {style_id!r:.80}: GET /styles lists them", "style_id") from err
+    if len(models) > 1:
+        raise InvalidField(
+            f"the styles belong to different networks ({', '.join(sorted(models))}): mix within one", "style_id"
+        )
+    if asked.model is not None:
+        _check_model(asked.model, models, catalog)
+    if asked.styles or not registered.keys().isdisjoint(asked.style_ids):
+        return upload_model(catalog)
+    return catalog.model(models.pop())
+
+
+def _check_model(name: str, models: Container[str], catalog: Catalog) -> None:
+    """Whether the network that was asked for is the one that the styles need."""
+    if name in models:
+        return
+    if all(model.id != name for model in catalog.models):
+        raise NotFound(f"there is no network {name!r:.80}: GET /models lists them", "model")
+    raise InvalidField(
+        f"got {name!r:.80}, which cannot paint these styles: uploads are for {UPLOAD_MODEL!r}, and a style with an id"
+        " knows its own network; leave `model` out",
+        "model",
+    )
+
+
+def upload_model(catalog: Catalog) -> ModelEntry:
+    """The network for uploads.
+
+    Raises:
+        ModelUnavailable: It is damaged.
+        InvalidField: There is none.
+    """
+    found = next((model for model in catalog.models if model.id == UPLOAD_MODEL), None)
+    if found is not None and found.problem is not None:
+        raise ModelUnavailable(f"the network for uploaded styles cannot be used: {found.problem}", "style")
+    if found is None or "style" not in found.controls:
+        raise InvalidField("there is no network for uploaded styles here: send an id from GET /styles", "style")
+    return found
+
+
+def check_color(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]) -> Color:
+    """Whose colours.
+
+    Raises:
+        InvalidField: There is no such way, or it needs the picture of a style of which only numbers are stored.
+    """
+    color = next((color for color in COLORS if color == asked.color), None)
+    if color is None:
+        raise InvalidField(f"got {asked.color!r:.80}: allowed are {', '.join(COLORS)}", "color")
+    if color == "match" and (style_id := _without_picture(asked, registered)) is not None:
+        raise InvalidField(
+            f"match recolours the style's picture before it is encoded, and of {style_id!r:.80} only the encoded"
+            " statistics are stored: ask for luminance, or send the picture itself as `style`",
+            "color",
+        )
+    return color
+
+
+def style_sizes(
+    asked: StylizeRequest,
+    paintings: Sequence[Header],
+    registered: Mapping[str, RegisteredStyle],
+    settings: Settings,
+) -> list[tuple[int, int]]:
+    """Width and height, at most, at which styles are encoded whose pictures are there.
+
+    Raises:
+        InvalidField: That cannot be, or a style has no picture that could be encoded.
+    """
+    size_px = asked.style_size or STYLE_SIZE_PX
+    if asked.style_size is not None:
+        if (style_id := _without_picture(asked, registered)) is not None:
+            raise InvalidField(
+                f"style_size is the size at which a style's picture is encoded, and of {style_id!r:.80} only the"
+                " encoded statistics are stored: leave it out, or send the picture itself as `style`",
+                "style_size",
+            )
+        if not MIN_SIZE_PX <= size_px <= settings.max_size_px:
+            raise InvalidField(
+                f"got {size_px}: the longer side must be from {MIN_SIZE_PX} to {settings.max_size_px} pixels",
+                "style_size",
+            )
+    sizes = [fitted(painting.width, painting.height, size_px) for painting in paintings]
+    for width, height in sizes:
+        check_shorter_side(width, height)
+    return [*sizes, *([(size_px, size_px)] if registered else [])]
+
+
+def check_shorter_side(width: int, height: int) -> None:
+    """Whether a style has statistics at this size.
+
+    Raises:
+        InvalidField: It has too few pixels.
+    """
+    if min(width, height) < MIN_SHORTER_PX:
+        raise InvalidField(
+            f"the style would be {width} × {height} pixels, its shorter side must have at least {MIN_SHORTER_PX}:"
+            " ask for a larger style_size",
+            "style_size",
+        )
+
+
+def _without_picture(asked: StylizeRequest, registered: Container[str]) -> str | None:
+    """The first style of which only the encoded statistics are there, if any."""
+    return next((style_id for style_id in asked.style_ids if style_id not in registered), None)
+
+
+def style_parts(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]) -> tuple[StylePart, ...]:
+    """The mix: uploads first, then ids, their weights normalised to sum 1, each with its mask.
+
+    Raises:
+        InvalidField: The weights are no such numbers.
+    """
+    parts = [StylePart(weight=1, upload=f"style-{index}") for index in range(len(asked.styles))]
+    parts += [
+        StylePart(weight=1, style_id=style_id, digest=_digest(style_id, registered)) for style_id in asked.style_ids
+    ]
+    weights = _weights(asked.weights, len(parts))
+    masks = [f"mask-{index}" if asked.masks else None for index in range(len(parts))]
+    return tuple(
+        part.model_copy(update={"weight": weight, "mask": mask})
+        for part, weight, mask in zip(parts, weights, masks, strict=True)
+    )
+
+
+def _digest(style_id: str, registered: Mapping[str, RegisteredStyle]) -> str | None:
+    return registered[style_id].digest if style_id in registered else None
+
+
+def _weights(text: str | None, count: int) -> list[float]:
+    if text is None:
+        return [1 / count] * count
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError as err:
+        raise InvalidField(
+            f"got {text!r:.80}: weights are numbers separated by commas, such as 3,1", "weights"
+        ) from err
+    if len(weights) != count:
+        raise InvalidField(
+            f"got {len(weights)} weights for {count} styles: give one for each, uploads first", "weights"
+        )
+    total = sum(weights)
+    if min(weights) < 0 or not isfinite(total) or total <= 0:
+        raise InvalidField(f"got {text!r:.80}: weights must not be negative, and not all zero", "weights")
+    return [weight / total for weight in weights]

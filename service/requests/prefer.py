@@ -1,0 +1,29 @@
+"""The request header ``Prefer: respond-async`` (RFC 7240): answer at once, with a job instead of a result."""
+
+from fastapi import Response
+
+from service.answers.job_view import JobView, job_path
+
+RESPOND_ASYNC = "respond-async"
+
+ACCEPTED = {
+    "model": JobView,
+    "description": "Accepted as a job, as `Prefer: respond-async` asked for",
+    "headers": {
+        "Location": {"schema": {"type": "string"}, "description": "Where the job is found: `/jobs/{id}`"},
+        "Preference-Applied": {"schema": {"type": "string"}, "description": "`respond-async`"},
+    },
+}
+"""For the documentation of an endpoint that heeds it."""
+
+
+def prefers_async(prefer: str | None) -> bool:
+    """Whether the header asks for it, among other preferences perhaps."""
+    preferences = (prefer or "").split(",")
+    return any(preference.partition(";")[0].strip().lower() == RESPOND_ASYNC for preference in preferences)
+
+
+def accepted_response(view: JobView) -> Response:
+    """202, with the job."""
+    headers = {"Location": job_path(view.id), "Preference-Applied": RESPOND_ASYNC, "Cache-Control": "no-store"}
+    return Response(view.model_dump_json(), 202, headers, "application/json")

@@ -1,0 +1,137 @@
+"""``AnswerStore``: what requests with an ``Idempotency-Key`` were answered, in Redis, for those who send them again.
+
+    begin ─▶ nothing is known: the caller answers, and then keeps the answer, or releases the key
+          ─▶ an answer of before, if it was the same request
+          ─▶ an error, if that request is still being answered, or was another one
+
+While a request is answered its key is held by a token, for no longer than an answer may take: an API process that dies
+holds no key for ever, and one that comes late overwrites nothing. Answers are on a shelf: they take a bounded amount of
+memory, and the oldest leave first.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import Conflict, InvalidField
+from service.settings import Settings
+from service.stores.redis_client import translated
+from service.stores.redis_keys import Keys
+from service.stores.shelf import SHELVE
+
+FIELD = "Idempotency-Key"
+LARGEST_SHARE = 8
+"""One answer may take this part of the shelf: a larger one would push out too many others."""
+
+GRACE_S = 10.0
+"""A key is held for longer than its request may take by this."""
+
+BEGIN = """
+-- KEYS: answer    ARGV: fingerprint, token, time to live in ms
+local fingerprint, status, headers, body =
+  unpack(redis.call('HMGET', KEYS[1], 'fingerprint', 'status', 'headers', 'body'))
+if not fingerprint then
+  redis.call('HSET', KEYS[1], 'fingerprint', ARGV[1], 'token', ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  return {'begun'}
+end
+if fingerprint ~= ARGV[1] then return {'other'} end
+if not status then return {'running'} end
+return {'answered', status, headers, body}
+"""
+
+KEEP = (
+    SHELVE
+    + """
+-- KEYS: answer, shelf, its size    ARGV: token, time to live in ms, most bytes on the shelf, these, fields and values
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+shelve(KEYS[2], KEYS[3], tonumber(ARGV[3]), KEYS[1], ARGV[4], ARGV[2])
+return 1
+"""
+)
+
+RELEASE = """
+-- KEYS: answer    ARGV: token
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer as it was sent."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A key that this request holds."""
+
+    name: str
+    token: str
+
+
+class AnswerStore:
+    """One process's view of the answers."""
+
+    def __init__(self, redis: Any, settings: Settings) -> None:
+        """``redis`` is for commands: the queue's will do."""
+        self._settings = settings
+        self._most_bytes = settings.idempotency_mb * 2**20
+        self._keys = Keys(settings.key_prefix)
+        self._begin = redis.register_script(BEGIN)
+        self._keep = redis.register_script(KEEP)
+        self._release = redis.register_script(RELEASE)
+
+    async def begin(self, caller: str, key: str, fingerprint: str, token: str) -> Answer | Hold:
+        """The answer of before, or, for the first time, the right to give it.
+
+        Args:
+            caller: Whose key it is: those of two callers have nothing to do with each other.
+            key: As the client chose it.
+            fingerprint: Of the request; another one may not come with the same key.
+            token: New for every request.
+
+        Raises:
+            Conflict: The same request is being answered at the moment.
+            InvalidField: Another request came with this key.
+        """
+        name = hashlib.sha256(f"{caller}\0{key}".encode()).hexdigest()
+        held_ms = int((self._settings.request_timeout_s + GRACE_S) * 1000)
+        async with translated():
+            what, *fields = await self._begin(keys=[self._keys.answer(name)], args=[fingerprint, token, held_ms])
+        if what == b"running":
+            raise Conflict(f"a request with this {FIELD} is being answered: wait for that answer, or try again later")
+        if what == b"other":
+            raise InvalidField("it came with another request before: send the same one again, or a new key", FIELD)
+        if what == b"begun":
+            return Hold(name, token)
+        status, headers, body = fields
+        return Answer(int(status), [(header, value) for header, value in json.loads(headers)], body)
+
+    async def keep(self, hold: Hold, answer: Answer) -> None:
+        """Give this answer to who sends the request again; one that is too large is not kept, and computed again."""
+        headers = json.dumps(list(answer.headers))
+        size_bytes = len(answer.body) + len(headers)
+        if size_bytes > self._most_bytes // LARGEST_SHARE:
+            await self.release(hold)
+            return
+        fields: list[str | bytes] = ["status", str(answer.status), "headers", headers, "body", answer.body]
+        ttl_ms = int(self._settings.idempotency_ttl_s * 1000)
+        async with translated():
+            await self._keep(
+                keys=[self._keys.answer(hold.name), *self._keys.answers],
+                args=[hold.token, ttl_ms, self._most_bytes, size_bytes, *fields],
+            )
+
+    async def release(self, hold: Hold) -> None:
+        """There is no answer to keep: who sends the request again is answered anew."""
+        async with translated():
+            await self._release(keys=[self._keys.answer(hold.name)], args=[hold.token])

@@ -1,0 +1,159 @@
+"""A job's bytes to pixels: what happens in codec threads before a job can join a batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+
+from PIL import Image
+
+from service import images
+from service.batching import Shape
+from service.errors import InvalidField
+from service.images import ImageLimits, Picture
+from service.job import Job
+from service.requests.mix import check_shorter_side
+from service.schemas import STYLE_SIZE_PX, StylePart, StylizeParameters
+from service.stores.style_store import StyleData, digest_of
+from service.stylizer import Painting, Stylizer, Upload
+from service.work.registered import bounded_painting, encoding_of, gone, needs_painting
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A job's parameters and pixels, ready to run.
+
+    Attributes:
+        parameters: What to do.
+        content: The photo.
+        painting: What the network is given.
+        decode_ms: How long it took.
+        stale: Registered styles, digest by id, whose stored statistics are another encoder's.
+        kept: The painting that is to be kept of a style that is registered.
+    """
+
+    parameters: StylizeParameters
+    content: Picture
+    painting: Painting
+    decode_ms: float
+    stale: Mapping[str, str] = field(default_factory=dict)
+    kept: bytes = b""
+
+    @property
+    def shape(self) -> Shape:
+        """What it must share with the others of its batch."""
+        return Shape(self.parameters.model, self.parameters.height, self.parameters.width)
+
+
+def decode_job(
+    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, StyleData | Upload] | None = None
+) -> Decoded:
+    """Decode the photo and the masks at the size of the result, and the style images that are not remembered.
+
+    Args:
+        job: What came from the queue.
+        stylizer: Says what it remembers.
+        limits: Of the images.
+        registered: The job's registered styles by id, as ``RegisteredStyles.fetch`` gives them.
+
+    Raises:
+        ServiceError: An image cannot be decoded.
+        NotFound: A registered style was deleted.
+        InvalidField: A style of which only the statistics are stored, for an optimisation, which needs its image; masks
+            that are black all over.
+    """
+    started = monotonic()
+    parameters = StylizeParameters.model_validate(job.parameters)
+    content = images.decode(job.blobs["content"], "content", limits, max(parameters.width, parameters.height))
+    blobs, kept = job.blobs, b""
+    if parameters.registers:
+        kept = bounded_painting(blobs["style-0"], limits)
+        blobs = {**blobs, "style-0": kept}  # what is kept is what is encoded
+    materials = Materials(parameters, blobs, registered or {}, stylizer, limits)
+    sources = [materials.source(part) for part in parameters.styles]
+    styles = [(part.weight, source) for part, source in zip(parameters.styles, sources, strict=True)]
+    stale = {
+        part.style_id: part.digest
+        for part, source in zip(parameters.styles, sources, strict=True)
+        if part.style_id is not None
+        and part.digest is not None
+        and isinstance(source, Upload)
+        and source.image is not None
+        and not needs_painting(parameters)
+        and parameters.style_size == STYLE_SIZE_PX
+    }
+    masks = _masks(job, parameters, limits)
+    painting = Painting(content.rgb, styles, parameters.alpha, parameters.seed, parameters.color, masks)
+    return Decoded(parameters, content, painting, (monotonic() - started) * 1000, stale, kept)
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What the styles of a job are made from."""
+
+    parameters: StylizeParameters
+    blobs: Mapping[str, bytes]
+    registered: Mapping[str, StyleData | Upload]
+    stylizer: Stylizer
+    limits: ImageLimits
+
+    def source(self, part: StylePart) -> str | Upload:
+        """One style, as the stylizer takes it.
+
+        Raises:
+            ServiceError: It cannot be decoded, is not there any more, or is of no use to the job's method.
+        """
+        if part.upload is not None:
+            return self._upload(self.blobs[part.upload])
+        assert part.style_id is not None
+        if part.digest is not None:
+            return self._registered(part.style_id, part.digest)
+        if self.parameters.method == "gatys":
+            raise InvalidField(
+                f"got {part.style_id!r}: of this style only the statistics are stored, which the method gatys cannot"
+                " use: upload the painting itself as `style`",
+                "style_id",
+            )
+        return part.style_id
+
+    def _upload(self, file: bytes) -> Upload:
+        """A style image; without its pixels where the network remembers it, and the method needs no more than that."""
+        encoding = encoding_of(digest_of(file), self.parameters.style_size)
+        if not needs_painting(self.parameters):
+            remembered = self.stylizer.remembered(self.parameters.model, encoding)
+            if remembered is not None:
+                return remembered
+        return Upload(encoding, self._pixels(file))
+
+    def _registered(self, style_id: str, digest: str) -> Upload:
+        """As an upload of its painting, whose statistics at the usual size are stored beside it."""
+        model, data, size_px = self.parameters.model, self.registered.get(style_id), self.parameters.style_size
+        if data is None:
+            raise gone(style_id)
+        if isinstance(data, Upload):
+            return data
+        encoding = encoding_of(digest, size_px)
+        if size_px == STYLE_SIZE_PX and not needs_painting(self.parameters):
+            recalled = self.stylizer.recall(model, encoding, data.statistics, data.encoder)
+            if recalled is not None:
+                return recalled
+        return Upload(encoding, self._pixels(data.painting))
+
+    def _pixels(self, file: bytes) -> Image.Image:
+        image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
+        check_shorter_side(image.width, image.height)
+        return image
+
+
+def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list[Image.Image]:
+    """One for each style, of the result's size, or none."""
+    parts = [part for part in parameters.styles if part.mask is not None]
+    size = (parameters.width, parameters.height)
+    masks = [images.decode_mask(job.blobs[part.mask], "mask", limits, size) for part in parts if part.mask is not None]
+    is_anywhere = [mask.getextrema() != (0, 0) and part.weight > 0 for mask, part in zip(masks, parts, strict=True)]
+    if masks and not any(is_anywhere):
+        raise InvalidField(
+            "all masks are black, so that no style would be anywhere: make those places light where a style shall be",
+            "mask",
+        )
+    is_no_mask = len(masks) == 1 and masks[0].getextrema() == (255, 255)
+    return [] if is_no_mask else masks
