@@ -39,7 +39,7 @@ async def cancel_job(job_id: JobId, context: ContextOfProcess) -> None:
     response_class=Response,
     responses={200: {"description": "The painted photo", **PICTURE}, **problem_statuses(404, 409, 410, 503)},
 )
-async def get_result(job_id: JobId, context: ContextOfProcess) -> Response:
+async def get_job_result(job_id: JobId, context: ContextOfProcess) -> Response:
     """The picture, as often as it is asked for, until it expires."""
     status = await _status(job_id, context)
     result = await context.records.result(job_id) if status.state == "succeeded" else None
@@ -62,7 +62,7 @@ async def get_result(job_id: JobId, context: ContextOfProcess) -> Response:
         **problem_statuses(404, 503),
     },
 )
-async def get_preview(job_id: JobId, context: ContextOfProcess) -> Response:
+async def get_job_preview(job_id: JobId, context: ContextOfProcess) -> Response:
     """The picture so far, small, while a long job runs."""
     status = await _status(job_id, context)
     preview = await context.records.preview(job_id)
@@ -84,7 +84,7 @@ async def get_preview(job_id: JobId, context: ContextOfProcess) -> Response:
         **problem_statuses(404, 503),
     },
 )
-async def get_events(
+async def get_job_events(
     request: Request,
     job_id: JobId,
     context: ContextOfProcess,

@@ -13,11 +13,12 @@ from service.answers.style_list import Kind, PageRequest, registered_view, style
 from service.context import ContextOfProcess
 from service.edge.problems import problem_statuses
 from service.errors import Conflict, NotFound
+from service.requests import registration
 from service.requests.connection import while_connected
 from service.requests.fields import check_fields
 from service.requests.mix import UPLOAD_MODEL
 from service.requests.once import IdempotencyKey, once
-from service.requests.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest, register_style
+from service.requests.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest
 from service.schemas import StylePage, StyleView
 
 router = APIRouter(prefix="/styles", tags=["styles"])
@@ -50,7 +51,7 @@ async def list_styles(
         **problem_statuses(400, 409, 413, 415, 422, 500, 503, 504),
     },
 )
-async def register(
+async def register_style(
     request: Request,
     context: ContextOfProcess,
     image: Annotated[UploadFile, File(description="The painting: JPEG, PNG, WebP or AVIF.")],
@@ -66,7 +67,7 @@ async def register(
     catalog = context.watch.now(model_ids=[UPLOAD_MODEL])
 
     async def answer() -> Response:
-        work = register_style(asked, context.settings, catalog, context.dispatcher, context.styles)
+        work = registration.register_style(asked, context.settings, catalog, context.dispatcher, context.styles)
         style = await while_connected(request, work)
         view = registered_view(style, catalog)
         return Response(view.model_dump_json(), 201, {"Location": f"/styles/{style.id}"}, "application/json")
@@ -107,7 +108,7 @@ async def delete_style(style_id: str, context: ContextOfProcess) -> None:
         **problem_statuses(404, 503),
     },
 )
-async def get_preview(request: Request, style_id: str, context: ContextOfProcess) -> Response:
+async def get_style_preview(request: Request, style_id: str, context: ContextOfProcess) -> Response:
     """A small picture painted in this style."""
     if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
         picture = await asyncio.to_thread(_read, style.preview) if style.preview is not None else None
