@@ -4,8 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from service.openapi.examples import MODEL_EXAMPLE, STYLE_EXAMPLE
-
 MAX_SEED = 2**31 - 1
 STYLE_SIZE_PX = 512
 """Longer side at which uploaded styles are encoded, if the request does not say."""
@@ -100,8 +98,6 @@ class Problem(Frozen):
 class StyleView(Frozen):
     """A style that can be asked for by id."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [STYLE_EXAMPLE]})
-
     id: str
     title: str
     artist: str
@@ -118,8 +114,6 @@ class StyleView(Frozen):
 
 class StylePage(Frozen):
     """A list of styles; `next` is the path of the following page."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"styles": [STYLE_EXAMPLE], "next": None}]})
 
     styles: tuple[StyleView, ...]
     next: str | None = None
@@ -146,23 +140,17 @@ class ModelView(Frozen):
 class ModelList(Frozen):
     """All networks."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"models": [MODEL_EXAMPLE]}]})
-
     models: tuple[ModelView, ...]
 
 
 class Liveness(Frozen):
     """That the process answers."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
-
     status: Literal["ok"] = "ok"
 
 
 class Readiness(Frozen):
     """Whether requests will be answered."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"ready": True, "queue_depth": 3, "workers": 1}]})
 
     ready: bool
     queue_depth: int

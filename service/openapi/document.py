@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from service.edge.key_guard import is_open
 from service.formats import FORMATS
+from service.openapi.examples import EXAMPLES
 from service.openapi.problems import ANSWERS, component
 
 Document = dict[str, Any]
@@ -20,7 +21,8 @@ Document = dict[str, Any]
 TAGS = [
     {"name": "stylize", "description": "Paint a photo."},
     {"name": "jobs", "description": "What became of a request that was not waited for."},
-    {"name": "catalog", "description": "What can be asked for: styles and networks."},
+    {"name": "styles", "description": "What can be asked for: styles, and new ones of one's own."},
+    {"name": "catalog", "description": "The networks behind the styles."},
     {"name": "operations", "description": "For those who run the service."},
 ]
 
@@ -94,6 +96,8 @@ def completed(document: Document, needs_key: bool) -> Document:
         statuses |= {int(status) for status in operation["responses"] if status >= "400"}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
     document["components"] = {
         "schemas": dict(sorted(schemas.items())),
         "responses": {ANSWERS[status].name: _with_id(component(status)) for status in sorted(statuses)},

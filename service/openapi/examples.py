@@ -1,4 +1,7 @@
-"""What the documentation shows of larger answers; tests hold them against their schemas."""
+"""What the documentation shows of larger answers, by the name of their schema; tests hold them against it.
+
+They are no part of the models, since FastAPI leaves out what is null in an example.
+"""
 
 from pydantic import JsonValue
 
@@ -26,4 +29,28 @@ MODEL_EXAMPLE: dict[str, JsonValue] = {
     "training": {"recipe": "adain", "steps": 20000},
     "measured": {"content": 0.885, "style": 0.06},
     "state": "available",
+}
+
+JOB_EXAMPLE: dict[str, JsonValue] = {
+    "id": "0f8fad5bd9cb469fa16570867728950e",
+    "state": "running",
+    "progress": 0.36,
+    "position": None,
+    "created": "2026-05-04T09:30:00Z",
+    "links": {
+        "self": "/jobs/0f8fad5bd9cb469fa16570867728950e",
+        "events": "/jobs/0f8fad5bd9cb469fa16570867728950e/events",
+        "result": None,
+        "preview": "/jobs/0f8fad5bd9cb469fa16570867728950e/preview",
+    },
+    "problem": None,
+}
+
+EXAMPLES: dict[str, JsonValue] = {
+    "StyleView": STYLE_EXAMPLE,
+    "StylePage": {"styles": [STYLE_EXAMPLE], "next": None},
+    "ModelList": {"models": [MODEL_EXAMPLE]},
+    "JobView": JOB_EXAMPLE,
+    "Liveness": {"status": "ok"},
+    "Readiness": {"ready": True, "queue_depth": 3, "workers": 1},
 }

@@ -92,9 +92,10 @@ def check_color(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]
     color = next((color for color in COLORS if color == asked.color), None)
     if color is None:
         raise InvalidField(f"got {asked.color!r:.80}: allowed are {', '.join(COLORS)}", "color")
-    if color == "match" and (style_id := _without_picture(asked, registered)) is not None:
+    without_picture = next((style_id for style_id in asked.style_ids if style_id not in registered), None)
+    if color == "match" and without_picture is not None:
         raise InvalidField(
-            f"match recolours the style's picture before it is encoded, and of {style_id!r:.80} only the encoded"
+            f"match recolours the style's picture before it is encoded, and of {without_picture!r:.80} only the encoded"
             " statistics are stored: ask for luminance, or send the picture itself as `style`",
             "color",
         )
@@ -110,14 +111,14 @@ def style_sizes(
     """Width and height, at most, at which styles are encoded whose pictures are there.
 
     Raises:
-        InvalidField: That cannot be, or a style has no picture that could be encoded.
+        InvalidField: That cannot be, or no style has a picture that could be encoded.
     """
-    size_px = asked.style_size or STYLE_SIZE_PX
+    size_px = STYLE_SIZE_PX if asked.style_size is None else asked.style_size
     if asked.style_size is not None:
-        if (style_id := _without_picture(asked, registered)) is not None:
+        if not paintings and not registered:
             raise InvalidField(
-                f"style_size is the size at which a style's picture is encoded, and of {style_id!r:.80} only the"
-                " encoded statistics are stored: leave it out, or send the picture itself as `style`",
+                f"style_size is the size at which a style's picture is encoded, and of {asked.style_ids[0]!r:.80} only"
+                " the encoded statistics are stored: leave it out, or send the picture itself as `style`",
                 "style_size",
             )
         if not MIN_SIZE_PX <= size_px <= settings.max_size_px:
@@ -143,11 +144,6 @@ def check_shorter_side(width: int, height: int) -> None:
             " ask for a larger style_size",
             "style_size",
         )
-
-
-def _without_picture(asked: StylizeRequest, registered: Container[str]) -> str | None:
-    """The first style of which only the encoded statistics are there, if any."""
-    return next((style_id for style_id in asked.style_ids if style_id not in registered), None)
 
 
 def style_parts(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]) -> tuple[StylePart, ...]:
