@@ -35,7 +35,10 @@ class Metrics:
         )
         self._depth = Gauge("stylize_queue_depth", "Interactive jobs that wait or run", registry=registry)
         self._long_depth = Gauge("stylize_long_queue_depth", "Long jobs that wait or run", registry=registry)
-        self._oldest = Gauge("stylize_queue_oldest_seconds", "Age of the oldest of them", registry=registry)
+        self._tiled_depth = Gauge(
+            "stylize_tiled_queue_depth", "Pictures in tiles that wait or are painted", registry=registry
+        )
+        self._oldest = Gauge("stylize_queue_oldest_seconds", "Age of the oldest interactive job", registry=registry)
         self._workers = Gauge("stylize_workers", "Workers that gave a sign of life lately", registry=registry)
         self._redelivered = Gauge("stylize_redelivered_total", "Jobs whose worker died, so far", registry=registry)
         self._dead = Gauge("stylize_dead_letter_total", "Jobs given up, so far", registry=registry)
@@ -51,6 +54,7 @@ class Metrics:
         if queue is not None:
             self._depth.set(queue.depth)
             self._long_depth.set(queue.long_depth)
+            self._tiled_depth.set(queue.tiled_depth)
             self._oldest.set(queue.oldest_s)
             self._workers.set(sum(beat.age_ms < lease_ms for beat in queue.workers))
             self._redelivered.set(queue.redelivered)

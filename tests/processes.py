@@ -58,14 +58,18 @@ class Service:
             self.start_worker()
         wait_for(self._answers, READY_WITHIN_S)
         if workers:
-            wait_for(self.is_ready, READY_WITHIN_S)
+            wait_for(lambda: self.ready_workers() == workers, READY_WITHIN_S)
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         self.workers.append(self._spawn("worker"))
         return self.workers[-1]
 
     def is_ready(self) -> bool:
-        return self.client.get("/readyz").status_code == 200
+        return self.ready_workers() > 0
+
+    def ready_workers(self) -> int:
+        answer = self.client.get("/readyz")
+        return int(answer.json()["workers"]) if answer.status_code == 200 else 0
 
     def stylize(self, *, content: bytes | None = None, **fields: object) -> httpx.Response:
         """Post a photo; ``style`` is a file, the rest are form fields."""

@@ -112,7 +112,7 @@ def test_a_matched_style_is_not_remembered_for_another_photo(client: httpx.Clien
 @pytest.mark.parametrize("with_upload", [False, True])
 def test_match_is_refused_for_styles_without_a_picture(client: httpx.Client, with_upload: bool) -> None:
     answer = send(client, (STYLE,) if with_upload else (), style_id="first", color="match")
-    problem(answer, 422, "color", "of 'first' only the encoded statistics", "ask for luminance, or upload the picture")
+    problem(answer, 422, "color", "of 'first' only the encoded statistics", "ask for luminance, or send the picture")
     problem(send(client, style_id="sea", color="match"), 422, "color", "ask for luminance")
 
 

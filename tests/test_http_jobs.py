@@ -34,10 +34,15 @@ class Jobs:
         self.client = service.client
 
     def send(
-        self, headers: dict[str, str] | None = None, styles: tuple[bytes, ...] = (), **fields: Any
+        self,
+        headers: dict[str, str] | None = None,
+        styles: tuple[bytes, ...] = (),
+        masks: tuple[bytes, ...] = (),
+        **fields: Any,
     ) -> httpx.Response:
         data = {**TINY, **({} if styles or "style_id" in fields else {"style_id": "first"}), **fields}
         files = [("content", ("photo.jpg", PHOTO)), *(("style", ("style.png", style)) for style in styles)]
+        files += [("mask", ("mask.png", mask)) for mask in masks]
         return self.client.post(
             "/stylize", files=files, data=data, headers={"Prefer": "respond-async", **(headers or {})}
         )
@@ -236,6 +241,10 @@ def test_what_cannot_be_optimised(jobs: Jobs) -> None:
         problem(answer, 422, "steps", f"got {steps}: steps must be from 1 to 500")
     answer = jobs.send(styles=(STYLE,), method="gatys", size="1025")
     problem(answer, 422, "size", "would be 1025 pixels", "allows at most 1024: ask for a smaller")
+    answer = jobs.send(styles=(STYLE,), method="gatys", style_size="1025")
+    problem(answer, 422, "style_size", "would be 1025 pixels", "allows at most 1024: ask for a smaller style_size")
+    answer = jobs.send(styles=(STYLE,), masks=(STYLE,), method="gatys")
+    problem(answer, 422, "mask", "the method gatys takes no masks")
     problem(jobs.send(method="magic"), 422, "method", "got 'magic': allowed are feedforward, gatys")
 
 

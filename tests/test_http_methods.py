@@ -48,7 +48,12 @@ def test_head_is_counted_under_its_route(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/styles", "GET, HEAD, OPTIONS"), ("/stylize", "POST, OPTIONS"), ("/styles/nobody", "GET, HEAD, OPTIONS")],
+    [
+        ("/models", "GET, HEAD, OPTIONS"),
+        ("/styles", "GET, HEAD, POST, OPTIONS"),
+        ("/stylize", "POST, OPTIONS"),
+        ("/styles/nobody", "GET, HEAD, DELETE, OPTIONS"),
+    ],
 )
 def test_options_names_the_methods(client: httpx.Client, path: str, allowed: str) -> None:
     answer = client.options(path)
@@ -63,8 +68,8 @@ def test_options_of_what_is_not_there(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"])
 def test_other_methods(client: httpx.Client, method: str) -> None:
-    answer = client.request(method, "/styles")
-    problem(answer, 405, None, f"{method} is not possible at '/styles', allowed is GET, HEAD, OPTIONS")
+    answer = client.request(method, "/models")
+    problem(answer, 405, None, f"{method} is not possible at '/models', allowed is GET, HEAD, OPTIONS")
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 

@@ -14,6 +14,7 @@ SERIES = (
     "stylize_request_duration_seconds",
     "stylize_stage_duration_seconds",
     "stylize_queue_depth",
+    "stylize_tiled_queue_depth",
     "stylize_queue_oldest_seconds",
     "stylize_batch_size",
     "stylize_rejected_total",

@@ -13,6 +13,7 @@ from service.settings import Settings
 from service.stores.job_progress import JobProgress
 from service.stores.job_records import JobRecords
 from service.stores.job_status import Accepted, JobStatus
+from service.stores.redis_keys import Keys
 
 ACCEPTED = Accepted(1_700_000_000.5, "request-7", "webp", 3)
 
@@ -174,7 +175,7 @@ def test_picture_and_record_expire_one_after_the_other(settings: Settings) -> No
         await asyncio.sleep(0.5)
         assert await ends.records.status("a") is None
         keys = {key.decode() async for key in ends.api.redis.scan_iter(f"{settings.key_prefix}:*")}
-        assert keys == {f"{settings.key_prefix}:jobs", f"{settings.key_prefix}:jobs:long"}, "nothing stays behind"
+        assert keys == set(Keys(settings.key_prefix).streams), "nothing stays behind"
 
     play(settings.model_copy(update={"job_picture_ttl_s": 0.2, "job_record_ttl_s": 0.6}), scenario)
 

@@ -345,7 +345,7 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
     assert not np.array_equal(painted(1.0, (0.5, one), (0.5, two)), painted(1.0, (1.0, one)))
 
 
-def test_colours_are_the_photos_if_so_wished_and_masks_are_refused(settings: Settings, tiny_checkpoints: Path) -> None:
+def test_colours_are_the_photos_if_so_wished(tiny_checkpoints: Path) -> None:
     def painted(color: str) -> np.ndarray:
         wish = Painting(content, [(1.0, Upload("it", style))], 1.0, color=color)
         *_, last = stylizer.optimise("adain", wish, steps=4)
@@ -361,11 +361,3 @@ def test_colours_are_the_photos_if_so_wished_and_masks_are_refused(settings: Set
     assert np.abs(plain - matched).max() > 0.02
     off = [np.abs(chroma(image) - chroma(original)).mean() for image in (plain, kept)]
     assert off[1] < off[0] / 2
-
-    async def scenario(stage: Stage) -> None:
-        job = long_job("masked", styles=(StylePart(weight=1, upload="style-0", mask="mask-0"),))
-        await stage.api.enqueue(Job("masked", job.parameters, {**job.blobs, "mask-0": photo()}), 20)
-        error = (await stage.result("masked")).error
-        assert isinstance(error, InvalidField) and error.field == "mask" and "takes no masks" in error.detail
-
-    play(settings, NotedStylizer(tiny_checkpoints), scenario)

@@ -22,6 +22,7 @@ Row = tuple[str, int]
 
 ROW = re.compile(r"row\.(.{1,200})\.(\d{1,9})")
 NUMBER = re.compile(r"number\.(\d{1,15})")
+CURSOR_PATTERN = f"^({ROW.pattern}|{NUMBER.pattern})$"
 
 
 @dataclass(frozen=True)

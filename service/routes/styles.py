@@ -2,14 +2,14 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 
 from model_store.catalog import Catalog, CatalogError, StyleEntry
 from service.answers.caching import NOT_MODIFIED, cacheable
 from service.answers.painted import BINARY
-from service.answers.style_list import Kind, PageRequest, registered_view, style_page, style_view
+from service.answers.style_list import CURSOR_PATTERN, Kind, PageRequest, registered_view, style_page, style_view
 from service.context import ContextOfProcess
 from service.edge.problems import problem_statuses
 from service.errors import Conflict, NotFound
@@ -27,13 +27,22 @@ FIELDS = ("image", "title", "artist", "year", "rights")
 PAGE = 100
 LARGEST_PAGE = 500
 
+# For the documentation alone: these are checked where the messages are clearer.
+CURSOR: dict[str, Any] = {"pattern": CURSOR_PATTERN}
+TITLE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_TEXT, "pattern": r"\S"}
+ARTIST: dict[str, Any] = {"maxLength": MAX_TEXT}
+YEAR: dict[str, Any] = {"minimum": YEARS[0], "maximum": YEARS[-1]}
+RIGHTS: dict[str, Any] = {"maxLength": MAX_RIGHTS}
+
 
 @router.get("", response_model=StylePage, responses={**NOT_MODIFIED, **problem_statuses(422, 503)})
 async def list_styles(
     request: Request,
     context: ContextOfProcess,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Styles of one page, at most.")] = PAGE,
-    cursor: Annotated[str | None, Query(description="Where the page before ended: its `next` has it.")] = None,
+    cursor: Annotated[
+        str | None, Query(description="Where the page before ended: its `next` has it.", json_schema_extra=CURSOR)
+    ] = None,
     kind: Annotated[Kind | None, Query(description="Only those of this kind.")] = None,
     model: Annotated[str | None, Query(description="Only those of this network: those mix with each other.")] = None,
 ) -> Response:
@@ -55,10 +64,10 @@ async def register_style(
     request: Request,
     context: ContextOfProcess,
     image: Annotated[UploadFile, File(description="The painting: JPEG, PNG, WebP or AVIF.")],
-    title: Annotated[str, Form(description=f"What it is called; at most {MAX_TEXT} characters.")],
-    artist: Annotated[str, Form(description="Who made it.")] = "",
-    year: Annotated[int | None, Form(description=f"When; {YEARS[0]} to {YEARS[-1]}.")] = None,
-    rights: Annotated[str, Form(description=f"Who may use it and how; at most {MAX_RIGHTS} characters.")] = "",
+    title: Annotated[str, Form(description="What it is called.", json_schema_extra=TITLE)],
+    artist: Annotated[str, Form(description="Who made it.", json_schema_extra=ARTIST)] = "",
+    year: Annotated[int | None, Form(description="When.", json_schema_extra=YEAR)] = None,
+    rights: Annotated[str, Form(description="Who may use it and how.", json_schema_extra=RIGHTS)] = "",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Keep a painting as a style with an id, for every later request. It is encoded now, and not again."""
