@@ -8,14 +8,16 @@ for any 5xx, so none is allowed. The requests are the same in every run.
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import image_files as files
 import jsonschema_rs
 import pytest
 import schemathesis
 from conftest import starter
 from hypothesis import strategies
-from processes import Service
+from processes import Service, photo, wait_for
 from schemathesis.transport.serialization import Binary
 
 from service.app import create_app
@@ -66,6 +68,11 @@ schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 for format in files.FORMATS:
     pictures = [files.saved(files.photo(40, 30, seed=seed), format) for seed in range(3)]
     schemathesis.openapi.media_type(f"image/{format}", strategies.sampled_from(pictures))
+
+PHOTO = ("photo.jpg", files.saved(files.photo(40, 30), "jpeg"), "image/jpeg")
+FLAT_STYLE = ("style.png", photo(128, 16, seed=1), "image/png")
+
+Files = list[tuple[str, tuple[str, bytes, str]]]
 
 statuses: defaultdict[str, set[int]] = defaultdict(set)
 """Which were seen, by operation."""
@@ -118,6 +125,58 @@ def test_every_route_keeps_to_its_document(case: schemathesis.Case, service: Ser
     answer = case.call_and_validate(base_url=service.url, headers=AUTHORIZATION)
     if answer.request.method == case.operation.method.upper():
         statuses[case.operation.label].add(answer.status_code)
+
+
+class Ask:
+    """Chosen requests, held against the document like the random ones."""
+
+    def __init__(self, service: Service) -> None:
+        self._url = service.url
+
+    def __call__(self, method: str, path: str, headers: dict[str, str] | None = None, **ids: str) -> Any:
+        case = schema[path][method].Case(path_parameters=ids, headers=headers or {})
+        return self._note(case, case.call_and_validate(base_url=self._url, headers=AUTHORIZATION))
+
+    def post(self, path: str, files: Files, fields: dict[str, str], headers: dict[str, str]) -> Any:
+        case = schema[path]["POST"].Case(media_type="multipart/form-data")
+        answer = httpx.post(self._url + path, files=files, data=fields, headers={**AUTHORIZATION, **headers})
+        case.validate_response(answer, headers=AUTHORIZATION)
+        return self._note(case, answer)
+
+    def _note(self, case: schemathesis.Case, answer: Any) -> Any:
+        statuses[case.operation.label].add(answer.status_code)
+        return answer
+
+
+def test_the_life_of_a_job_keeps_to_it(service: Service) -> None:
+    """Random requests know no job."""
+    ask = Ask(service)
+    path, files_ = "/jobs/{job_id}", [("content", PHOTO), ("style", FLAT_STYLE)]
+    fields = {"size": "64", "method": "gatys", "steps": "400"}
+    accepted = ask.post("/stylize", files_, fields, {"Prefer": "respond-async"})
+    job_id = accepted.json()["id"]
+    wait_for(lambda: ask("GET", path, job_id=job_id).json()["links"]["preview"], 60)
+    assert ask("GET", f"{path}/preview", job_id=job_id).status_code == 200
+    assert ask("GET", f"{path}/result", job_id=job_id).status_code == 409
+    assert ask("DELETE", path, job_id=job_id).status_code == 204
+
+    accepted = ask.post("/stylize", files_, {"size": "64"}, {"Prefer": "respond-async"})
+    job_id = accepted.json()["id"]
+    events = ask("GET", f"{path}/events", job_id=job_id)  # until it ends
+    assert (events.status_code, ask("GET", path, job_id=job_id).json()["state"]) == (200, "succeeded")
+    assert ask("GET", f"{path}/result", job_id=job_id).headers["content-type"] == ["image/jpeg"]
+
+
+def test_the_life_of_a_style_keeps_to_it(service: Service) -> None:
+    ask = Ask(service)
+    registered = ask.post("/styles", [("image", PHOTO)], {"title": "Mine"}, {})
+    assert registered.status_code == 201
+    style_id = registered.json()["id"]
+    tag = ask("GET", "/styles/{style_id}", style_id=style_id).headers["etag"][0]
+    assert ask("GET", "/styles/{style_id}", {"If-None-Match": tag}, style_id=style_id).status_code == 304
+    assert ask("GET", "/styles/{style_id}/preview", style_id=style_id).status_code == 200
+    assert ask("DELETE", "/styles/{style_id}", style_id=style_id).status_code == 204
+    assert ask("GET", "/styles/{style_id}", style_id=style_id).status_code == 404
 
 
 def test_every_route_was_reached() -> None:

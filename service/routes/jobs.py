@@ -17,6 +17,17 @@ from service.stores.job_status import JobStatus
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])
 
 JOB_ID = re.compile(r"[0-9a-f]{32}")
+EVENT = {
+    "type": "object",
+    "description": "One event of the stream",
+    "properties": {
+        "event": {"enum": ["state", "progress", "preview"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string"},
+    },
+    "required": ["event", "data"],
+}
+
 JobId = Annotated[str, Path(description="As the `Location` of a `202` names it.")]
 
 
@@ -78,7 +89,7 @@ async def get_job_preview(job_id: JobId, context: ContextOfProcess) -> Response:
         200: {
             "description": "Events `state` (the job as `GET /jobs/{job_id}` has it), `progress` (`progress`, `step`,"
             " `steps`, `losses`) and `preview` (`step`, `type`, `data`: the picture so far in base64), until it ends",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": EVENT}},
         },
         204: {"description": "The job has ended, and the client, by its `Last-Event-ID`, knows it: do not come back"},
         **problem_statuses(404, 503),
