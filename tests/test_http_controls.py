@@ -222,7 +222,7 @@ def test_sizes_of_styles_that_are_refused(client: httpx.Client) -> None:
     problem(send(client, (STYLE,), style_size="big"), 422, "style_size", "got 'big'", "valid integer")
     for style_id in ("first", "sea"):
         answer = send(client, style_id=style_id, style_size=256)
-        problem(answer, 422, "style_size", "leave it out, or upload the picture itself")
+        problem(answer, 422, "style_size", "leave it out, or send the picture itself")
 
 
 # ---- tiles --------------------------------------------------------------------------------------------------------
