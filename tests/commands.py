@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
+import answers
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from service.__main__ import app
@@ -18,6 +21,14 @@ def run(*arguments: object, stdin: bytes | None = None) -> Result:
 def start(*arguments: object, folder: Path, **pipes: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "service", *map(str, arguments)]
     return subprocess.Popen(command, env=os.environ, cwd=folder, **pipes)
+
+
+def picture(file: Path | bytes) -> Image.Image:
+    return Image.open(BytesIO(file if isinstance(file, bytes) else file.read_bytes()))
+
+
+def largest_difference(one: Path | bytes, other: Path | bytes) -> int:
+    return answers.largest_difference(picture(one), picture(other))
 
 
 def on_one_line(result: Result) -> str:

@@ -3,12 +3,11 @@
 import os
 import signal
 import subprocess
-from io import BytesIO
 from pathlib import Path
 
 import image_files as files
 import pytest
-from commands import clean_environment, on_one_line, run, start
+from commands import clean_environment, largest_difference, on_one_line, picture, run, start
 from PIL import Image
 from processes import wait_for
 from typer.testing import Result
@@ -57,7 +56,7 @@ def test_a_folder_is_painted_and_what_is_there_is_left(folder: Path) -> None:
     assert (folder / "painted" / "b.jpg").read_bytes() == b"mine"
     assert (folder / "painted" / "a.jpg").exists()
     assert stylize(*arguments, "--overwrite").output == ""
-    assert Image.open(folder / "painted" / "b.jpg").size == (64, 43)
+    assert picture(folder / "painted" / "b.jpg").size == (64, 43)
 
 
 @pytest.mark.parametrize("batch", ["1", "2", "8"])
@@ -68,11 +67,7 @@ def test_batches_paint_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch, b
     for name in ("a", "b", "sub/c"):
         source = next((folder / "photos").glob(f"{name}.*"))
         alone = stylize(source, *options, "-o", "-")
-        difference = files.np.abs(
-            files.np.asarray(Image.open(BytesIO(alone.stdout_bytes)), int)
-            - files.np.asarray(Image.open(folder / batch / f"{name}.png"), int)
-        )
-        assert difference.max() <= 1
+        assert largest_difference(alone.stdout_bytes, folder / batch / f"{name}.png") <= 1
 
 
 def test_a_run_that_was_killed_is_continued(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,9 +84,9 @@ def test_a_run_that_was_killed_is_continued(folder: Path, monkeypatch: pytest.Mo
     done = {path: path.stat().st_mtime_ns for path in painted.glob("*.jpg")}
     assert 3 <= len(done) < 300
     for path in done:
-        with Image.open(path) as picture:
-            picture.load()
-            assert picture.size == (256, 171)
+        image = picture(path)
+        image.load()
+        assert image.size == (256, 171)
     for path in sorted(many.iterdir())[len(done) + 3 :]:
         path.unlink()
     result = start(*arguments, folder=folder, stderr=subprocess.PIPE)
@@ -114,20 +109,20 @@ def test_it_stands_in_a_pipe(folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    picture, said = process.communicate(photo, timeout=100)
+    painted, said = process.communicate(photo, timeout=100)
     assert (process.returncode, said) == (0, b"")
-    assert Image.open(BytesIO(picture)).format == "WEBP"
+    assert picture(painted).format == "WEBP"
 
 
 def test_a_pipe_has_the_format_of_the_photo_and_nothing_where_it_fails(folder: Path) -> None:
     clear = stylize("-", "--style", "first", stdin=files.saved(files.transparent()))
-    assert Image.open(BytesIO(clear.stdout_bytes)).mode == "RGBA"
+    assert picture(clear.stdout_bytes).mode == "RGBA"
     failed = stylize("-", "--style", "first", stdin=b"I am not a photo.")
     assert (failed.exit_code, failed.stdout_bytes) == (1, b"")
     assert failed.stderr.startswith("stdin: got a text")
     into_file = stylize("-", "--style", "first", "-o", folder / "x.avif", stdin=files.saved(files.photo()))
     assert into_file.exit_code == 0
-    assert Image.open(folder / "x.avif").format == "AVIF"
+    assert picture(folder / "x.avif").format == "AVIF"
 
 
 def test_a_picture_is_nothing_for_a_terminal(folder: Path) -> None:
@@ -169,7 +164,7 @@ def test_an_optimisation_needs_no_server(folder: Path) -> None:
     arguments = [folder / "photos" / "a.jpg", "--method", "gatys", "--steps", "2", "-o", folder / "x.png"]
     result = stylize(*arguments, "--style", folder / "style.png")
     assert (result.exit_code, result.output) == (0, "")
-    assert Image.open(folder / "x.png").size == (64, 32)
+    assert picture(folder / "x.png").size == (64, 32)
     refused = stylize(*arguments, "--style", "first")
     assert refused.exit_code == 1
     assert "of this style no painting is stored" in on_one_line(refused)
@@ -179,8 +174,7 @@ def test_a_large_picture_is_painted_in_tiles(folder: Path, monkeypatch: pytest.M
     whole = stylize(folder / "photos" / "a.jpg", "--style", "first", "--format", "png", "-o", "-").stdout_bytes
     monkeypatch.setenv("STYLIZE_TILE_ABOVE_PIXELS", "1000")
     tiled = stylize(folder / "photos" / "a.jpg", "--style", "first", "--format", "png", "-o", "-").stdout_bytes
-    one, other = (files.np.asarray(Image.open(BytesIO(data)), int) for data in (whole, tiled))
-    assert files.np.abs(one - other).max() <= 1
+    assert largest_difference(whole, tiled) <= 1
 
 
 # ---- usage --------------------------------------------------------------------------------------------------------
