@@ -75,6 +75,7 @@ def test_pipes(photos: Path, tmp_path: Path) -> None:
         (["b.jpg", "sub/../b.jpg"], "new", None, "would both become"),
         (["b.jpg"], ".", None, "would overwrite the photo"),
         (["b.jpg"], "sub/../b.jpg", None, "would overwrite the photo"),
+        (["../empty"], "new", None, r"there are no photos in \.\./empty: their names end in \.jpg, "),
         (["nowhere.jpg"], "new", None, "there is no file or folder"),
         (["b.jpg"], "x.tiff", None, "got 'tiff': allowed are jpeg, png, webp, avif"),
         (["b.jpg"], "new", "gif", "got 'gif': allowed are jpeg, png, webp, avif"),
@@ -93,6 +94,7 @@ def test_what_cannot_be(
     message: str,
 ) -> None:
     monkeypatch.chdir(photos)
+    (photos.parent / "empty").mkdir()
     with pytest.raises(InvalidField, match=message):
         plan(sources, out, format)
 

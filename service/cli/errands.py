@@ -85,6 +85,8 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Er
         return [_through_a_pipe(sources, out)]
     target = Path(out)
     photos = [(Path(source), name) for source in sources for name in _photos(Path(source), target)]
+    if not photos:
+        raise InvalidField(f"there are no photos in {', '.join(sources)}: their names end in {', '.join(SUFFIXES)}")
     if _is_file(target):
         if len(photos) != 1 or photos[0][0].is_dir():
             what = f"{len(photos)} photos" if len(photos) != 1 else "a folder"
