@@ -137,7 +137,7 @@ def _view(now: Status) -> Group:
     parts: list[Text | Table] = [title if not now.detail else title.append(f": {now.detail}")]
     if now.queue is not None:
         lanes = ", ".join(f"{depth} {lane}" for lane, depth in now.queue.items())
-        batch = f"; {now.mean_batch_size:g} pictures per batch" if now.mean_batch_size is not None else ""
+        batch = f"; {now.mean_batch_size:.1f} pictures per batch" if now.mean_batch_size is not None else ""
         parts.append(Text(f"queue: {lanes}; the oldest for {now.oldest_s:.1f} s{batch}"))
         parts.append(Text(f"jobs whose worker died: {now.redelivered}; given up: {now.dead_lettered}"))
     if now.workers:
