@@ -1,9 +1,12 @@
 """Prometheus metrics of one API process, and of the queue as Redis knows it at the moment of the scrape."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from service.queue import QueueStatus
 from service.schemas import Facts
+from service.stores.worker_beat import WorkerBeat
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -35,11 +38,16 @@ class Metrics:
         )
         self._depth = Gauge("stylize_queue_depth", "Interactive jobs that wait or run", registry=registry)
         self._long_depth = Gauge("stylize_long_queue_depth", "Long jobs that wait or run", registry=registry)
-        self._tiled_depth = Gauge(
-            "stylize_tiled_queue_depth", "Pictures in tiles that wait or are painted", registry=registry
-        )
+        self._tiled_depth = Gauge("stylize_tiled_queue_depth", "Pictures in tiles that wait or run", registry=registry)
         self._oldest = Gauge("stylize_queue_oldest_seconds", "Age of the oldest interactive job", registry=registry)
         self._workers = Gauge("stylize_workers", "Workers that gave a sign of life lately", registry=registry)
+        self._worker_info = Gauge(
+            "stylize_worker_info",
+            "1 for each worker; its state is `silent` if it gave no sign of life lately",
+            ["worker", "host", "state", "device", "dtype", "models"],
+            registry=registry,
+        )
+        self._held = Gauge("stylize_worker_held_jobs", "Jobs that a worker holds", ["worker"], registry=registry)
         self._redelivered = Gauge("stylize_redelivered_total", "Jobs whose worker died, so far", registry=registry)
         self._dead = Gauge("stylize_dead_letter_total", "Jobs given up, so far", registry=registry)
 
@@ -59,4 +67,16 @@ class Metrics:
             self._workers.set(sum(beat.age_ms < lease_ms for beat in queue.workers))
             self._redelivered.set(queue.redelivered)
             self._dead.set(queue.dead_lettered)
+            self._set_workers(queue.workers, lease_ms)
         return generate_latest(self._registry)
+
+    def _set_workers(self, workers: Iterable[WorkerBeat], lease_ms: int) -> None:
+        """Those that there are now, and no others."""
+        self._worker_info.clear()
+        self._held.clear()
+        for beat in workers:
+            says = beat.says
+            state = says["state"] if beat.age_ms < lease_ms else "silent"
+            host, device, dtype = (str(says.get(name, "")) for name in ("host", "device", "dtype"))
+            self._worker_info.labels(beat.name, host, state, device, dtype, ",".join(says.get("models", ()))).set(1)
+            self._held.labels(beat.name).set(says.get("held", 0))

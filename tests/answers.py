@@ -7,7 +7,10 @@ from io import BytesIO
 import httpx
 import image_files as files
 import numpy as np
+import pytest
 from PIL import Image
+
+from service.client import ProblemError
 
 PHOTO = files.saved(files.photo(120, 80), "jpeg")
 STYLE = files.saved(files.photo(64, 64, seed=3), "png")
@@ -48,6 +51,13 @@ def problem(answer: httpx.Response, status: int, field: str | None, *phrases: st
     assert len(body["detail"]) < 400
     assert not INTERNALS.search(answer.text)
     return body
+
+
+def refusal(call: Callable[[], object], status: int) -> ProblemError:
+    with pytest.raises(ProblemError) as caught:
+        call()
+    assert caught.value.status == status
+    return caught.value
 
 
 def largest_difference(one: Image.Image, other: Image.Image) -> int:

@@ -55,6 +55,15 @@ def test_the_catalog_is_standard_library_only(module):
     assert not foreign(ROOT / "model_store/__init__.py")
 
 
+def test_the_client_needs_httpx_alone():
+    paths = modules("service/client")
+    assert paths
+    assert {name for path in paths for name in imports(path) if name.startswith("service.")} == {
+        name for path in paths for name in imports(path) if name.startswith("service.client")
+    }
+    assert {name for path in paths for name in foreign(path)} == {"httpx"}
+
+
 def test_only_the_stylizer_and_the_worker_import_torch():
     allowed = {"service/stylizer.py", "service/worker.py"}
     with_torch = {

@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 from processes import Service
 
+from service.client import Client
+
 ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "model_store/checkpoints/sample.jpg"
 README = (ROOT / "README.md").read_text()
 
 
@@ -57,9 +60,8 @@ def test_its_curl_returns_a_picture(shipped_service: Service, tmp_path: Path) ->
 def test_its_offline_commands_paint_files(tmp_path: Path) -> None:
     commands = re.findall(r"\$ \.venv/bin/python (-m service stylize .*)", README)
     assert len(commands) == 2
-    sample = str(ROOT / "model_store/checkpoints/sample.jpg")
     for command in commands:
-        words = [re.sub(r"^(photos/\*\.jpg|photo\.jpg)$", sample, word) for word in shlex.split(command)]
+        words = [re.sub(r"^(photos/\*\.jpg|photo\.jpg)$", str(SAMPLE), word) for word in shlex.split(command)]
         words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
         subprocess.run([sys.executable, *words, "--size", "128"], cwd=tmp_path, check=True)
     assert Image.open(BytesIO((tmp_path / "painted/sample.jpg").read_bytes())).size == (128, 85)
@@ -67,12 +69,11 @@ def test_its_offline_commands_paint_files(tmp_path: Path) -> None:
 
 
 def test_every_shipped_style_paints(shipped_service: Service) -> None:
-    styles = shipped_service.client.get("/styles").json()["styles"]
-    assert len(styles) >= 12
-    sample = (ROOT / "model_store/checkpoints/sample.jpg").read_bytes()
-    for style in styles:
-        assert style["artist"] and style["title"]
-        preview = shipped_service.client.get(style["preview"])
-        assert preview.status_code == 200 and Image.open(BytesIO(preview.content)).format == "WEBP"
-        answer = shipped_service.stylize(content=sample, style_id=style["id"], size="128")
-        assert answer.status_code == 200
+    with Client(shipped_service.url) as client:
+        styles = list(client.styles())
+        assert len(styles) >= 12
+        for style in styles:
+            assert style.artist and style.title
+            preview = shipped_service.client.get(style.preview or "")
+            assert preview.status_code == 200 and Image.open(BytesIO(preview.content)).format == "WEBP"
+            assert client.stylize(SAMPLE, style_ids=style.id, size=128).model == style.model

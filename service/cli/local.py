@@ -1,0 +1,165 @@
+"""Paint in this process, without server or queue. Photos that become equally large share a forward pass."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from model_store.catalog import CatalogError, default_folder
+from model_store.runtime import choose_runtime, keep_freed_memory
+from service import images
+from service.batching import BatchLimits, Shape, next_batch
+from service.cli.board import Board, Outcome
+from service.cli.errands import Errand
+from service.cli.look import Look, unknown_style
+from service.errors import ServiceError
+from service.images import ImageLimits, Picture
+from service.job import Job
+from service.requests.fields import StylizeRequest
+from service.requests.parameters import job_parameters
+from service.settings import Settings
+from service.stylizer import Stylizer, to_images
+from service.work.decoding import Decoded, decode_job
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A photo that is decoded and not yet painted."""
+
+    errand: Errand
+    decoded: Decoded
+
+    @property
+    def shape(self) -> Shape:
+        """What it must share with the others of its batch."""
+        return self.decoded.shape
+
+
+def paint_here(errands: Sequence[Errand], look: Look, settings: Settings, board: Board) -> None:
+    """Paint photo by photo; one that cannot be painted does not stop the others.
+
+    Raises:
+        NotFound: A style is neither a file nor an id.
+        CatalogError: There is no usable checkpoint.
+    """
+    keep_freed_memory()
+    stylizer = Stylizer(
+        settings.checkpoints or default_folder(),
+        choose_runtime(settings.device, settings.dtype),
+        len(look.styles) + len(look.style_ids),
+        settings.model_memory_mb * 2**20,
+        settings.tile_px,
+    )
+    for style_id in look.style_ids:
+        try:
+            stylizer.catalog.style(style_id)
+        except CatalogError as err:
+            raise unknown_style(style_id, err) from err
+    LocalPainter(stylizer, look, settings, board).paint(errands)
+
+
+class LocalPainter:
+    """One look, for many photos."""
+
+    def __init__(self, stylizer: Stylizer, look: Look, settings: Settings, board: Board) -> None:
+        """Tells ``board`` of every photo."""
+        self._stylizer = stylizer
+        self._look = look
+        self._settings = settings
+        self._board = board
+        self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
+
+    def paint(self, errands: Sequence[Errand]) -> None:
+        """All of them; no more than a batch is decoded ahead."""
+        waiting: list[Waiting] = []
+        for errand in errands:
+            try:
+                one = Waiting(errand, self._decoded(errand))
+            except (ServiceError, OSError) as err:
+                self._board.done(Outcome(errand, error=_text(err)))
+                continue
+            if one.decoded.parameters.method == "gatys" or one.decoded.parameters.tiled:
+                self._finish(one, self._in_steps)
+                continue
+            waiting.append(one)
+            if len(waiting) == self._limits.size:
+                waiting = self._without_next_batch(waiting)
+        while waiting:
+            waiting = self._without_next_batch(waiting)
+
+    def _decoded(self, errand: Errand) -> Decoded:
+        look = self._look
+        asked = StylizeRequest(
+            request_id=str(errand),
+            content=errand.read(),
+            styles=list(look.styles),
+            style_ids=list(look.style_ids),
+            weights=",".join(map(str, look.weights)) if look.weights is not None else None,
+            alpha=look.alpha,
+            size=look.size,
+            format=look.format or errand.format,
+            quality=look.quality,
+            accept=None,
+            seed=look.seed,
+            color=look.color,
+            masks=look.masks,
+            style_size=look.style_size,
+            method=look.method,
+            steps=look.steps,
+            model=look.model,
+        )
+        parameters = job_parameters(asked, self._settings, self._stylizer.catalog)
+        limits = ImageLimits(self._settings.max_body_bytes, self._settings.max_image_pixels)
+        return decode_job(Job(asked.request_id, parameters.model_dump(), asked.blobs), self._stylizer, limits)
+
+    def _without_next_batch(self, waiting: list[Waiting]) -> list[Waiting]:
+        """Paint the oldest, and those that fit to it; what is left."""
+        batch = next_batch(waiting, self._limits)
+        try:
+            painted = self._stylizer.paint(batch[0].shape.model, [one.decoded.painting for one in batch])
+        except (ServiceError, RuntimeError):  # RuntimeError: not enough memory for all at once
+            for one in batch:
+                self._finish(one, self._alone)
+        else:
+            for one, image in zip(batch, painted, strict=True):
+                self._keep(one, image)
+        return [one for one in waiting if one not in batch]
+
+    def _alone(self, one: Waiting) -> Image.Image:
+        (painted,) = self._stylizer.paint(one.shape.model, [one.decoded.painting])
+        return painted
+
+    def _in_steps(self, one: Waiting) -> Image.Image:
+        """By optimisation, or tile by tile."""
+        parameters, painting = one.decoded.parameters, one.decoded.painting
+        if parameters.method == "gatys":
+            for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
+                self._board.step(one.errand, step.step, step.steps)
+            return to_images(step.picture)[0]
+        for tile in self._stylizer.paint_tiled(parameters.model, painting):
+            self._board.step(one.errand, tile.step, tile.steps)
+        return tile.picture
+
+    def _finish(self, one: Waiting, paint: Callable[[Waiting], Image.Image]) -> None:
+        try:
+            painted = paint(one)
+        except (ServiceError, RuntimeError) as err:
+            self._board.done(Outcome(one.errand, error=_text(err)))
+        else:
+            self._keep(one, painted)
+
+    def _keep(self, one: Waiting, painted: Image.Image) -> None:
+        """Write the picture, and say what came of it."""
+        parameters = one.decoded.parameters
+        try:
+            picture = Picture(painted, one.decoded.content.alpha)
+            one.errand.write(images.encode(picture, parameters.format, parameters.quality))
+        except (ServiceError, OSError) as err:
+            self._board.done(Outcome(one.errand, error=_text(err)))
+        else:
+            self._board.done(Outcome(one.errand, seed=parameters.seed))
+
+
+def _text(error: Exception) -> str:
+    """One line."""
+    return error.detail if isinstance(error, ServiceError) else str(error).partition("\n")[0]

@@ -1,0 +1,81 @@
+"""The processes of the service, and what those who run them need."""
+
+import asyncio
+import platform
+from typing import Annotated
+
+import typer
+
+from service.cli.terminal import clear_errors, say
+from service.logs import set_up_logging
+from service.settings import Settings, SettingsError, load_settings
+
+
+def serve() -> None:
+    """Run everything on this machine: embedded Redis unless STYLIZE_REDIS_URL is set, the API and workers."""
+    from service.processes.supervisor import Supervisor
+
+    with clear_errors():
+        settings = load_settings()
+
+    async def run() -> int:
+        return await Supervisor(settings).run()
+
+    raise typer.Exit(asyncio.run(run()))
+
+
+def api() -> None:
+    """Run the HTTP API."""
+    from service.processes.api import make_server, serve
+
+    with clear_errors():
+        settings = load_settings()
+        _queue_url(settings)
+        set_up_logging(settings)
+        server = make_server(settings)
+    serve(server)
+
+
+def worker() -> None:
+    """Run one worker, on one device."""
+    from service.processes.worker import run_worker
+
+    with clear_errors():
+        settings = load_settings()
+        set_up_logging(settings)
+        run_worker(settings, _queue_url(settings))
+
+
+def key(name: Annotated[str, typer.Argument(help="Of the client: it stands in the log.")]) -> None:
+    """Make an API key, and its entry for the setting STYLIZE_API_KEYS, which holds its hash."""
+    from service.edge.api_keys import new_key
+
+    with clear_errors():
+        secret, entry = new_key(name)
+    say(
+        "The key is for the client, and is nowhere kept. The entry is for the settings; commas stand between several.",
+    )
+    print(f"key:   {secret}\nentry: STYLIZE_API_KEYS={entry}")
+
+
+def worker_health() -> None:
+    """Exit with 0 if a worker on this host has given a sign of life lately: a container's health check."""
+    from service.queue import JobQueue
+
+    async def lives(settings: Settings) -> bool:
+        queue = JobQueue(_queue_url(settings), settings, "worker-health")
+        try:
+            beats = (await queue.status()).workers
+        finally:
+            await queue.close()
+        return any(beat.says["host"] == platform.node() and beat.is_ready(settings.lease_ms) for beat in beats)
+
+    with clear_errors():
+        alive = asyncio.run(lives(load_settings()))
+    raise typer.Exit(0 if alive else 1)
+
+
+def _queue_url(settings: Settings) -> str:
+    if settings.redis_url is None:
+        raise SettingsError("STYLIZE_REDIS_URL is not set: this process needs a queue; `serve` brings its own")
+    return settings.redis_url

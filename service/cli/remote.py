@@ -1,0 +1,110 @@
+"""Have a running service paint: several photos in flight at once."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from service.cli.board import Board, Outcome
+from service.cli.errands import Errand
+from service.cli.look import Look, unknown_style
+from service.client import (
+    AsyncClient,
+    AsyncJob,
+    Client,
+    JobStatus,
+    Picture,
+    PictureOptions,
+    ProblemError,
+    Retries,
+    StylizeError,
+)
+from service.errors import InvalidField
+
+PATIENCE = Retries(attempts=1000, max_wait_s=600.0)
+"""A folder's photos fill a queue by themselves: they wait for room."""
+
+LARGE_PX = 2048
+"""Larger pictures may take longer than a request may: they are jobs."""
+
+
+async def paint_there(
+    errands: Sequence[Errand], look: Look, server: str, api_key: str | None, in_flight: int, board: Board
+) -> None:
+    """Paint photo by photo; one that cannot be painted does not stop the others.
+
+    Raises:
+        NotFound: A style is neither a file nor an id.
+        StylizeError: The service does not answer, or does not know the key.
+    """
+    _check(look, server, api_key)
+    options = _options(look)
+    left: Iterator[Errand] = iter(errands)
+
+    async def paint_some(client: AsyncClient) -> None:
+        for errand in left:  # all take from the same
+            board.done(await _outcome(client, errand, look, options, board))
+
+    async with AsyncClient(server, api_key, retries=PATIENCE) as client, asyncio.TaskGroup() as group:
+        for _ in range(min(in_flight, len(errands))):
+            group.create_task(paint_some(client))
+
+
+def _check(look: Look, server: str, api_key: str | None) -> None:
+    """What would fail for every photo is better said once, and at once."""
+    with Client(server, api_key, retries=Retries(attempts=1)) as client:
+        client.models()
+        for style_id in look.style_ids:
+            try:
+                client.style(style_id)
+            except ProblemError as err:
+                if err.status == 404:
+                    raise unknown_style(style_id, err.detail) from err
+                raise
+
+
+def _options(look: Look) -> PictureOptions:
+    if look.size != "original" and not look.size.isdecimal():
+        raise InvalidField(f"got {look.size!r:.80}: the longer side in pixels, or `original`", "size")
+    return PictureOptions(
+        styles=look.styles,
+        style_ids=look.style_ids,
+        weights=look.weights,
+        masks=look.masks,
+        alpha=look.alpha,
+        color=look.color,
+        style_size=look.style_size,
+        size="original" if look.size == "original" else int(look.size),
+        seed=look.seed,
+        quality=look.quality,
+        model=look.model,
+    )
+
+
+async def _outcome(client: AsyncClient, errand: Errand, look: Look, options: PictureOptions, board: Board) -> Outcome:
+    is_large = look.size == "original" or int(look.size) > LARGE_PX
+    options = {**options, "format": look.format or errand.format}
+    try:
+        if look.method == "gatys" or is_large:
+            job = await client.submit(errand.read(), method=look.method, steps=look.steps, **options)
+            picture = await _picture_of(job, errand, board)
+        else:
+            picture = await client.stylize(errand.read(), **options)
+        errand.write(picture.data)
+    except ProblemError as err:
+        return Outcome(errand, error=err.detail)
+    except (StylizeError, OSError) as err:
+        return Outcome(errand, error=str(err))
+    return Outcome(errand, seed=picture.seed)
+
+
+async def _picture_of(job: AsyncJob, errand: Errand, board: Board) -> Picture:
+    """Wait for it; who stops waiting cancels it."""
+
+    def tell(status: JobStatus) -> None:
+        board.step(errand, round(status.progress * 100), 100)
+
+    try:
+        await job.wait(on_progress=tell)
+    except asyncio.CancelledError:
+        await job.cancel()
+        raise
+    return await job.result()

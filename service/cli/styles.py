@@ -1,0 +1,54 @@
+"""``styles``: what can be asked for by id."""
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from model_store.catalog import default_folder, read_catalog
+from service.answers.style_list import style_view
+from service.cli.terminal import AsJson, Key, Server, clear_errors, output
+from service.client import Client
+from service.settings import load_settings
+
+COLUMNS = ("id", "title", "artist", "year", "network", "kind", "controls")
+
+
+def styles(
+    server: Server = None,
+    api_key: Key = None,
+    kind: Annotated[str | None, typer.Option(help="Only shipped, learned or registered ones.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only those of this network: those mix with each other.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the styles that have an id: those of the checkpoints here, or of a running service."""
+    with clear_errors():
+        if server:
+            with Client(server, api_key) as client:
+                found = [dataclasses.asdict(style) for style in client.styles(kind, model)]
+        else:
+            found = _styles_here(kind, model)
+    if as_json:
+        print(json.dumps({"styles": found}, indent=2, ensure_ascii=False))
+    else:
+        output().print(_table(found))
+
+
+def _styles_here(kind: str | None, model: str | None) -> list[dict[str, Any]]:
+    catalog = read_catalog(load_settings().checkpoints or default_folder())
+    views = [style_view(style, catalog) for style in catalog.styles]
+    return [view.model_dump() for view in views if kind in (None, view.kind) and model in (None, view.model)]
+
+
+def _table(styles: list[dict[str, Any]]) -> Table:
+    table = Table(*COLUMNS, box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    for style in styles:
+        year = "" if style["year"] is None else str(style["year"])
+        cells = [style["id"], style["title"], style["artist"], year, style["model"], style["kind"]]
+        table.add_row(*(Text(cell) for cell in (*cells, ", ".join(style["controls"]))))
+    return table

@@ -1,0 +1,60 @@
+"""What the commands share: where they write, how they end, and how they find a running service."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from model_store.catalog import CatalogError, CheckpointError
+from service.client import StylizeError
+from service.errors import InvalidField, NotFound, ServiceError
+from service.settings import EXIT_CONFIGURATION, SettingsError
+
+EXIT_FAILED = 1
+EXIT_USAGE = EXIT_CONFIGURATION
+
+console = Console(stderr=True)
+"""For people: what a command brings goes to stdout, and nothing else does."""
+
+PIPE_WIDTH = 1000
+
+Server = Annotated[
+    str | None,
+    typer.Option("--server", envvar="STYLIZE_URL", help="A running service, such as http://127.0.0.1:8000."),
+]
+Key = Annotated[str | None, typer.Option("--api-key", envvar="STYLIZE_API_KEY", help="Of that service.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def output() -> Console:
+    """For what a command brings: as wide as the terminal, or, in a pipe, as wide as it is."""
+    found = Console()
+    return found if found.is_terminal else Console(width=PIPE_WIDTH)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """What the user can mend is one line, not a traceback."""
+    try:
+        yield
+    except ServiceError as err:
+        say_error(err.detail)
+        raise typer.Exit(EXIT_USAGE if isinstance(err, InvalidField | NotFound) else EXIT_FAILED) from err
+    except StylizeError as err:
+        say_error(str(err))
+        raise typer.Exit(EXIT_FAILED) from err
+    except (SettingsError, CatalogError, CheckpointError, ValueError) as err:
+        say_error(str(err))
+        raise typer.Exit(EXIT_USAGE) from err
+
+
+def say(text: str) -> None:
+    """One line for people."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def say_error(text: str) -> None:
+    """One line, in red."""
+    console.print(text, style="red", highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,62 @@
+"""What both clients tell httpx, and what they hear from it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from service.client.calls import Answer, Call
+from service.client.errors import Unreachable
+
+BASE_URL = "http://127.0.0.1:8000"
+TIMEOUT_S = 90.0
+"""For an answer: longer than the service's own deadline for a request."""
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+def settings(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
+    """Of an httpx client.
+
+    Raises:
+        ValueError: ``base_url`` is no address of a server.
+    """
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as err:
+        raise ValueError(f"got {base_url!r} as the service's address: {err}") from err
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"got {base_url!r} as the service's address: it should look like {BASE_URL}")
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    return {
+        "base_url": url,
+        "headers": headers,
+        "timeout": httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
+    }
+
+
+def arguments(call: Call) -> dict[str, Any]:
+    """Of httpx' ``request`` and ``stream``."""
+    return {
+        "method": call.method,
+        "url": call.path,
+        "headers": dict(call.headers),
+        "data": call.data,
+        "files": call.files,
+    }
+
+
+def answer_of(response: httpx.Response, body: bytes) -> Answer:
+    """A response; its headers' names become lower case."""
+    return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
+
+
+@contextmanager
+def translated(url: httpx.URL) -> Iterator[None]:
+    """Errors of httpx become ours."""
+    try:
+        yield
+    except httpx.RequestError as err:
+        reason = str(err) or type(err).__name__
+        raise Unreachable(f"no answer from {url}: {reason}") from err
