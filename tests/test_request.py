@@ -276,7 +276,7 @@ def test_a_color_for_styles_with_ids(color: str) -> None:
 def test_match_needs_the_picture_of_every_style(uploads: list[bytes]) -> None:
     message = refusal(InvalidField, "color", styles=uploads, style_ids=["second"], color="match")
     assert message.startswith("match recolours the style's picture before it is encoded, and of 'second' only the")
-    assert message.endswith("ask for luminance, or upload the picture itself as `style`")
+    assert message.endswith("ask for luminance, or send the picture itself as `style`")
     assert parameters(styles=[STYLE], style_ids=[], color="match").color == "match"
 
 
@@ -321,7 +321,7 @@ def test_a_size_for_the_style_that_is_not_allowed(size: int) -> None:
 def test_a_size_for_a_style_that_is_encoded_already(style_id: str) -> None:
     message = refusal(InvalidField, "style_size", style_ids=[style_id], style_size=256)
     assert message.startswith("style_size is the size at which an uploaded style is encoded")
-    assert message.endswith("leave it out, or upload the picture itself as `style`")
+    assert message.endswith("leave it out, or send the picture itself as `style`")
 
 
 def test_a_style_that_would_be_too_narrow() -> None:
