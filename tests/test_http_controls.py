@@ -169,7 +169,8 @@ def test_the_size_of_the_style_changes_the_picture_and_is_remembered_apart(clien
 
 
 def test_sizes_of_styles_that_are_refused(client: httpx.Client) -> None:
-    problem(send(client, (STYLE,), style_size=63), 422, "style_size", "got 63", "from 64 to 4096 pixels")
+    for size in (63, 0, -1, 4097):
+        problem(send(client, (STYLE,), style_size=size), 422, "style_size", f"got {size}", "from 64 to 4096 pixels")
     problem(send(client, (STYLE,), style_size="big"), 422, "style_size", "got 'big'", "valid integer")
     for style_id in ("first", "sea"):
         answer = send(client, style_id=style_id, style_size=256)

@@ -308,7 +308,7 @@ def test_masks_are_checked_as_files(data: bytes, kind: type[Exception]) -> None:
 
 @pytest.mark.parametrize("size", [64, 700, 1024])
 def test_a_size_for_the_style(size: int) -> None:
-    assert parameters(styles=[STYLE], style_ids=["first"], style_size=size).style_size == size
+    assert parameters(styles=[STYLE], style_ids=[], style_size=size).style_size == size
 
 
 @pytest.mark.parametrize("size", [0, -1, 63, 1025])
@@ -317,10 +317,10 @@ def test_a_size_for_the_style_that_is_not_allowed(size: int) -> None:
     assert message == f"got {size}: the longer side must be from 64 to 1024 pixels"
 
 
-@pytest.mark.parametrize("style_id", ["first", "ink"])
-def test_a_size_for_a_style_that_is_encoded_already(style_id: str) -> None:
-    message = refusal(InvalidField, "style_size", style_ids=[style_id], style_size=256)
-    assert message.startswith("style_size is the size at which an uploaded style is encoded")
+@pytest.mark.parametrize(("uploads", "style_id"), [([], "first"), ([STYLE], "second"), ([], "ink")])
+def test_a_size_for_a_style_that_is_encoded_already(uploads: list[bytes], style_id: str) -> None:
+    message = refusal(InvalidField, "style_size", styles=uploads, style_ids=[style_id], style_size=256)
+    assert message.startswith(f"style_size is the size at which a style's picture is encoded, and of {style_id!r}")
     assert message.endswith("leave it out, or send the picture itself as `style`")
 
 

@@ -112,7 +112,7 @@ def style_sizes(
     Raises:
         InvalidField: That cannot be, or a style has no picture that could be encoded.
     """
-    size_px = asked.style_size or STYLE_SIZE_PX
+    size_px = STYLE_SIZE_PX if asked.style_size is None else asked.style_size
     if asked.style_size is not None:
         if (style_id := _without_picture(asked, registered)) is not None:
             raise InvalidField(
