@@ -1,6 +1,7 @@
 """``docs/api.md`` is true: every cell of its table of networks and controls, by a request of its own."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,11 +50,11 @@ def cells() -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, every_network: Path) -> Iterator[Service]:
-    learned_checkpoint(every_network / "fog.safetensors", "mist", network="pyramid", norm="instance")
-    with starter(queue_url, every_network) as start:
+def service(queue_url: str, every_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = shutil.copytree(every_network, tmp_path_factory.mktemp("table") / "checkpoints")
+    learned_checkpoint(folder / "fog.safetensors", "mist", network="pyramid", norm="instance")
+    with starter(queue_url, folder) as start:
         yield start()
-    (every_network / "fog.safetensors").unlink()
 
 
 @pytest.fixture(scope="module")
