@@ -38,6 +38,14 @@ class Studio:
         self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S)
         self.size_px = size_px
 
+    def __enter__(self) -> "Studio":
+        """Itself."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close all connections."""
+        self._http.close()
+
     def paint(
         self,
         *style_ids: str,
@@ -94,7 +102,7 @@ def mixing_generator(studio: Studio) -> Image.Image:
 def color(studio: Studio) -> Image.Image:
     """The photo, the painting, and the three ways."""
     painting = PAINTING.read_bytes()
-    cells = [(_photo(), "content"), (Image.open(PAINTING).convert("RGB"), "style")]
+    cells = [(_photo(), "content"), (_opened(PAINTING), "style")]
     cells += [(studio.paint(styles=[painting], color=way), f"color={way}") for way in ("style", "match", "luminance")]
     return _grid(cells, 5, cell_px=300)
 
@@ -173,14 +181,13 @@ def make_gallery(out: Path, size_px: int = SIZE_PX, say: Callable[[str], None] =
         figure.save(path, "JPEG", quality=QUALITY, optimize=True)
         say(f"gallery: {path}, {path.stat().st_size // 1000} kB")
 
-    with running("serve", "/readyz", {}) as service:
-        studio = Studio(service.url, size_px)
+    with running("serve", "/readyz", {}) as service, Studio(service.url, size_px) as studio:
         for make in FIGURES:
             write(make.__name__, make(studio))
         # Tiles so small that some of them meet within a picture of this size.
         small = {"STYLIZE_TILE_ABOVE_PIXELS": "1", "STYLIZE_TILE_PX": str(size_px // 2)}
-        with running("serve", "/readyz", small) as other:
-            write(tiles.__name__, tiles(studio, Studio(other.url, size_px)))
+        with running("serve", "/readyz", small) as other, Studio(other.url, size_px) as tiling:
+            write(tiles.__name__, tiles(studio, tiling))
 
 
 def _grid(cells: Sequence[Cell], columns: int, cell_px: int) -> Image.Image:
@@ -195,7 +202,11 @@ def _grid(cells: Sequence[Cell], columns: int, cell_px: int) -> Image.Image:
 
 
 def _photo() -> Image.Image:
-    with Image.open(PHOTO) as file:
+    return _opened(PHOTO)
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path) as file:
         return file.convert("RGB")
 
 
