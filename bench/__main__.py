@@ -15,7 +15,7 @@ from rich.console import Console
 
 from bench.controls import ROUNDS, measure_controls, print_controls
 from bench.engine import CASE_BUDGET_S, measure_engine, print_engine
-from bench.large import MEGAPIXELS, measure_large, print_large
+from bench.large import MEGAPIXELS, ONE_PASS_UP_TO, measure_large, print_large, styles_of_each_kind
 from bench.load import LoadError
 from bench.processes import StartError
 from bench.remote import RemoteError
@@ -79,13 +79,17 @@ def large(
     device: Device = None,
     dtype: Dtype = None,
     largest: Annotated[float, typer.Option(min=1, help="Megapixels; 64 takes minutes on a CPU.")] = MEGAPIXELS[-1],
-    style: Annotated[str | None, typer.Option(help="A style's id, of any network; else one of AdaIN's.")] = None,
+    style: Annotated[str | None, typer.Option(help="A style's id; else one of each kind of network.")] = None,
 ) -> None:
     """Pictures in tiles beside one pass: seconds, and the peak of the memory."""
     with _clear_errors():
         settings, folder = _prepare(device, dtype)
-        megapixels = [size for size in (*MEGAPIXELS, 64) if size < largest] + [largest]
-        sizes = measure_large(settings, folder, megapixels, style_id=style, say=progress.print)
+        megapixels = [size for size in MEGAPIXELS if size < largest] + [largest]
+        first, *others = [style] if style is not None else styles_of_each_kind(read_catalog(folder))
+        sizes = measure_large(settings, folder, megapixels, style_id=first, say=progress.print)
+        beside = [size for size in megapixels if size <= ONE_PASS_UP_TO]
+        for other in others:
+            sizes += measure_large(settings, folder, beside, style_id=other, say=progress.print)
     print_large(sizes, console)
 
 
@@ -96,6 +100,17 @@ def service(device: Device = None, dtype: Dtype = None) -> None:
         settings, folder = _prepare(device, dtype)
         report = measure_service(settings, folder, say=progress.print)
     print_service(report, console)
+
+
+@app.command()
+def gallery(
+    out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("docs/controls"),
+) -> None:
+    """The pictures of the documentation: no measurement, but what every control does."""
+    from bench.gallery import make_gallery
+
+    with _clear_errors():
+        make_gallery(out, say=progress.print)
 
 
 @contextmanager

@@ -19,15 +19,14 @@ from bench.pictures import photo
 from bench.processes import peak_resident_bytes
 from bench.remote import Remote
 from bench.timing import Stages, stopwatch
-from model_store.catalog import read_catalog
+from model_store.catalog import Catalog, read_catalog
 from service.settings import Settings
 
-MEGAPIXELS = (1, 4, 16)
+MEGAPIXELS = (1, 4, 16, 64)
 ONE_PASS_UP_TO = 4
-"""Megapixels: one pass over more takes several gigabytes."""
+"""Megapixels: one pass over more takes several gigabytes. Generators are painted up to here, AdaIN beyond."""
 
 WANTED_PEAK_BYTES = 4 * 2**30
-WANTED_DIFFERENCE = 2
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,18 @@ class Run:
 class Size:
     """A picture in tiles, and in one pass if that was tried."""
 
+    model: str
     megapixels: float
     tiled: Run
     one_pass: Run | None
 
     @property
-    def largest_difference(self) -> int | None:
-        """Between the two, in 1/255."""
+    def differences(self) -> tuple[int, float] | None:
+        """Between the two, in 1/255: the largest, and the mean."""
         if self.one_pass is None or self.one_pass.pixels is None or self.tiled.pixels is None:
             return None
-        return int(np.abs(self.one_pass.pixels.astype(np.int16) - self.tiled.pixels.astype(np.int16)).max())
+        apart = np.abs(self.one_pass.pixels.astype(np.int16) - self.tiled.pixels.astype(np.int16))
+        return int(apart.max()), float(apart.mean())
 
 
 class LargePicture:
@@ -69,8 +70,9 @@ class LargePicture:
         self._stylizer = Stylizer(
             folder, choose_runtime(settings.device, settings.dtype), style_cache_entries=4, tile_px=settings.tile_px
         )
-        model = self._stylizer.catalog.style(style_id).model
-        self._stylizer.paint(model, [Painting(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
+        model = self._stylizer.catalog.model(self._stylizer.catalog.style(style_id).model)
+        self._seed = 0 if "seed" in model.controls else None  # the same noise for both ways
+        self._stylizer.paint(model.id, [Painting(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
 
     def run(self, content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
         """From the file to the file."""
@@ -92,6 +94,7 @@ class LargePicture:
             format="jpeg",
             quality=None,
             accept=None,
+            seed=self._seed,
         )
         parameters = job_parameters(asked, self._settings, self._stylizer.catalog)
         with stopwatch() as decode:
@@ -117,7 +120,7 @@ def measure_large(
     style_id: str | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> list[Size]:
-    """Paint square photos of these sizes.
+    """Paint square photos of these sizes in one style.
 
     Args:
         settings: Device, number type, side of a tile.
@@ -147,9 +150,16 @@ def measure_large(
     for size in megapixels:
         content, is_both = _photo_file(round(sqrt(size * 2**20))), size <= one_pass_up_to
         one_pass = run(content, False, True) if is_both else None
-        sizes.append(Size(size, run(content, True, is_both), one_pass))
-        say(f"large: {size:g} megapixels: {sizes[-1].tiled.stages.total_s:.1f} s in tiles")
+        sizes.append(Size(style.model, size, run(content, True, is_both), one_pass))
+        say(f"large: {style.model}, {size:g} megapixels: {sizes[-1].tiled.stages.total_s:.1f} s in tiles")
     return sizes
+
+
+def styles_of_each_kind(catalog: Catalog) -> list[str]:
+    """A style's id of AdaIN, then of one network of each other kind: they normalise at every layer."""
+    kinds = {(model.network, model.norm): model.styles[0].id for model in reversed(catalog.models) if model.styles}
+    first = kinds.pop(("adain", "adaptive"), None)
+    return ([] if first is None else [first]) + list(kinds.values())
 
 
 def _photo_file(side_px: int) -> bytes:
@@ -161,13 +171,17 @@ def _photo_file(side_px: int) -> bytes:
 def print_large(sizes: Sequence[Size], console: Console) -> None:
     """The table."""
     table = Table(title="Large pictures: from file to file, each in a process of its own", title_justify="left")
+    table.add_column("network")
     table.add_column("megapixels", justify="right")
     for column in ("one pass\ns", "peak\nMB", "tiles\ns", "of it\nmodel", "s per\nmegapixel", "peak\nMB"):
         table.add_column(column, justify="right")
-    table.add_column("largest difference\n/255", justify="right")
+    table.add_column("apart, /255\nlargest", justify="right")
+    table.add_column("\nmean", justify="right")
     for size in sizes:
-        once, tiled, difference = size.one_pass, size.tiled, size.largest_difference
+        once, tiled = size.one_pass, size.tiled
+        largest, mean = size.differences or ("", None)
         table.add_row(
+            size.model,
             f"{size.megapixels:g}",
             "" if once is None else f"{once.stages.total_s:.1f}",
             "" if once is None else _megabytes(once.peak_bytes),
@@ -175,7 +189,8 @@ def print_large(sizes: Sequence[Size], console: Console) -> None:
             f"{tiled.stages.model_s:.1f}",
             f"{tiled.stages.total_s / size.megapixels:.2f}",
             _megabytes(tiled.peak_bytes),
-            "" if difference is None else str(difference),
+            str(largest),
+            "" if mean is None else f"{mean:.3f}",
         )
     console.print(table)
     peak_bytes = max((size.tiled.peak_bytes for size in sizes if size.tiled.peak_bytes is not None), default=None)

@@ -9,7 +9,7 @@ long as its features are normalised by the statistics of the *whole*. So these a
 
 In between the features of the whole picture are kept, in half precision. AdaIN normalises once, right after a stage:
 it encodes every tile once and decodes it once, and keeps 16 bytes for a pixel of the picture. Generators normalise at
-every layer: they keep about 32 bytes, and do three times the work of one pass.
+every layer: they keep about 32 bytes, and do two to three times the work of one pass.
 
 Every step is a part of a forward pass of one tile; between two nothing runs, and to drop the iterator is to cancel.
 """

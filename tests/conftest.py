@@ -69,6 +69,28 @@ def every_network(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
+@pytest.fixture(scope="session")
+def bright_networks(every_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of every kind; AdaIN's random decoder, which paints in the dark, is brought to mid-grey."""
+    import tiny
+
+    from model_store import checkpoint
+    from model_store.catalog import Header, NamedStyle
+
+    folder = tmp_path_factory.mktemp("bright")
+    shutil.copytree(every_network, folder, dirs_exist_ok=True)
+    network = tiny.adain(styles=2)
+    network.style_scales[0], network.style_shifts[0] = 1.5, 0.2
+    network.style_scales[1], network.style_shifts[1] = 0.2, 0.8
+    network.decoder[-1].weight.mul_(6)
+    network.decoder[-1].bias.fill_(0.5)
+    styles = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in ("first", "second"))
+    checkpoint.save(
+        network, folder / "adain.safetensors", Header(network="adain", arguments={"styles": 2}, styles=styles)
+    )
+    return folder
+
+
 @pytest.fixture
 def settings(queue_url: str, tiny_checkpoints: Path) -> Settings:
     """For queue and API in this process; every test has its own keys."""

@@ -1,15 +1,18 @@
 """Every function that ``python -m bench`` calls, once, at tiny sizes and with a random network."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from tiny import adain
 
 from bench.controls import measure_controls, print_controls
 from bench.engine import measure_engine, print_engine
-from bench.large import measure_large, print_large
+from bench.gallery import make_gallery
+from bench.large import measure_large, print_large, styles_of_each_kind
 from bench.pictures import SHAPES_PX, painting, photo, request_mix
 from bench.reference import ReferencePainter, reference_networks
 from bench.remote import Remote, RemoteError
@@ -19,6 +22,8 @@ from model_store.catalog import Catalog, Header, NamedStyle, read_catalog
 from model_store.runtime import Runtime
 from service.settings import Settings
 from service.stylizer import Painting, Stylizer, Upload
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +83,28 @@ def test_controls(folder, every_network):
     assert "4 styles, 4 masks" in text and "ratio to plain" in text
 
 
-def test_large_pictures(folder):
+def test_large_pictures(folder, every_network):
     small = Settings(tile_px=64)
     both, tiles = measure_large(small, folder, megapixels=[1 / 64, 1 / 32], one_pass_up_to=1 / 64)
-    assert both.one_pass is not None and both.largest_difference is not None and both.largest_difference <= 4
-    assert tiles.one_pass is None and tiles.largest_difference is None
+    assert both.differences is not None and both.differences[0] <= 4
+    assert both.differences[1] <= both.differences[0]
+    assert tiles.one_pass is None and tiles.differences is None
     assert tiles.tiled.stages.total_s > 0
+    (noisy,) = measure_large(small, every_network, megapixels=[1 / 64], style_id="moss")
+    assert noisy.model == "noisy" and noisy.differences is not None and noisy.differences[0] <= 4
+    assert styles_of_each_kind(read_catalog(every_network)) == ["first", "old", "moss", "ink", "sea"]
     text = printed(print_large, [both, tiles])
     assert "s per" in text and "wanted ≤ 4295: met" in text
+
+
+@pytest.mark.timeout(400)
+def test_every_picture_of_the_documentation_can_be_made(tmp_path):
+    make_gallery(tmp_path, size_px=128)
+    written = {path.stem: path for path in tmp_path.glob("*.jpg")}
+    assert set(written) == {path.stem for path in (ROOT / "docs" / "controls").glob("*.jpg")}
+    for path in written.values():
+        with Image.open(path) as picture:
+            assert min(picture.size) > 200
 
 
 def test_the_mix_has_every_shape_and_both_kinds_of_style(folder):

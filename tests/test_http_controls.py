@@ -1,6 +1,5 @@
 """Colour, masks and stroke size over HTTP: what they change, in every combination, and what is refused."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,66 +9,18 @@ import numpy as np
 import pytest
 from answers import PHOTO, STYLE, largest_difference, picture, problem
 from conftest import starter
+from controls import BLACK, LEFT, RIGHT, SIZE, WHITE, chroma, half_mask, painted, send
 from PIL import Image
 from processes import Service
-from tiny import adain
 
-from model_store import checkpoint
-from model_store.catalog import Header, NamedStyle
-
-SIZE = (64, 43)
 OTHER = files.saved(files.photo(64, 48, seed=9), "png")
 GREY = (128, 128, 128)
-
-
-@pytest.fixture(scope="module")
-def bright_networks(every_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network of every kind; AdaIN's random decoder, which paints in the dark, is brought to mid-grey."""
-    folder = tmp_path_factory.mktemp("bright")
-    shutil.copytree(every_network, folder, dirs_exist_ok=True)
-    network = adain(styles=2)
-    network.style_scales[0], network.style_shifts[0] = 1.5, 0.2
-    network.style_scales[1], network.style_shifts[1] = 0.2, 0.8
-    network.decoder[-1].weight.mul_(6)
-    network.decoder[-1].bias.fill_(0.5)
-    styles = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in ("first", "second"))
-    checkpoint.save(
-        network, folder / "adain.safetensors", Header(network="adain", arguments={"styles": 2}, styles=styles)
-    )
-    return folder
 
 
 @pytest.fixture(scope="module")
 def service(queue_url: str, bright_networks: Path) -> Iterator[Service]:
     with starter(queue_url, bright_networks) as start:
         yield start()
-
-
-def send(client: httpx.Client, styles: tuple[bytes, ...] = (), masks: tuple[bytes, ...] = (), **fields: object):
-    parts = [("content", ("photo.jpg", fields.pop("content", PHOTO)))]
-    parts += [("style", ("style.png", style)) for style in styles]
-    parts += [("mask", ("mask.png", mask)) for mask in masks]
-    return client.post("/stylize", files=parts, data={"size": "64", "format": "png", "seed": [], **fields})
-
-
-def painted(client: httpx.Client, *arguments: object, **fields: object) -> Image.Image:
-    return picture(send(client, *arguments, **fields), "png", SIZE)
-
-
-def half_mask(is_left: bool, size: tuple[int, int] = SIZE, **options: object) -> bytes:
-    mask = Image.new("L", size, 0)
-    left, right = (0, size[0] // 2) if is_left else (size[0] // 2, size[0])
-    mask.paste(255, (left, 0, right, size[1]))
-    return files.saved(mask, **options)
-
-
-LEFT, RIGHT = half_mask(True), half_mask(False)
-WHITE, BLACK = files.saved(Image.new("L", SIZE, 255)), files.saved(Image.new("L", SIZE, 0))
-
-
-def chroma(image: Image.Image) -> np.ndarray:
-    pixels = np.asarray(image.convert("RGB"), dtype=float)
-    return pixels - (pixels @ (0.299, 0.587, 0.114))[..., None]
 
 
 # ---- colour -------------------------------------------------------------------------------------------------------
@@ -171,9 +122,9 @@ def test_a_mask_of_another_size_orientation_and_format(client: httpx.Client) -> 
 
 def test_a_batch_of_everything_at_once(client: httpx.Client) -> None:
     """Colour, masks, weights, strength and stroke size in one request; the same again is the same picture."""
-    fields = {"style_id": "second", "weights": "1,2,1", "alpha": 0.8, "color": "luminance", "style_size": 96}
+    fields = {"weights": "1,2,1", "alpha": 0.8, "color": "luminance", "style_size": 96}
     soft = files.saved(Image.linear_gradient("L").resize(SIZE))
-    one, again = (painted(client, (STYLE, OTHER), (LEFT, RIGHT, soft), **fields) for _ in range(2))
+    one, again = (painted(client, (STYLE, OTHER, PHOTO), (LEFT, RIGHT, soft), **fields) for _ in range(2))
     assert largest_difference(one, again) <= 1
     picture(send(client, (STYLE, OTHER), (LEFT, soft), color="match", alpha=0.5), "png", SIZE)
 
@@ -218,7 +169,8 @@ def test_the_size_of_the_style_changes_the_picture_and_is_remembered_apart(clien
 
 
 def test_sizes_of_styles_that_are_refused(client: httpx.Client) -> None:
-    problem(send(client, (STYLE,), style_size=63), 422, "style_size", "got 63", "from 64 to 4096 pixels")
+    for size in (63, 0, -1, 4097):
+        problem(send(client, (STYLE,), style_size=size), 422, "style_size", f"got {size}", "from 64 to 4096 pixels")
     problem(send(client, (STYLE,), style_size="big"), 422, "style_size", "got 'big'", "valid integer")
     for style_id in ("first", "sea"):
         answer = send(client, style_id=style_id, style_size=256)
@@ -242,9 +194,10 @@ def tiling(queue_url: str, bright_networks: Path) -> Iterator[Service]:
         ((), (), {"style_id": "sea", "alpha": 0.7}),
         ((), (), {"style_id": "moss", "seed": 3, "color": "luminance"}),
         ((STYLE,), (), {"color": "match", "style_size": 150}),
-        ((STYLE,), (LEFT, RIGHT), {"style_id": "second", "weights": "1,2", "color": "luminance", "style_size": 100}),
+        ((STYLE,), (LEFT, RIGHT), {"style_id": "second", "weights": "1,2", "color": "luminance", "alpha": 0.8}),
+        ((), (LEFT, RIGHT), {"style_id": ["sea", "sky"], "weights": "1,2", "color": "luminance", "alpha": 0.8}),
     ],
-    ids=["adain", "residual", "pyramid", "match", "masks"],
+    ids=["adain", "residual", "pyramid", "match", "masks", "generator"],
 )
 def test_tiles_are_the_picture_of_one_pass(
     tiling: Service, service: Service, styles: tuple[bytes, ...], masks: tuple[bytes, ...], fields: dict

@@ -308,7 +308,8 @@ def test_masks_are_checked_as_files(data: bytes, kind: type[Exception]) -> None:
 
 @pytest.mark.parametrize("size", [64, 700, 1024])
 def test_a_size_for_the_style(size: int) -> None:
-    assert parameters(styles=[STYLE], style_ids=["first"], style_size=size).style_size == size
+    for style_ids in ([], ["first"]):
+        assert parameters(styles=[STYLE], style_ids=style_ids, style_size=size).style_size == size
 
 
 @pytest.mark.parametrize("size", [0, -1, 63, 1025])

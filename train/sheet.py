@@ -11,7 +11,7 @@ from train.data import DataError
 from train.images import read_image
 
 MARGIN_PX = 8
-CAPTION_PX = 18
+TEXT_PX = 11
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 """Pillow's own font has no é and no ü."""
 
@@ -33,13 +33,13 @@ def contact_sheet(photo: Path, styles: Sequence[StyleEntry], columns: int) -> Im
     return captioned_grid(cells, columns)
 
 
-def captioned_grid(cells: Sequence[tuple[Image.Image, str]], columns: int) -> Image.Image:
+def captioned_grid(cells: Sequence[tuple[Image.Image, str]], columns: int, text_px: int = TEXT_PX) -> Image.Image:
     """Pictures of one size in rows of ``columns``, each with its caption below, cut where it is too long."""
     width, height = cells[0][0].size
     rows = -(-len(cells) // columns)
-    step_x, step_y = width + MARGIN_PX, height + CAPTION_PX + MARGIN_PX
+    step_x, step_y = width + MARGIN_PX, height + text_px + 7 + MARGIN_PX
     sheet = Image.new("RGB", (columns * step_x + MARGIN_PX, rows * step_y + MARGIN_PX), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 11)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, text_px)
     for index, (picture, caption) in enumerate(cells):
         left, top = MARGIN_PX + index % columns * step_x, MARGIN_PX + index // columns * step_y
         sheet.paste(picture, (left, top))
