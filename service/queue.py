@@ -46,7 +46,7 @@ BLOCK_MS = 1000
 CANCEL_GRACE_MS = 1000
 """A job's hash outlives the deadline by this, so that who waited in vain still finds the stream's entry to remove."""
 
-RETRY_AFTER_S: dict[Lane, int] = {"interactive": 2, "long": 30}
+RETRY_AFTER_S: dict[Lane, int] = {"interactive": 2, "tiled": 10, "long": 30}
 """When a full lane may have room again."""
 
 FORGET_WORKER_MS = 10 * 60_000

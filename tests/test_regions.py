@@ -221,7 +221,7 @@ def test_a_black_half_keeps_the_photo(network, photo) -> None:
         assert (painted[..., -8:] - untouched[..., -8:]).abs().max() < 1 / 255
     else:
         torch.testing.assert_close(painted[..., WIDTH // 2 :], photo[..., WIDTH // 2 :])
-    assert (painted[..., :8] - untouched[..., :8]).abs().max() > 10 / 255
+    assert (painted[..., :8] - untouched[..., :8]).abs().max() > 5 / 255
 
 
 def test_strength_zero_is_the_same_for_all_masks(network, photo) -> None:

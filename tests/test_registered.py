@@ -29,17 +29,11 @@ from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 from service.stores.style_store import RegisteredStyle, StyleData, StyleStore, digest_of
 from service.stylizer import Stylizer
-from service.work import decoding
 from service.work.registered import PAINTING_PX, bounded_painting
 from service.worker import Worker
 
 PAINTING = photo(96, 64, seed=5)
 LIMITS = ImageLimits(10**7, 10**7)
-
-
-@pytest.fixture(autouse=True)
-def small_styles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "STYLE_SIZE_PX", 48)
 
 
 @pytest.fixture
@@ -164,7 +158,7 @@ def test_it_paints_as_its_upload_does_and_is_encoded_once(settings: Settings, fo
         assert kept is not None
         one, again = [pixels(await stage.result(job(part))) for _ in range(2)]
         assert np.array_equal(one, again)
-        assert encoded == [48], "when it was registered"
+        assert encoded == [512], "when it was registered"
         upload = pixels(await stage.result(job({"upload": "style-0"}, style=kept.painting)))
         assert np.array_equal(upload, one)
         original = pixels(await stage.result(job({"upload": "style-0"}, style=PAINTING)))
@@ -197,9 +191,9 @@ def test_a_replaced_checkpoint_encodes_it_anew_once_and_for_all(
     play(settings, folder, register)
     checkpoint.save(tiny.adain(seed=9), folder / "adain.safetensors", Header(network="adain", licence="Apache-2.0"))
     play(settings, folder, paint)
-    assert encoded == [48, 48], "registered, and once more"
+    assert encoded == [512, 512], "registered, and once more"
     play(settings, folder, paint)
-    assert encoded == [48, 48], "another worker found the new statistics"
+    assert encoded == [512, 512], "another worker found the new statistics"
     play(settings, folder, as_upload)
     assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
 
