@@ -27,7 +27,7 @@ from train.experiments.plots import smoothed
 from train.experiments.results import Findings, markdown_table, publish
 from train.experiments.training import Curve
 from train.experiments.why_instance import filtered, with_equal_luminance
-from train.sheet import CAPTION_PX, MARGIN_PX
+from train.sheet import LEADING_PX, MARGIN_PX, TEXT_PX
 
 TRAINING = "--content {0}/photos --steps 2 --crop 32 --batch-size 2 --workers 0"
 COMMON = "--vgg {0}/vgg.safetensors --device cpu --dtype float32"
@@ -363,6 +363,6 @@ def test_the_grid_shows_the_middle_pixel_by_pixel(monkeypatch):
     monkeypatch.setattr(resolution, "GRID_PX", 32)
     noise = Image.effect_noise((90, 60), 80).convert("RGB")
     grid = resolution.picture_grid(Copy(), noise, [48, 90])
-    left, top = MARGIN_PX + 2 * (32 + MARGIN_PX), MARGIN_PX + 32 + CAPTION_PX + MARGIN_PX
+    left, top = MARGIN_PX + 2 * (32 + MARGIN_PX), MARGIN_PX + 32 + TEXT_PX + LEADING_PX + MARGIN_PX
     middle = noise.crop((29, 14, 61, 46))
     assert grid.crop((left, top, left + 32, top + 32)).tobytes() == middle.tobytes()

@@ -12,6 +12,7 @@ from train.images import read_image
 
 MARGIN_PX = 8
 TEXT_PX = 11
+LEADING_PX = 7
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 """Pillow's own font has no é and no ü."""
 
@@ -37,7 +38,7 @@ def captioned_grid(cells: Sequence[tuple[Image.Image, str]], columns: int, text_
     """Pictures of one size in rows of ``columns``, each with its caption below, cut where it is too long."""
     width, height = cells[0][0].size
     rows = -(-len(cells) // columns)
-    step_x, step_y = width + MARGIN_PX, height + text_px + 7 + MARGIN_PX
+    step_x, step_y = width + MARGIN_PX, height + text_px + LEADING_PX + MARGIN_PX
     sheet = Image.new("RGB", (columns * step_x + MARGIN_PX, rows * step_y + MARGIN_PX), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, text_px)
     for index, (picture, caption) in enumerate(cells):
