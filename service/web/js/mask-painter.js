@@ -18,7 +18,8 @@ export function createMaskPainter(store, stage) {
   const [brush, soft, erase, undo, clear, elsewhere] = ["brush-size", "brush-soft", "mask-erase", "mask-undo", "mask-clear", "elsewhere"].map((id) => $(`#${id}`));
   let isOn = false;
   let isErasing = false;
-  let chosen = "";
+  /** @type {string | null} What a person chose to paint with. */
+  let picked = null;
   /** @type {import("./mask-strokes.js").MaskStroke | null} */
   let stroke = null;
   /** @type {Map<string, HTMLCanvasElement>} */
@@ -28,7 +29,8 @@ export function createMaskPainter(store, stage) {
 
   const keys = () => store.get().mix.slots.map(({ key }) => key);
   const rest = () => restOf(store.get().mask, keys());
-  const target = () => (isErasing ? rest() : chosen);
+  const chosen = () => (picked !== null && ["photo", ...keys()].includes(picked) ? picked : (keys()[1] ?? keys()[0] ?? "photo"));
+  const target = () => (isErasing ? rest() : chosen());
 
   // ---- drawing
 
@@ -76,15 +78,14 @@ export function createMaskPainter(store, stage) {
       : mix.slots.length ? "This network takes no masks." : "Take a style first, then paint where it applies.";
     undo.disabled = clear.disabled = !there;
     const choices = [...mix.slots.map(({ key, title }) => ({ key, title })), { key: "photo", title: "Photo" }];
-    if (!choices.some(({ key }) => key === chosen)) chosen = choices[Math.min(1, choices.length - 2)]?.key ?? "photo";
     $("#mask-targets").replaceChildren(...choices.map(chip));
     elsewhere.replaceChildren(...choices.reverse().map(({ key, title }) => el("option", { value: key, selected: key === rest() }, title)));
     erase.setAttribute("aria-pressed", String(isErasing));
   }
 
   function chip(/** @type {{key: string, title: string}} */ { key, title }, /** @type {number} */ index) {
-    const input = el("input", { type: "radio", name: "mask-target", value: key, onchange: () => ((chosen = key), (isErasing = false), drawTools()) });
-    input.checked = key === chosen;
+    const input = el("input", { type: "radio", name: "mask-target", value: key, onchange: () => ((picked = key), (isErasing = false), drawTools()) });
+    input.checked = key === chosen();
     const dot = el("i");
     dot.style.setProperty("--tint", key === "photo" ? "var(--line-strong)" : `var(--tint-${index})`);
     return el("label", {}, input, el("span", {}, dot, el("b", {}, title)));

@@ -16,12 +16,13 @@ const STEP = 0.12;
 /** Of the diameter, between two dabs. */
 
 /**
- * What is where nothing was painted: the first of several styles, or the photo around one style.
- * @param {{elsewhere: string | null}} mask
+ * What is where nothing was painted, if nobody chose: the photo around one style; the first style around another one, or
+ * around the photo.
+ * @param {{elsewhere: string | null, strokes: MaskStroke[]}} mask
  * @param {string[]} keys Of the styles.
  */
-export function restOf(mask, keys) {
-  return mask.elsewhere ?? (keys.length > 1 ? keys[0] : "photo");
+export function restOf({ elsewhere, strokes }, keys) {
+  return elsewhere ?? (keys.length > 1 || strokes[0]?.target === "photo" ? keys[0] : "photo");
 }
 
 /**
