@@ -56,7 +56,7 @@ def test_the_gallery_is_searched_without_accents(open_studio: Callable[..., Stud
 
 def test_a_photo_is_chosen(studio: Studio) -> None:
     studio.page.set_input_files("#photo-file", file("beach.png", photo(60, 90, seed=5)))
-    studio.page.wait_for_function("document.querySelector('#before').alt.includes('beach.png')")
+    studio.page.wait_for_function("() => document.querySelector('#before').alt.includes('beach.png')")
     studio.choose("first")
     assert studio.shown().size == (341, 512)
 
@@ -107,9 +107,9 @@ def test_a_picture_comes_back_with_its_settings(studio: Studio) -> None:
     first = studio.pixels()
     studio.choose("moss")
     studio.page.locator("#history button").last.click()
-    studio.page.wait_for_function("document.querySelector('#label-title').textContent === 'First'")
+    studio.page.wait_for_function("() => document.querySelector('#label-title').textContent === 'First'")
     studio.page.wait_for_selector('.card.is-chosen[data-key="first"]')
-    studio.page.wait_for_function("document.querySelector('#after').alt.endsWith('First')")
+    studio.page.wait_for_function("() => document.querySelector('#after').alt.endsWith('First')")
     assert (studio.pixels() == first).all()
     assert studio.page.locator("#history li").count() == 2
 

@@ -36,7 +36,7 @@ def test_a_dropped_painting_becomes_a_style_and_is_kept(studio: Studio) -> None:
     page.fill("#keep input[name=artist]", "Me")
     page.fill("#keep input[name=year]", "1999")
     page.click("#keep button[type=submit]")
-    page.wait_for_function("document.querySelector('#slots').textContent.includes('Me, 1999')")
+    page.wait_for_function("() => document.querySelector('#slots').textContent.includes('Me, 1999')")
     page.wait_for_selector('.card.is-chosen[data-key^="harbour-at-dusk"]')
     assert page.locator("#slots .link").count() == 0
     key = page.locator('.card.is-chosen[data-key^="harbour-at-dusk"]').get_attribute("data-key")
@@ -63,7 +63,7 @@ def test_what_cannot_be_kept_says_why_at_the_form(studio: Studio) -> None:
 def test_a_pasted_picture_is_the_photo_or_where_the_focus_is_a_style(studio: Studio) -> None:
     paste = [b64encode(photo(80, 60, seed=4)).decode()]
     studio.page.evaluate(PASTE, ["pasted.png", "image/png", *paste])
-    studio.page.wait_for_function("document.querySelector('#before').alt.includes('pasted.png')")
+    studio.page.wait_for_function("() => document.querySelector('#before').alt.includes('pasted.png')")
     studio.page.focus("#filter")
     with studio.next_picture():
         studio.page.evaluate(PASTE, ["brush.png", "image/png", *paste])
@@ -154,7 +154,7 @@ def test_code_is_copied_for_exactly_these_settings(open_studio: Callable[..., St
     with studio.next_picture():
         studio.page.fill("#alpha", "0.4")
     studio.page.click("#copy-curl")
-    studio.page.wait_for_function("document.querySelector('#copy-curl').textContent.includes('Copied')")
+    studio.page.wait_for_function("() => document.querySelector('#copy-curl').textContent.includes('Copied')")
     code = studio.page.evaluate("navigator.clipboard.readText()")
     assert code == studio.page.locator("#snippet").inner_text()
     for part in ("style_id=first", "style_id=second", "weights=0.5,0.5", "alpha=0.4", "size=512", f"{studio.url}/stylize"):

@@ -49,8 +49,8 @@ async function untilItEnds(/** @type {any} */ job, /** @type {AbortSignal} */ si
       const answer = await ask(job.links.events, { signal });
       for await (const { event, data } of events(/** @type {ReadableStream} */ (answer.body))) {
         if (event === "state") job = data;
-        tell({ ...job, ...(event === "progress" ? data : {}), ...(event === "preview" ? { picture: fromBase64(data) } : {}) });
-        if (event === "progress") job = { ...job, progress: data.progress };
+        if (event === "progress") job = { ...job, ...data };
+        tell(event === "preview" ? { ...job, picture: fromBase64(data) } : job);
       }
     } catch (error) {
       if (signal.aborted || (error instanceof Problem && error.status === 404)) throw error;
