@@ -43,9 +43,13 @@ export function createServiceState() {
       const part = el("span", { "data-stage": stage });
       part.style.flexGrow = String(Math.max(ms, total / 200));
       bar.append(part);
-      list.append(el("span", { class: "swatch", "data-stage": stage }), ...row(STAGES[/** @type {keyof typeof STAGES} */ (stage)] ?? stage, seconds(ms)));
+      const [name, value] = row(STAGES[/** @type {keyof typeof STAGES} */ (stage)] ?? stage, seconds(ms));
+      name.prepend(el("span", { class: "swatch", "data-stage": stage }));
+      list.append(name, value);
     }
-    list.append(el("span"), ...row("on the way", seconds(Math.max(0, tookMs - total))));
+    const [name, value] = row("on the way", seconds(Math.max(0, tookMs - total)));
+    name.prepend(el("span", { class: "swatch" }));
+    list.append(name, value);
     stages.replaceChildren(bar, list);
   }
 
