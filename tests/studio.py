@@ -24,7 +24,8 @@ NARROW = {"width": 390, "height": 844}
 
 PIXELS = """(selector) => {
   const image = document.querySelector(selector);
-  const canvas = Object.assign(document.createElement("canvas"), {width: image.naturalWidth, height: image.naturalHeight});
+  const [width, height] = [image.naturalWidth, image.naturalHeight];
+  const canvas = Object.assign(document.createElement("canvas"), {width, height});
   canvas.getContext("2d").drawImage(image, 0, 0);
   return canvas.toDataURL("image/png").split(",")[1];
 }"""

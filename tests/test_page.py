@@ -1,4 +1,4 @@
-"""``GET /`` and its files over HTTP: cached, versioned, small, and nothing in them that a strict policy would refuse."""
+"""``GET /`` and its files over HTTP: cached, versioned, small, and nothing in them that a strict policy refuses."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,9 @@ from service.routes import page as page_routes
 WEIGHT = 300_000
 """Bytes that the page may weigh, without the pictures of the styles."""
 
-FILES = sorted(path.relative_to(page_routes.FOLDER).as_posix() for path in page_routes.FOLDER.rglob("*") if path.is_file())
+FILES = sorted(
+    path.relative_to(page_routes.FOLDER).as_posix() for path in page_routes.FOLDER.rglob("*") if path.is_file()
+)
 SCRIPTS = [name for name in FILES if name.endswith(".js")]
 MOST_LINES = 300
 
@@ -98,12 +100,16 @@ def test_its_policy_allows_its_own_files_and_no_more(client: httpx.Client) -> No
 
 
 def test_it_is_light(client: httpx.Client, page: str, folder: str) -> None:
-    files = {name: len(client.get(f"{folder}/{name}").content) for name in [*FILES, "sample.jpg"] if name != "index.html"}
+    files = {
+        name: len(client.get(f"{folder}/{name}").content) for name in [*FILES, "sample.jpg"] if name != "index.html"
+    }
     assert len(page.encode()) + sum(files.values()) <= WEIGHT, files
 
 
 def test_markup_has_nothing_inline_and_asks_nobody_else(page: str) -> None:
-    assert not re.search(r"<script(?! type=\"module\" src=)|<style| style=| on\w+=|javascript:|https?:|\bsrc=\"//", page)
+    assert not re.search(
+        r"<script(?! type=\"module\" src=)|<style| style=| on\w+=|javascript:|https?:|\bsrc=\"//", page
+    )
     assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="[^"]+"', page))
 
 

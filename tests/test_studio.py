@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import pytest
 from PIL import Image
-from studio import Studio, file
-
 from processes import photo
+from studio import Studio, file
 
 pytestmark = pytest.mark.browser
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from studio import NARROW, WIDE, Studio, file
-
 from processes import photo
+from studio import NARROW, WIDE, Studio, file
 
 pytestmark = pytest.mark.browser
 
@@ -52,7 +51,9 @@ def test_narrow_screens_have_one_panel_at_a_time(open_studio: Callable[..., Stud
     with studio.next_picture():
         studio.card("first").locator(".card-pick").tap()
     page.locator(f"[data-shows={panel}]").tap()
-    shown = [name for name in ("styles", "mix", "masks", "export") if page.locator(f".panel[data-panel={name}]").is_visible()]
+    shown = [
+        name for name in ("styles", "mix", "masks", "export") if page.locator(f".panel[data-panel={name}]").is_visible()
+    ]
     assert shown == [panel]
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     small = page.evaluate(TOO_SMALL)

@@ -85,7 +85,9 @@ def test_a_full_queue_says_so_and_tries_again(chromium, queue_url: str, every_ne
                 if studio.page.locator("#notice").is_visible():
                     break
                 studio.page.wait_for_timeout(100)
-            studio.page.wait_for_function("() => document.querySelector('#notice-text').textContent.includes('Trying again in')")
+            studio.page.wait_for_function(
+                "() => document.querySelector('#notice-text').textContent.includes('Trying again in')"
+            )
         finally:
             full.set()
             for thread in crowd:
@@ -99,7 +101,9 @@ def test_without_a_worker_the_corner_says_so(chromium, api_alone: Service) -> No
     studio.page.wait_for_selector('#state-dot[data-state="down"]')
     assert studio.text("#state-text") == "No worker"
     studio.card("first").locator(".card-pick").click()
-    studio.page.wait_for_function("() => document.querySelector('#notice-text').textContent.includes('no worker is running')")
+    studio.page.wait_for_function(
+        "() => document.querySelector('#notice-text').textContent.includes('no worker is running')"
+    )
 
 
 def test_a_problem_of_a_field_stands_at_the_field(open_studio: Callable[..., Studio]) -> None:
@@ -129,7 +133,9 @@ def test_where_keys_are_needed_the_page_asks_for_one(chromium, queue_url: str, e
         studio.page.fill("#key-form input", secret)
         studio.page.keyboard.press("Enter")
         studio.page.wait_for_selector(".card")
-        studio.page.wait_for_function("() => document.querySelector('.card[data-key=first] img').src.startsWith('blob:')")
+        studio.page.wait_for_function(
+            "() => document.querySelector('.card[data-key=first] img').src.startsWith('blob:')"
+        )
         studio.choose("first")
         studio.page.click("#copy-curl")
         assert "$STYLIZE_KEY" in studio.text("#snippet") and secret not in studio.text("#snippet")

@@ -85,7 +85,8 @@ def test_two_styles_share_the_picture(masking: Studio) -> None:
     overlay = studio.page.evaluate(
         """() => {
           const canvas = document.querySelector("#mask-overlay");
-          const at = (x, y) => [...canvas.getContext("2d").getImageData(canvas.width * x, canvas.height * y, 1, 1).data];
+          const pixels = canvas.getContext("2d");
+          const at = (x, y) => [...pixels.getImageData(canvas.width * x, canvas.height * y, 1, 1).data];
           return [at(0.2, 0.5), at(0.7, 0.5)];
         }"""
     )

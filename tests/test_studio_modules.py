@@ -98,7 +98,12 @@ def test_events_come_in_pieces(page: Studio) -> None:
           for await (const event of events(body)) found.push(event);
           return found;
         }""",
-        ["retry: 2000\n\n", 'event: state\ndata: {"a"', ": 1}\nid: x\n", '\n: still there\n\nevent: progress\ndata: {"b": "ü"}\n\n'],
+        [
+            "retry: 2000\n\n",
+            'event: state\ndata: {"a"',
+            ": 1}\nid: x\n",
+            '\n: still there\n\nevent: progress\ndata: {"b": "ü"}\n\n',
+        ],
     )
     assert events == [{"event": "state", "data": {"a": 1}}, {"event": "progress", "data": {"b": "ü"}}]
 
@@ -117,7 +122,7 @@ def test_a_mask_is_whole_everywhere(page: Studio) -> None:
     assert (corner, middle, elsewhere) == ([255, 0], [0, 255], 0)
 
 
-NASTY = "it's a \"photo\"; $(touch x), 50%.png"
+NASTY = 'it\'s a "photo"; $(touch x), 50%.png'
 
 
 def snippet(page: Studio, language: str, url: str, folder: Path, name: str = NASTY) -> str:
@@ -135,9 +140,7 @@ def snippet(page: Studio, language: str, url: str, folder: Path, name: str = NAS
 
 
 @pytest.mark.parametrize("language", ["curl", "python"])
-def test_copied_code_paints_the_same(
-    page: Studio, studio_service: Service, tmp_path: Path, language: str
-) -> None:
+def test_copied_code_paints_the_same(page: Studio, studio_service: Service, tmp_path: Path, language: str) -> None:
     code = snippet(page, language, studio_service.url, tmp_path)
     command = ["bash", "-c", code] if language == "curl" else [sys.executable, "-c", code]
     subprocess.run(command, cwd=tmp_path, check=True)

@@ -157,6 +157,13 @@ def test_code_is_copied_for_exactly_these_settings(open_studio: Callable[..., St
     studio.page.wait_for_function("() => document.querySelector('#copy-curl').textContent.includes('Copied')")
     code = studio.page.evaluate("navigator.clipboard.readText()")
     assert code == studio.page.locator("#snippet").inner_text()
-    for part in ("style_id=first", "style_id=second", "weights=0.5,0.5", "alpha=0.4", "size=512", f"{studio.url}/stylize"):
+    for part in (
+        "style_id=first",
+        "style_id=second",
+        "weights=0.5,0.5",
+        "alpha=0.4",
+        "size=512",
+        f"{studio.url}/stylize",
+    ):
         assert part in code
     assert "curl -O" in code.splitlines()[0], "the sample can be fetched"

@@ -28,8 +28,8 @@ export function groups(styles, models, uploads) {
   for (const model of models) {
     const slots = styles.filter((style) => style.model === model.id && style.kind !== "registered").map(slotOf);
     if (!model.controls.includes("weights")) single.slots.push(...slots);
-    else if (model.norm === "adaptive") found.push({ title: "Any painting", facts: `${model.id}, they mix`, slots });
-    else found.push({ title: "Learned together", facts: `${model.id}, they mix`, slots });
+    else if (model.norm === "adaptive") found.push({ title: "Any painting", facts: `${model.id} · mix freely`, slots });
+    else found.push({ title: "Learned together", facts: `${model.id} · mix freely`, slots });
   }
   return [...found, single].filter(({ slots }) => slots.length > 0);
 }
@@ -67,7 +67,7 @@ export function createGallery(store) {
       { class: "card-pick", type: "button", title: slot.title, onclick: () => store.dispatch({ type: "choose", slot }) },
       el("span", { class: "card-picture" }, image),
       el("span", { class: "card-title" }, slot.title),
-      el("span", { class: "card-by" }, el("span", {}, slot.artist || "Unknown"), el("span", {}, slot.year ? String(slot.year) : "")),
+      el("span", { class: "card-by" }, el("span", {}, slot.artist || (slot.upload ? "In this tab" : "Unknown")), el("span", {}, slot.year ? String(slot.year) : "")),
     );
     const add = el("button", { class: "card-add", type: "button", onclick: () => store.dispatch({ type: "toggle", slot }) }, icon("plus"));
     const isKept = slot.id !== null && slot.hasPicture;

@@ -3,6 +3,7 @@
 import { $, announce, showText } from "./dom.js";
 import { ask, Problem } from "./api.js";
 import { measured, smaller } from "./pictures.js";
+import { PREVIEW_PX } from "./request.js";
 import { stem } from "./words.js";
 
 const LARGEST_PREVIEW_PX = 2048;
@@ -122,5 +123,6 @@ export function createIntake(store, notice) {
 async function photoOf(file, isSample) {
   const { width, height } = await measured(file);
   const shown = await smaller(file, LARGEST_PREVIEW_PX);
+  smaller(file, PREVIEW_PX); // the first preview will need it
   return { blob: file, name: file.name, url: URL.createObjectURL(shown), width, height, isSample };
 }

@@ -23,6 +23,8 @@ const BUSY_AFTER_MS = 250;
  */
 export function createPainter({ store, stage, notice, answered, finished }) {
   let busyTimer = 0;
+  /** @type {import("./history.js").Entry | null} The last one in full. */
+  let last = null;
   const live = createLive({ send, show, fail, changed });
 
   /** @param {boolean} isLive */
@@ -52,6 +54,7 @@ export function createPainter({ store, stage, notice, answered, finished }) {
   async function asJob(form, state, signal) {
     const stop = () => {
       live.stop();
+      if (last) stage.showPainting(last, titleOf(last.state.mix));
       announce("Cancelled");
     };
     return paintAsJob(form, signal, (news) => {
@@ -94,6 +97,7 @@ export function createPainter({ store, stage, notice, answered, finished }) {
     const entry = { ...picture, state, result, facts: await factsOf(state.mix, result) };
     stage.setLabel(titleOf(state.mix), entry.facts);
     announce(`Painted: ${titleOf(state.mix)}`);
+    last = entry;
     finished(entry);
   }
 
