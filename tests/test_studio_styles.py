@@ -39,6 +39,7 @@ def test_a_dropped_painting_becomes_a_style_and_is_kept(studio: Studio) -> None:
     page.wait_for_function("() => document.querySelector('#slots').textContent.includes('Me, 1999')")
     page.wait_for_selector('.card.is-chosen[data-key^="harbour-at-dusk"]')
     assert page.locator("#slots .link").count() == 0
+    assert page.is_enabled("#download"), "it is the same picture"
     key = page.locator('.card.is-chosen[data-key^="harbour-at-dusk"]').get_attribute("data-key")
     delete = studio.card(key).locator(".card-delete")
     delete.focus()

@@ -65,7 +65,8 @@ export function createExport(store) {
     }
   });
 
-  store.subscribe((state) => {
+  store.subscribe((state, before, action) => {
+    if (action.type === "registered" && current && isSamePicture(current.state, before)) current = { ...current, state };
     for (const id of ["#copy-curl", "#copy-python"]) $(id).disabled = !isPaintable(state);
     saveMasks.hidden = !effective(state).hasMasks;
     snippet.hidden = true;

@@ -48,8 +48,12 @@ const REDUCERS = {
   toggle: ({ mix, mask }, { slot }) => withMix(mask, toggled(mix, slot)),
   remove: ({ mix, mask }, { key }) => withMix(mask, without(mix, key)),
   upload: ({ uploads }, { slot }) => ({ uploads: [...uploads, slot], mix: only(slot), mask: NO_MASK }),
-  registered: ({ mix, uploads }, { key, slot }) => ({
+  registered: ({ mix, mask, uploads }, { key, slot }) => ({
     uploads: uploads.filter((upload) => upload.key !== key),
+    mask: {
+      strokes: mask.strokes.map((stroke) => (stroke.target === key ? { ...stroke, target: slot.key } : stroke)),
+      elsewhere: mask.elsewhere === key ? slot.key : mask.elsewhere,
+    },
     mix: { ...mix, slots: mix.slots.map((old) => (old.key === key ? slot : old)) },
   }),
   point: ({ mix }, { point }) => ({ mix: { ...mix, point, note: "" } }),
