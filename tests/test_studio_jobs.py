@@ -33,6 +33,20 @@ def test_a_job_shows_its_progress_and_its_picture(studio: Studio) -> None:
     assert studio.complaints == []
 
 
+def test_a_large_original_is_a_job_too(studio: Studio) -> None:
+    studio.page.set_input_files("#photo-file", file("large.png", photo(1400, 1000)))
+    studio.page.wait_for_function("() => document.querySelector('#before').alt.includes('large.png')")
+    studio.choose("ink")
+    accepted: list[int] = []
+    studio.page.on(
+        "response", lambda answer: accepted.append(answer.status) if answer.url.endswith("/stylize") else None
+    )
+    with studio.next_picture():
+        studio.page.select_option("#size", "original")
+    assert studio.shown().size == (1400, 1000)
+    assert accepted == [200, 202], "a preview, and then a job"
+
+
 def test_a_job_is_cancelled(studio: Studio) -> None:
     deleted: list[str] = []
     studio.page.on("request", lambda request: deleted.append(request.url) if request.method == "DELETE" else None)

@@ -35,19 +35,25 @@ def test_weights_of_the_pad(page: Studio, count: int, point: tuple[float, float]
     assert sum(weights) == pytest.approx(1 if count else 0)
 
 
-def test_mixes_stay_within_one_network(page: Studio) -> None:
-    keys, notes = page.module(
+def test_mixes_stay_within_one_network_and_begin_in_equal_shares(page: Studio) -> None:
+    keys, notes, shares = page.module(
         "mix",
-        """({toggled}) => {
-          const slot = (key, model) => ({key, model, controls: ["weights"]});
+        """({toggled, weights}) => {
+          const slot = ([key, model]) => ({key, model, controls: ["weights"]});
           const mixes = [{slots: [], point: {x: 0, y: 0}, note: ""}];
-          for (const [key, model] of [["a", "one"], ["b", "one"], ["c", "one"], ["d", "one"], ["e", "one"], ["a", "one"], ["z", "two"]])
-            mixes.push(toggled(mixes.at(-1), slot(key, model)));
-          return [mixes.map(({slots}) => slots.map(({key}) => key).join("")), mixes.map(({note}) => note)];
-        }""",  # noqa: E501
+          for (const style of ["a1", "b1", "c1", "d1", "e1", "a1", "z2"])
+            mixes.push(toggled(mixes.at(-1), slot(style)));
+          return [
+            mixes.map(({slots}) => slots.map(({key}) => key).join("")),
+            mixes.map(({note}) => note),
+            mixes.map(({slots, point}) => weights(slots.length, point)),
+          ];
+        }""",
     )
     assert keys == ["", "a", "ab", "abc", "abcd", "abce", "bce", "z"]
     assert "Four styles" in notes[5] and "different networks" in notes[7] and not any(notes[:5])
+    for mixed in shares[1:]:
+        assert mixed == pytest.approx([1 / len(mixed)] * len(mixed))
 
 
 def test_one_request_at_a_time_and_the_newest_wins(page: Studio) -> None:

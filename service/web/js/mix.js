@@ -20,6 +20,9 @@
 export const MOST = 4;
 export const CENTRE = { x: 0.5, y: 0.5 };
 
+/** Where all styles have the same share. */
+const centre = (/** @type {number} */ count) => (count === 3 ? { x: 0.5, y: 1 / 3 } : CENTRE);
+
 /**
  * Shares of the styles at a point of the pad; their sum is 1. Four styles are its corners, and the shares bilinear; the
  * lower two of three are one and the same; two are its sides.
@@ -59,7 +62,7 @@ export function toggled(mix, slot) {
   if (mix.slots.length === MOST) {
     return { ...mix, slots: [...mix.slots.slice(0, MOST - 1), slot], note: "Four styles mix at most. The last one was replaced." };
   }
-  return { slots: [...mix.slots, slot], point: CENTRE, note: "" };
+  return { slots: [...mix.slots, slot], point: centre(mix.slots.length + 1), note: "" };
 }
 
 /**
@@ -68,7 +71,10 @@ export function toggled(mix, slot) {
  * @param {string} key
  * @returns {Mix}
  */
-export const without = (mix, key) => ({ slots: mix.slots.filter((slot) => slot.key !== key), point: CENTRE, note: "" });
+export function without(mix, key) {
+  const slots = mix.slots.filter((slot) => slot.key !== key);
+  return { slots, point: centre(slots.length), note: "" };
+}
 
 /**
  * What the network of the mix heeds; nothing without a style.
