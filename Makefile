@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: serve test check bench train-adain up clean
+.PHONY: serve test check bench screens train-adain up clean
 .DEFAULT_GOAL := serve
 
 $(READY): pyproject.toml constraints.txt
@@ -24,6 +24,9 @@ check: $(READY)  ## What is not a test: lint, format, types
 
 bench: $(READY)  ## Engine, controls, large pictures and service, each beside its baseline
 	$(BIN)/python -m bench
+
+screens: $(READY)  ## The page in Chromium: its weight, its first picture, and pictures of its states
+	$(BIN)/python -m bench studio --screens docs/studio
 
 CONTENT ?= ../shared/data/train/content
 STYLE ?= ../shared/data/train/style

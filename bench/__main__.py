@@ -20,6 +20,7 @@ from bench.load import LoadError
 from bench.processes import StartError
 from bench.remote import RemoteError
 from bench.service import measure_service, print_service
+from bench.studio import measure_studio, print_studio
 from model_store.catalog import CatalogError, default_folder, read_catalog
 from service.settings import Settings, SettingsError, load_settings
 
@@ -111,6 +112,20 @@ def gallery(
 
     with _clear_errors():
         make_gallery(out, say=progress.print)
+
+
+@app.command()
+def studio(
+    device: Device = None,
+    dtype: Dtype = None,
+    rounds: Annotated[int, typer.Option(min=1, help="First visits.")] = 3,
+    screens: Annotated[Path | None, typer.Option(help="A folder: pictures of the page's main states go there.")] = None,
+) -> None:
+    """The page in Chromium: what it weighs, and how long the first picture takes after the click."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        visits = measure_studio(settings, folder, rounds, screens, say=progress.print)
+    print_studio(visits, console)
 
 
 @contextmanager

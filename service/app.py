@@ -22,7 +22,7 @@ from service.edge.stack import add_edge
 from service.metrics import Metrics
 from service.openapi.document import complete_openapi, operation_id
 from service.queue import JobQueue
-from service.routes import catalog, docs, health, jobs, styles, stylize
+from service.routes import catalog, docs, health, jobs, page, styles, stylize
 from service.settings import Settings
 from service.stores.answer_store import AnswerStore
 from service.stores.job_records import JobRecords
@@ -85,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         stopping=Event(),
     )
     add_problem_handlers(app)
-    for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router, docs.router):
+    for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router, docs.router, page.router):
         app.include_router(router)
     complete_openapi(app, needs_key=bool(settings.api_keys))
     add_edge(app, settings, metrics, slots)

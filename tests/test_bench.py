@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from studio import chromium_path
 from tiny import adain
 
 from bench.controls import measure_controls, print_controls
@@ -17,6 +18,7 @@ from bench.pictures import SHAPES_PX, painting, photo, request_mix
 from bench.reference import ReferencePainter, reference_networks
 from bench.remote import Remote, RemoteError
 from bench.service import measure_service, print_service
+from bench.studio import measure_studio, print_studio
 from model_store import checkpoint
 from model_store.catalog import Catalog, Header, NamedStyle, read_catalog
 from model_store.runtime import Runtime
@@ -133,3 +135,17 @@ def test_what_fails_in_the_other_process_is_said():
             remote.call("no_such")
     with Remote(int, "x") as remote, pytest.raises(RemoteError, match="invalid literal"):
         remote.call("bit_length")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_page_is_measured_and_its_pictures_are_taken(folder, tmp_path):
+    chromium_path()
+    visits = measure_studio(Settings(), folder, rounds=1, screens=tmp_path, say=lambda _: None)
+    (visit,) = visits
+    assert 100_000 < visit.weight_bytes < 300_000
+    assert 0 < visit.first_s < visit.full_s
+    assert "page weight" in printed(print_studio, visits)
+    states = ("start", "mix", "dark", "masks", "job", "error")
+    assert {path.name for path in tmp_path.iterdir()} == {f"{n}-{s}.webp" for n in ("wide", "narrow") for s in states}

@@ -1,23 +1,19 @@
 """``/docs`` in a real browser that can reach nothing but the service."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from processes import Service
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from studio import chromium_path
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_page_shows_every_operation(api_alone: Service, tmp_path: Path) -> None:
-    assert CHROMIUM is not None
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=15000"]
     isolation = [f"--user-data-dir={tmp_path}", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
     done = subprocess.run(
-        [CHROMIUM, *options, *isolation, "--dump-dom", f"{api_alone.url}/docs"], capture_output=True, text=True
+        [chromium_path(), *options, *isolation, "--dump-dom", f"{api_alone.url}/docs"], capture_output=True, text=True
     )
     assert done.returncode == 0
     for path, item in api_alone.client.get("/openapi.json").json()["paths"].items():

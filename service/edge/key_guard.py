@@ -13,7 +13,7 @@ from service.edge.api_keys import KeyRing
 from service.errors import Unauthorized
 
 OPEN = frozenset({"/healthz", "/readyz", "/", "/docs", "/openapi.json"})
-OPEN_FOLDERS = ("/docs/",)
+OPEN_FOLDERS = ("/docs/", "/web/")
 
 SCHEME = "bearer"
 

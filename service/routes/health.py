@@ -1,7 +1,6 @@
 """``/healthz``, ``/readyz`` and ``/metrics``: for orchestrators and Prometheus."""
 
 from fastapi import APIRouter, Response
-from fastapi.responses import RedirectResponse
 
 from service.context import ContextOfProcess
 from service.edge.problems import problem_statuses
@@ -9,12 +8,6 @@ from service.errors import NoWorker, ServiceError
 from service.schemas import Liveness, Readiness
 
 router = APIRouter(tags=["operations"])
-
-
-@router.get("/", include_in_schema=False)
-async def front() -> RedirectResponse:
-    """To the documentation."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/healthz")

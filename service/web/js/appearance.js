@@ -1,0 +1,26 @@
+/** Dark or light, and which panel is shown where there is room for one. */
+
+import { $ } from "./dom.js";
+
+const PLACE = "stylize-theme";
+
+export function createAppearance() {
+  const root = document.documentElement;
+  const stored = localStorage.getItem(PLACE);
+  if (stored) root.dataset.theme = stored;
+  $("#theme").addEventListener("click", () => {
+    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = isDark ? "light" : "dark";
+    localStorage.setItem(PLACE, root.dataset.theme);
+  });
+
+  const tabs = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-shows]")]);
+  for (const tab of tabs) {
+    tab.addEventListener("click", () => {
+      document.body.dataset.panel = tab.dataset.shows;
+      for (const other of tabs) other.removeAttribute("aria-current");
+      tab.setAttribute("aria-current", "true");
+      $(".side").scrollTop = 0;
+    });
+  }
+}

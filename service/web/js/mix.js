@@ -1,0 +1,90 @@
+/** A mix of up to four styles of one network, and a point between them: pure functions. */
+
+/**
+ * @typedef {object} Slot A style of the mix.
+ * @property {string} key Names it within this tab.
+ * @property {string | null} id Of a style that the service knows; null for an upload.
+ * @property {string} title
+ * @property {string} artist
+ * @property {number | null} year
+ * @property {string} model
+ * @property {string[]} controls What its network heeds.
+ * @property {boolean} hasPicture Whether the painting itself can be encoded anew: uploads and registered styles.
+ * @property {string | null} preview A path of the API.
+ * @property {{blob: Blob, name: string, url: string} | null} upload
+ *
+ * @typedef {{x: number, y: number}} Point Both from 0 to 1; y grows downwards.
+ * @typedef {{slots: Slot[], point: Point, note: string}} Mix
+ */
+
+export const MOST = 4;
+export const CENTRE = { x: 0.5, y: 0.5 };
+
+/** Where all styles have the same share. */
+const centre = (/** @type {number} */ count) => (count === 3 ? { x: 0.5, y: 1 / 3 } : CENTRE);
+
+/**
+ * Shares of the styles at a point of the pad; their sum is 1. Four styles are its corners, and the shares bilinear; the
+ * lower two of three are one and the same; two are its sides.
+ * @param {number} count Of styles, 1 to 4.
+ * @param {Point} point
+ * @returns {number[]}
+ */
+export function weights(count, { x, y }) {
+  if (count <= 1) return [1].slice(0, count);
+  if (count === 2) return [1 - x, x];
+  const upper = [(1 - x) * (1 - y), x * (1 - y)];
+  return count === 3 ? [...upper, y] : [...upper, (1 - x) * y, x * y];
+}
+
+/**
+ * Only this style.
+ * @param {Slot} slot
+ * @returns {Mix}
+ */
+export const only = (slot) => ({ slots: [slot], point: CENTRE, note: "" });
+
+/**
+ * Mix a style in; one that is there is taken out.
+ * @param {Mix} mix
+ * @param {Slot} slot
+ * @returns {Mix}
+ */
+export function toggled(mix, slot) {
+  if (mix.slots.some(({ key }) => key === slot.key)) return without(mix, slot.key);
+  if (mix.slots.length === 0) return only(slot);
+  if (mix.slots[0].model !== slot.model) {
+    return { ...only(slot), note: "Styles of different networks do not mix. This one starts a new mix." };
+  }
+  if (!slot.controls.includes("weights")) {
+    return { ...only(slot), note: "This network knows one style, and mixes none." };
+  }
+  if (mix.slots.length === MOST) {
+    return { ...mix, slots: [...mix.slots.slice(0, MOST - 1), slot], note: "Four styles mix at most. The last one was replaced." };
+  }
+  return { slots: [...mix.slots, slot], point: centre(mix.slots.length + 1), note: "" };
+}
+
+/**
+ * Take a style out.
+ * @param {Mix} mix
+ * @param {string} key
+ * @returns {Mix}
+ */
+export function without(mix, key) {
+  const slots = mix.slots.filter((slot) => slot.key !== key);
+  return { slots, point: centre(slots.length), note: "" };
+}
+
+/**
+ * What the network of the mix heeds; nothing without a style.
+ * @param {Mix} mix
+ * @param {string} control
+ */
+export const heeds = (mix, control) => mix.slots.length > 0 && mix.slots[0].controls.includes(control);
+
+/**
+ * Whether all paintings of the mix can be encoded anew: for stroke size, recolouring and optimisation.
+ * @param {Mix} mix
+ */
+export const hasPictures = (mix) => mix.slots.length > 0 && mix.slots.every((slot) => slot.hasPicture);

@@ -1,0 +1,57 @@
+/** Picture files: their size, and smaller copies of them. */
+
+/**
+ * How large a picture is, upright.
+ * @param {Blob} blob
+ * @returns {Promise<{width: number, height: number}>}
+ * @throws {DOMException} The browser cannot read it.
+ */
+export async function measured(blob) {
+  const bitmap = await createImageBitmap(blob);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { width, height };
+}
+
+/** @type {WeakMap<Blob, Map<number, Promise<Blob>>>} */
+const copies = new WeakMap();
+
+/**
+ * A copy whose longer side is `px` at most; made once.
+ * @param {Blob} blob
+ * @param {number} px
+ * @returns {Promise<Blob>}
+ */
+export function smaller(blob, px) {
+  const sizes = copies.get(blob) ?? new Map();
+  copies.set(blob, sizes);
+  if (!sizes.has(px)) sizes.set(px, shrink(blob, px));
+  return sizes.get(px);
+}
+
+/** @param {Blob} blob @param {number} px @returns {Promise<Blob>} */
+async function shrink(blob, px) {
+  const whole = await createImageBitmap(blob);
+  const scale = px / Math.max(whole.width, whole.height);
+  if (scale >= 1) return blob;
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(whole.width * scale));
+  canvas.height = Math.max(1, Math.round(whole.height * scale));
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.imageSmoothingQuality = "high";
+  context.drawImage(whole, 0, 0, canvas.width, canvas.height);
+  whole.close();
+  const type = blob.type === "image/jpeg" ? "image/jpeg" : "image/png"; // others may be transparent
+  return new Promise((resolve) => canvas.toBlob((copy) => resolve(copy ?? blob), type, 0.92));
+}
+
+/**
+ * The size of a result, as the service computes it.
+ * @param {{width: number, height: number}} photo
+ * @param {string | number} size Longer side, or "original".
+ */
+export function fitted({ width, height }, size) {
+  if (size === "original") return { width, height };
+  const scale = Number(size) / Math.max(width, height);
+  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
+}

@@ -1,0 +1,157 @@
+"""Long jobs, errors and keys on the page."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import starter
+from processes import Service, photo, wait_for
+from studio import Studio, file, opener
+
+from service.edge.api_keys import new_key
+
+pytestmark = pytest.mark.browser
+
+
+def optimise(studio: Studio, steps: int) -> None:
+    """Begin the longest of jobs, with a painting of one's own."""
+    with studio.next_picture():
+        studio.page.set_input_files("#style-file", file("mine.png", photo(96, 96)))
+    studio.page.check("[name=method][value=gatys]", force=True)
+    studio.page.fill("#steps", str(steps))
+    studio.page.click("#optimise")
+
+
+def test_a_job_shows_its_progress_and_its_picture(studio: Studio) -> None:
+    with studio.next_picture():
+        optimise(studio, 10)
+        studio.page.wait_for_selector("#notice-progress:not([hidden])")
+        studio.page.wait_for_function("() => document.querySelector('#notice-text').textContent.includes('of 10')")
+    assert studio.shown().size == (512, 341)
+    assert not studio.page.locator("#notice").is_visible()
+    assert studio.complaints == []
+
+
+def test_a_large_original_is_a_job_too(studio: Studio) -> None:
+    studio.page.set_input_files("#photo-file", file("large.png", photo(1400, 1000)))
+    studio.page.wait_for_function("() => document.querySelector('#before').alt.includes('large.png')")
+    studio.choose("ink")
+    accepted: list[int] = []
+    studio.page.on(
+        "response", lambda answer: accepted.append(answer.status) if answer.url.endswith("/stylize") else None
+    )
+    with studio.next_picture():
+        studio.page.select_option("#size", "original")
+    assert studio.shown().size == (1400, 1000)
+    assert accepted == [200, 202], "a preview, and then a job"
+
+
+def test_a_job_is_cancelled(studio: Studio) -> None:
+    deleted: list[str] = []
+    studio.page.on("request", lambda request: deleted.append(request.url) if request.method == "DELETE" else None)
+    optimise(studio, 300)
+    studio.page.wait_for_function("() => document.querySelector('#notice-text').textContent.includes('step')")
+    studio.page.wait_for_selector("#after.is-preview")
+    studio.page.click("#notice-action")
+    studio.page.wait_for_selector("#notice", state="hidden")
+    wait_for(lambda: studio.page.evaluate("1") and deleted)
+    assert "/jobs/" in deleted[0]
+    assert studio.page.locator("#history li").count() == 1, "only that of one pass"
+
+
+def test_a_file_that_is_no_picture_is_answered_in_the_services_own_words(studio: Studio) -> None:
+    text = file("letter.txt", b"Dear Sir or Madam", "text/plain")
+    studio.page.set_input_files("#photo-file", text)
+    studio.page.wait_for_selector("#notice.is-error")
+    answer = studio.page.evaluate("document.querySelector('#announce-error').textContent")
+    assert studio.text("#notice-text") == answer
+    assert "jpeg" in answer
+    studio.page.click("#notice-close")
+    studio.page.set_input_files("#style-file", text)
+    studio.page.wait_for_selector("#style-error:not([hidden])")
+    assert "jpeg" in studio.text("#style-error")
+    assert studio.shown("#before").size == (451, 300), "the photo is still there"
+
+
+def test_a_full_queue_says_so_and_tries_again(chromium, queue_url: str, every_network: Path) -> None:
+    with starter(queue_url, every_network) as start:
+        service = start(max_queue=1)
+        studio = opener(chromium, service)()
+        full = threading.Event()
+
+        def occupy() -> None:
+            while not full.is_set():
+                service.client.post(
+                    "/stylize",
+                    files={"content": ("photo.png", photo(1200, 900))},
+                    data={"style_id": "first", "size": "1200"},
+                )
+
+        crowd = [threading.Thread(target=occupy) for _ in range(3)]
+        for thread in crowd:
+            thread.start()
+        try:
+            studio.page.wait_for_timeout(500)
+            for _ in range(20):
+                studio.card("first").locator(".card-pick").click()
+                studio.card("second").locator(".card-pick").click()
+                if studio.page.locator("#notice").is_visible():
+                    break
+                studio.page.wait_for_timeout(100)
+            studio.page.wait_for_function(
+                "() => document.querySelector('#notice-text').textContent.includes('Trying again in')"
+            )
+        finally:
+            full.set()
+            for thread in crowd:
+                thread.join()
+        studio.page.wait_for_selector("#history li")
+        studio.page.wait_for_selector("#notice", state="hidden")
+
+
+def test_without_a_worker_the_corner_says_so(chromium, api_alone: Service) -> None:
+    studio = opener(chromium, api_alone)()
+    studio.page.wait_for_selector('#state-dot[data-state="down"]')
+    assert studio.text("#state-text") == "No worker"
+    studio.card("first").locator(".card-pick").click()
+    studio.page.wait_for_function(
+        "() => document.querySelector('#notice-text').textContent.includes('no worker is running')"
+    )
+
+
+def test_a_problem_of_a_field_stands_at_the_field(open_studio: Callable[..., Studio]) -> None:
+    studio = open_studio()
+    studio.choose("first")
+    studio.page.evaluate("document.querySelector('#size').append(new Option('9999 px', '9999'))")
+    studio.page.select_option("#size", "9999")
+    studio.page.wait_for_selector('[data-field="size"] .field-error:not([hidden])')
+    assert "9999" in studio.text('[data-field="size"] .field-error')
+    with studio.next_picture():
+        studio.page.select_option("#size", "256")
+    assert not studio.page.locator('[data-field="size"] .field-error').is_visible()
+
+
+def test_where_keys_are_needed_the_page_asks_for_one(chromium, queue_url: str, every_network: Path) -> None:
+    secret, key = new_key("someone")
+    with starter(queue_url, every_network) as start:
+        service = start(api_keys=str(key))
+        context = chromium.new_context(reduced_motion="reduce")
+        studio = Studio(context, service.url)
+        studio.page.goto(service.url)
+        studio.page.wait_for_selector("#key-dialog[open]")
+        studio.page.fill("#key-form input", "stylize_wrong")
+        studio.page.keyboard.press("Enter")
+        studio.page.wait_for_selector("#key-error:not([hidden])")
+        assert "not known" in studio.text("#key-error")
+        studio.page.fill("#key-form input", secret)
+        studio.page.keyboard.press("Enter")
+        studio.page.wait_for_selector(".card")
+        studio.page.wait_for_function(
+            "() => document.querySelector('.card[data-key=first] img').src.startsWith('blob:')"
+        )
+        studio.choose("first")
+        studio.page.click("#copy-curl")
+        assert "$STYLIZE_KEY" in studio.text("#snippet") and secret not in studio.text("#snippet")
+        assert studio.page.evaluate("Object.keys(localStorage).length") == 0
+        context.close()

@@ -1,0 +1,119 @@
+"""Masks on the page: what is painted is where the style applies."""
+
+import numpy as np
+import pytest
+from studio import Studio
+
+pytestmark = pytest.mark.browser
+
+
+def point(studio: Studio, x: float, y: float) -> tuple[float, float]:
+    box = studio.page.locator("#frame").bounding_box()
+    return box["x"] + box["width"] * x, box["y"] + box["height"] * y
+
+
+def drag(studio: Studio, *places: tuple[float, float]) -> None:
+    mouse = studio.page.mouse
+    mouse.move(*point(studio, *places[0]))
+    mouse.down()
+    for place in places[1:]:
+        mouse.move(*point(studio, *place), steps=4)
+    mouse.up()
+
+
+@pytest.fixture
+def masking(studio: Studio) -> Studio:
+    """With a style of a generator: where it does not apply, the picture is the photo itself."""
+    studio.choose("sea")
+    studio.page.click("#mask-mode")
+    return studio
+
+
+def photo_like(studio: Studio, picture: np.ndarray) -> np.ndarray:
+    """The photo at the size of a picture, as the browser scales it."""
+    image = studio.shown("#before").resize((picture.shape[1], picture.shape[0]))
+    return np.asarray(image, dtype=int)
+
+
+def test_a_painted_mask_changes_only_its_region(masking: Studio) -> None:
+    studio = masking
+    full = studio.pixels()
+    with studio.next_picture():
+        drag(studio, (0.15, 0.3), (0.15, 0.7))
+    picture = studio.pixels()
+    original = photo_like(studio, picture)
+    right = np.s_[:, picture.shape[1] // 2 :]
+    left = np.s_[120:220, 60:90]
+    assert np.abs(picture[right] - original[right]).mean() < 4, "the photo is as it was"
+    assert np.abs(picture[left] - original[left]).mean() > 20, "the style is there"
+    assert np.abs(full[right] - original[right]).mean() > 20, "it was everywhere before"
+    assert studio.complaints == []
+
+
+def test_undo_erase_fill_and_clear(masking: Studio) -> None:
+    studio = masking
+    page = studio.page
+    with studio.next_picture():
+        drag(studio, (0.3, 0.5), (0.4, 0.5))
+    one = studio.pixels()
+    with studio.next_picture():
+        drag(studio, (0.7, 0.5), (0.8, 0.5))
+    assert np.abs(studio.pixels() - one).max() > 20
+    with studio.next_picture():
+        page.click("#mask-undo")
+    assert (studio.pixels() == one).all()
+    page.click("#mask-erase")
+    with studio.next_picture():
+        drag(studio, (0.4, 0.5), (0.45, 0.5))
+    assert np.abs(studio.pixels() - one).max() > 20
+    page.click("#mask-erase")
+    with studio.next_picture():
+        page.click("#mask-fill")
+    assert page.is_enabled("#mask-clear")
+    with studio.next_picture():
+        page.click("#mask-clear")
+    assert page.is_disabled("#mask-undo")
+
+
+def test_two_styles_share_the_picture(masking: Studio) -> None:
+    studio = masking
+    studio.mix_in("sky")
+    assert studio.page.locator("#elsewhere").input_value() == "sea", "the first is everywhere else"
+    assert studio.page.is_checked('[name=mask-target][value="sky"]')
+    with studio.next_picture():
+        drag(studio, (0.7, 0.2), (0.7, 0.8))
+    overlay = studio.page.evaluate(
+        """() => {
+          const canvas = document.querySelector("#mask-overlay");
+          const pixels = canvas.getContext("2d");
+          const at = (x, y) => [...pixels.getImageData(canvas.width * x, canvas.height * y, 1, 1).data];
+          return [at(0.2, 0.5), at(0.7, 0.5)];
+        }"""
+    )
+    assert overlay[0][0] > overlay[0][2] and overlay[1][2] > overlay[1][0], "regions have their tints"
+    with studio.next_picture():
+        studio.page.select_option("#elsewhere", "photo")
+
+
+def test_masks_by_keyboard_and_as_files(masking: Studio) -> None:
+    studio = masking
+    studio.page.focus("#viewport")
+    for _ in range(5):
+        studio.page.keyboard.press("ArrowLeft")
+    with studio.next_picture():
+        studio.page.keyboard.press("Space")
+    with studio.page.expect_download() as download:
+        studio.page.click("#save-masks")
+    assert download.value.suggested_filename == "mask-1.png"
+    studio.page.click("#copy-curl")
+    assert "mask=@mask-1.png" in studio.text("#snippet")
+    studio.page.click("#mask-mode")
+    assert not studio.page.locator("#mask-overlay").is_visible()
+
+
+def test_another_style_starts_without_masks(masking: Studio) -> None:
+    studio = masking
+    with studio.next_picture():
+        drag(studio, (0.3, 0.5), (0.4, 0.5))
+    studio.choose("first")
+    assert studio.page.is_disabled("#mask-undo")
