@@ -66,3 +66,12 @@ def keep_freed_memory() -> None:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_TOP_PAD, 64 * 2**20)
+
+
+def give_back_freed_memory() -> None:
+    """Let glibc hand freed pages back to the kernel after all: it takes milliseconds. Other C libraries ignore it.
+
+    For work that goes on for long with blocks of ever new sizes, between which the kept ones would add up to gigabytes.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -21,7 +21,7 @@ from model_store.color import ColorStatistics, color_statistics, keep_chroma, ma
 from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries, resized
 from model_store.network import StyleNetwork
 from model_store.regions import mask_shares, regions_of
-from model_store.runtime import Runtime
+from model_store.runtime import Runtime, give_back_freed_memory
 from model_store.style import Style, mix, side_by_side, stack
 from model_store.style_file import style_from_bytes, style_to_bytes
 from model_store.tiling import TILE_PX, Box, Picture, encode_style_tiled, paint_tiled, tile_steps
@@ -32,6 +32,9 @@ from service.work.networks import Networks, Resident
 from service.work.style_cache import StyleCache
 
 WARM_UP_PX = (256, 512)
+
+TIDY_EVERY = 8
+"""Tiles after which freed memory is given back: every tile would cost time, rarely would cost memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,6 +259,8 @@ class Stylizer:
                 painted = keep_chroma(content.photo(tile.box), tile.painted) if is_kept else tile.painted
                 canvas.paste(to_images(painted)[0], (tile.box.left, tile.box.top))
             yield TiledProgress(step := step + 1, steps, canvas)
+            if step % TIDY_EVERY == 0:
+                give_back_freed_memory()
 
     def optimise(
         self, model: str, painting: Painting, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
