@@ -1,6 +1,6 @@
 """Long jobs, errors and keys on the page."""
 
-import threading
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,34 +78,21 @@ def test_a_full_queue_says_so_and_tries_again(chromium, queue_url: str, every_ne
     with starter(queue_url, every_network) as start:
         service = start(max_queue=1)
         studio = opener(chromium, service)()
-        full = threading.Event()
-
-        def occupy() -> None:
-            while not full.is_set():
-                service.client.post(
-                    "/stylize",
-                    files={"content": ("photo.png", photo(1200, 900))},
-                    data={"style_id": "first", "size": "1200"},
-                )
-
-        crowd = [threading.Thread(target=occupy) for _ in range(3)]
-        for thread in crowd:
-            thread.start()
-        try:
-            studio.page.wait_for_timeout(500)
-            for _ in range(20):
-                studio.card("first").locator(".card-pick").click()
-                studio.card("second").locator(".card-pick").click()
-                if studio.page.locator("#notice").is_visible():
-                    break
-                studio.page.wait_for_timeout(100)
-            studio.page.wait_for_function(
-                "() => document.querySelector('#notice-text').textContent.includes('Trying again in')"
-            )
-        finally:
-            full.set()
-            for thread in crowd:
-                thread.join()
+        service.workers[0].send_signal(signal.SIGSTOP)
+        accepted = service.client.post(
+            "/stylize",
+            headers={"Prefer": "respond-async"},
+            files={"content": ("photo.png", photo())},
+            data={"style_id": "first", "size": "64"},
+        )
+        assert accepted.status_code == 202
+        studio.card("second").locator(".card-pick").click()
+        studio.page.wait_for_function(
+            "() => document.querySelector('#notice-text').textContent.includes('Trying again')"
+        )
+        assert "jobs are waiting already" in studio.text("#notice-text")
+        assert studio.page.locator("#history li").count() == 0
+        service.workers[0].send_signal(signal.SIGCONT)
         studio.page.wait_for_selector("#history li")
         studio.page.wait_for_selector("#notice", state="hidden")
 
