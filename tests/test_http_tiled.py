@@ -51,7 +51,7 @@ def told(client: httpx.Client, path: str) -> list[tuple[str, dict]]:
 
 @pytest.mark.parametrize("style_id", ["first", "sea"])
 def test_a_job_tells_its_tiles_and_shows_the_picture_so_far(client: httpx.Client, style_id: str) -> None:
-    fields = {"content": LARGE, "style_id": style_id, "size": "original"}
+    fields = {"content": LARGE, "style_id": style_id, "size": "800"}  # long enough for news
     accepted = send(client, headers=ASYNC, **fields)
     assert accepted.status_code == 202, accepted.text
     path = accepted.headers["location"]
@@ -62,11 +62,11 @@ def test_a_job_tells_its_tiles_and_shows_the_picture_so_far(client: httpx.Client
     assert [step["step"] for step in steps] == sorted({step["step"] for step in steps})
     assert all(step["progress"] == pytest.approx(step["step"] / step["steps"], abs=0.001) for step in steps)
     previews = [preview for name, preview in events if name == "preview"]
-    assert previews and Image.open(BytesIO(base64.b64decode(previews[-1]["data"]))).size == (200, 150)
+    assert previews and Image.open(BytesIO(base64.b64decode(previews[-1]["data"]))).size == (256, 192)
 
     result = client.get(f"{path}/result")
-    one, direct = picture(result, "png", (200, 150)), send(client, **fields)
-    assert largest_difference(one, picture(direct, "png", (200, 150))) <= 1
+    one, direct = picture(result, "png", (800, 600)), send(client, **fields)
+    assert largest_difference(one, picture(direct, "png", (800, 600))) <= 1
     for answer in (result, direct):
         assert answer.headers["x-stylize-batch-size"] == "1" and "model;dur=" in answer.headers["server-timing"]
 
