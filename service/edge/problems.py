@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.edge.methods import allowed_methods
+from service.edge.request_body import EndsEarly
 from service.errors import BadRequest, ClientLeft, NotFound, PayloadTooLarge, ServiceError
 from service.metrics import Metrics
 from service.schemas import FieldProblem, Problem
@@ -141,7 +142,7 @@ def _http_detail(request: Request, error: HTTPException, headers: dict[str, str]
         return f"there is nothing at {path!r:.80}: /docs lists what there is"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return f"{request.method} is not possible at {path!r:.80}, allowed is {headers['Allow']}"
-    if error.status_code == HTTPStatus.BAD_REQUEST:
+    if error.status_code == HTTPStatus.BAD_REQUEST and not isinstance(error, EndsEarly):
         said = str(error.detail).rstrip(".")
         return f"the body cannot be read ({said}): send multipart/form-data, with the boundary that its header names"
     return str(error.detail)
