@@ -176,6 +176,40 @@ def test_a_bad_value(post: Post, fields: dict, field: str, phrases: list[str]) -
     assert problem(post(**fields), 422, field, *phrases)["title"] == "Invalid value"
 
 
+EMPTY = ("alpha", "color", "format", "method", "model", "quality", "seed", "size", "steps", "style_size", "weights")
+
+
+@pytest.mark.parametrize("field", [*EMPTY, "style_id"])
+def test_an_empty_value(post: Post, field: str) -> None:
+    problem(post(**{"style_id": "first", field: ""}), 422, field, "this field is empty: leave it out")
+
+
+def test_empty_values_of_a_style(client: httpx.Client) -> None:
+    for field, value in (("title", {"title": ""}), ("year", {"title": "Wave", "artist": "", "year": ""})):
+        answer = client.post("/styles", files={"image": STYLE}, data=value)
+        problem(answer, 422, field, "this field is empty")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "phrase"),
+    [
+        ("POST", "/stylize?alpha=0.2", "alpha", "unknown parameter 'alpha' in the address: there are none here"),
+        ("POST", "/stylize?size=", "size", "unknown parameter"),
+        ("POST", "/styles?title=Wave", "title", "unknown parameter"),
+        ("GET", "/styles?limt=5", "limt", "known are limit, cursor, kind, model"),
+        ("GET", "/styles?limit=1&limit=2", "limit", "got this parameter 2 times: send it once"),
+    ],
+)
+def test_a_parameter_that_would_be_ignored(
+    client: httpx.Client, method: str, path: str, name: str, phrase: str
+) -> None:
+    files_, fields = {"content": PHOTO, "style": STYLE}, {"size": "64"}
+    if path.startswith("/styles"):
+        files_, fields = {"image": STYLE}, {"title": "Wave"}
+    body = {"files": files_, "data": fields} if method == "POST" else {}
+    problem(client.request(method, path, **body), 422, name, phrase)
+
+
 def test_several_bad_values_are_all_named(post: Post) -> None:
     body = post(alpha=7, quality=0).json()
     assert {entry["field"] for entry in body["errors"]} == {"alpha", "quality"}

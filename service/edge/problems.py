@@ -8,6 +8,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -101,16 +102,21 @@ async def _service_error(request: Request, error: Exception) -> Response:
 
 async def _invalid_fields(request: Request, error: Exception) -> Response:
     """Pydantic's list of problems, as ours: each with its field, what was got and what is allowed."""
+    error = cast(RequestValidationError, error)
+    sent = error.body if isinstance(error.body, FormData) else FormData()
     problems = [
-        FieldProblem(field=str(problem["loc"][1]) if len(problem["loc"]) > 1 else "body", detail=_detail(problem))
-        for problem in cast(RequestValidationError, error).errors()
+        FieldProblem(field=field, detail=_detail(problem, is_empty=sent.get(field) == ""))
+        for problem in error.errors()
+        for field in [str(problem["loc"][1]) if len(problem["loc"]) > 1 else "body"]
     ]
     request.app.state.context.metrics.rejected.labels("InvalidField").inc()
     detail = "; ".join(f"{problem.field}: {problem.detail}" for problem in problems)
     return _response(422, "Invalid value", detail, request.state.request_id, problems)
 
 
-def _detail(problem: dict[str, Any]) -> str:
+def _detail(problem: dict[str, Any], is_empty: bool) -> str:
+    if problem["type"] == "missing" and is_empty:
+        return "this field is empty: send a value"
     if problem["type"] == "missing":
         return "this field is missing: send it as a part of a multipart/form-data body"
     if "UploadFile" in problem["msg"]:

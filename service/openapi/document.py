@@ -195,7 +195,16 @@ def _complete_form(operation: Document, schemas: Document) -> None:
         schema["properties"][field_name] = field = _without_null(field)
         if field.get("default") == []:
             del field["default"]  # nothing was sent, which generators take for something to send
+        _demand_text(field)
         file = field.get("items", field)
         if "contentMediaType" in file:
             file["format"] = "binary"  # the older way to say so, which generators know
             form.setdefault("encoding", {})[field_name] = {"contentType": IMAGE_TYPES}
+
+
+def _demand_text(field: Document) -> None:
+    """An empty text is refused, but where it is what is not sent."""
+    item = field.get("items", field)
+    is_text = item.get("type") == "string" and item.keys().isdisjoint({"contentMediaType", "enum", "pattern"})
+    if is_text and field.get("default") != "":
+        item["minLength"] = 1

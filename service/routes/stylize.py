@@ -8,7 +8,7 @@ from service.answers.painted import PICTURE
 from service.context import ContextOfProcess
 from service.edge.problems import problem_statuses
 from service.formats import FORMATS
-from service.requests.fields import MAX_STYLES, StylizeRequest, check_fields
+from service.requests.fields import MAX_STYLES, StylizeRequest, check_fields, check_query
 from service.requests.once import IdempotencyKey, once
 from service.requests.prefer import ACCEPTED
 from service.requests.serving import answer_request
@@ -107,7 +107,8 @@ async def stylize(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Paint a photo in the style of other pictures, or of styles known by id, or of a mix of them."""
-    check_fields(name for name, _ in (await request.form()).multi_items())
+    check_query(request.query_params)
+    check_fields((await request.form()).multi_items())
     asked = StylizeRequest(
         request_id=request.state.request_id,
         content=await content.read(),
