@@ -78,7 +78,10 @@ async def get_job_preview(job_id: JobId, context: ContextOfProcess) -> Response:
     status = await _status(job_id, context)
     preview = await context.records.preview(job_id)
     if preview is None:
-        raise NotFound(f"the job is {status.state} and has no preview: only a long job has one, while it runs")
+        why = "only a long job has one, while it runs"
+        if not status.has_ended:
+            why = "a long job has none yet before its first step, and another job never"
+        raise NotFound(f"the job is {status.state} and has no preview: {why}")
     return Response(preview, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 

@@ -10,7 +10,7 @@ from service.edge.problems import problem_statuses
 from service.formats import FORMATS
 from service.requests.fields import MAX_STYLES, StylizeRequest, check_fields, check_query
 from service.requests.once import IdempotencyKey, once
-from service.requests.prefer import ACCEPTED
+from service.requests.prefer import ACCEPTED, accept_of_picture
 from service.requests.serving import answer_request
 from service.schemas import MAX_SEED, Color
 
@@ -119,7 +119,7 @@ async def stylize(
         size=size,
         format=format,
         quality=quality,
-        accept=accept,
+        accept=accept_of_picture(accept, prefer),
         seed=seed,
         model=model,
         method=method,
