@@ -162,7 +162,9 @@ def test_an_unknown_style(post: Post) -> None:
         ({"weights": "one"}, "weights", ["got 'one'", "numbers separated by commas, such as 3,1"]),
         ({"weights": "1,2"}, "weights", ["got 2 weights for 1 styles: give one for each"]),
         ({"weights": "-1"}, "weights", ["got '-1'", "must not be negative"]),
-        ({"weights": "nan"}, "weights", ["got 'nan'"]),
+        ({"weights": "nan"}, "weights", ["got 'nan'", "must be finite"]),
+        ({"weights": "-inf"}, "weights", ["got '-inf'", "must be finite"]),
+        ({"style_id": ["first"] * 2, "weights": "1e308,1e308"}, "weights", ["finite, and so must be their sum"]),
         ({"weights": "0"}, "weights", ["got '0'", "not all zero"]),
         ({"format": "gif"}, "format", ["got 'gif': allowed are jpeg, png, webp, avif"]),
         ({"quality": "0"}, "quality", ["got '0'", "greater than or equal to 1"]),
@@ -227,7 +229,7 @@ def test_several_bad_values_are_all_named(post: Post) -> None:
             ["ends early or is damaged: send the whole"],
         ),
         (files.truncated(files.saved(files.photo(400, 300), "avif")), 422, ["damaged: send the whole"]),
-        (files.huge_png(), 422, ["got 30000 × 30000 pixels", "at most 67.1 megapixels are allowed: send a smaller"]),
+        (files.huge_png(), 422, ["got 30000 × 30000 pixels", "at most 67108864 are allowed: send a smaller"]),
         (files.huge_webp(), 422, ["got 16383 × 16383 pixels"]),
         (files.animation("webp"), 422, ["an animation of 3 frames: send one frame"]),
         (files.animation("png"), 422, ["an animation of 3 frames"]),
@@ -237,7 +239,7 @@ def test_several_bad_values_are_all_named(post: Post) -> None:
 )
 def test_a_bad_file(post: Post, data: bytes, status: int, phrases: list[str]) -> None:
     problem(post(data), status, "content", *phrases)
-    problem(post(styles=(STYLE, data)), status, "style", *phrases)
+    problem(post(styles=(STYLE, data)), status, "style", "style 2 of 2: ", *phrases)
 
 
 def test_a_result_too_narrow_for_the_network(post: Post) -> None:
