@@ -2,6 +2,7 @@
 
 from fastapi import Response
 
+from service.answers.caching import NO_STORE
 from service.answers.job_view import JobView, job_path
 
 RESPOND_ASYNC = "respond-async"
@@ -11,6 +12,7 @@ ACCEPTED = {
     "model": JobView,
     "description": "Accepted as a job, as `Prefer: respond-async` asked for",
     "headers": {
+        **NO_STORE,
         "Location": {"schema": {"type": "string"}, "description": "Where the job is found: `/jobs/{id}`"},
         "Preference-Applied": {"schema": {"type": "string"}, "description": "`respond-async`"},
     },
