@@ -209,7 +209,7 @@ class DeadlinePassed(ServiceError):
     title = "Deadline passed"
 
 
-_BY_NAME = {
+_BY_NAME: dict[str, type[ServiceError]] = {
     kind.__name__: kind
     for kind in (
         PayloadTooLarge,
@@ -219,11 +219,13 @@ _BY_NAME = {
         DeadlinePassed,
         NotFound,
         ModelUnavailable,
+        QueueUnreachable,
     )
 }
 
 
 def error_from_json(fields: dict[str, Any]) -> ServiceError:
     """The error that a worker sent; one it may not send becomes a ``JobFailed``."""
-    kind = _BY_NAME.get(fields["error"], JobFailed)
-    return kind(fields["detail"], fields["field"])
+    error = _BY_NAME.get(fields["error"], JobFailed)(fields["detail"])
+    error.field = fields["field"]
+    return error

@@ -266,10 +266,9 @@ def _looks_like(data: bytes) -> str:
 def _header(image: Image.Image, field: str, limits: ImageLimits) -> Header:
     width, height = image.size
     if width * height > limits.max_pixels:
-        megapixels, allowed = width * height / 1e6, limits.max_pixels / 1e6
         raise InvalidField(
-            f"got {width} × {height} pixels ({megapixels:.1f} megapixels), at most {allowed:.3g} megapixels are"
-            " allowed: send a smaller image",
+            f"got {width} × {height} pixels, {width * height} in all, at most {limits.max_pixels} are allowed:"
+            " send a smaller image",
             field,
         )
     if max(width, height) > MAX_ASPECT * min(width, height):

@@ -162,7 +162,9 @@ def test_an_unknown_style(post: Post) -> None:
         ({"weights": "one"}, "weights", ["got 'one'", "numbers separated by commas, such as 3,1"]),
         ({"weights": "1,2"}, "weights", ["got 2 weights for 1 styles: give one for each"]),
         ({"weights": "-1"}, "weights", ["got '-1'", "must not be negative"]),
-        ({"weights": "nan"}, "weights", ["got 'nan'"]),
+        ({"weights": "nan"}, "weights", ["got 'nan'", "must be finite"]),
+        ({"weights": "-inf"}, "weights", ["got '-inf'", "must be finite"]),
+        ({"style_id": ["first"] * 2, "weights": "1e308,1e308"}, "weights", ["finite, and so must be their sum"]),
         ({"weights": "0"}, "weights", ["got '0'", "not all zero"]),
         ({"format": "gif"}, "format", ["got 'gif': allowed are jpeg, png, webp, avif"]),
         ({"quality": "0"}, "quality", ["got '0'", "greater than or equal to 1"]),
@@ -174,6 +176,40 @@ def test_an_unknown_style(post: Post) -> None:
 )
 def test_a_bad_value(post: Post, fields: dict, field: str, phrases: list[str]) -> None:
     assert problem(post(**fields), 422, field, *phrases)["title"] == "Invalid value"
+
+
+EMPTY = ("alpha", "color", "format", "method", "model", "quality", "seed", "size", "steps", "style_size", "weights")
+
+
+@pytest.mark.parametrize("field", [*EMPTY, "style_id"])
+def test_an_empty_value(post: Post, field: str) -> None:
+    problem(post(**{"style_id": "first", field: ""}), 422, field, "this field is empty: leave it out")
+
+
+def test_empty_values_of_a_style(client: httpx.Client) -> None:
+    for field, value in (("title", {"title": ""}), ("year", {"title": "Wave", "artist": "", "year": ""})):
+        answer = client.post("/styles", files={"image": STYLE}, data=value)
+        problem(answer, 422, field, "this field is empty")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "phrase"),
+    [
+        ("POST", "/stylize?alpha=0.2", "alpha", "unknown parameter 'alpha' in the address: there are none here"),
+        ("POST", "/stylize?size=", "size", "unknown parameter"),
+        ("POST", "/styles?title=Wave", "title", "unknown parameter"),
+        ("GET", "/styles?limt=5", "limt", "known are limit, cursor, kind, model"),
+        ("GET", "/styles?limit=1&limit=2", "limit", "got this parameter 2 times: send it once"),
+    ],
+)
+def test_a_parameter_that_would_be_ignored(
+    client: httpx.Client, method: str, path: str, name: str, phrase: str
+) -> None:
+    files_, fields = {"content": PHOTO, "style": STYLE}, {"size": "64"}
+    if path.startswith("/styles"):
+        files_, fields = {"image": STYLE}, {"title": "Wave"}
+    body = {"files": files_, "data": fields} if method == "POST" else {}
+    problem(client.request(method, path, **body), 422, name, phrase)
 
 
 def test_several_bad_values_are_all_named(post: Post) -> None:
@@ -193,7 +229,7 @@ def test_several_bad_values_are_all_named(post: Post) -> None:
             ["ends early or is damaged: send the whole"],
         ),
         (files.truncated(files.saved(files.photo(400, 300), "avif")), 422, ["damaged: send the whole"]),
-        (files.huge_png(), 422, ["got 30000 × 30000 pixels", "at most 67.1 megapixels are allowed: send a smaller"]),
+        (files.huge_png(), 422, ["got 30000 × 30000 pixels", "at most 67108864 are allowed: send a smaller"]),
         (files.huge_webp(), 422, ["got 16383 × 16383 pixels"]),
         (files.animation("webp"), 422, ["an animation of 3 frames: send one frame"]),
         (files.animation("png"), 422, ["an animation of 3 frames"]),
@@ -203,7 +239,7 @@ def test_several_bad_values_are_all_named(post: Post) -> None:
 )
 def test_a_bad_file(post: Post, data: bytes, status: int, phrases: list[str]) -> None:
     problem(post(data), status, "content", *phrases)
-    problem(post(styles=(STYLE, data)), status, "style", *phrases)
+    problem(post(styles=(STYLE, data)), status, "style", "style 2 of 2: ", *phrases)
 
 
 def test_a_result_too_narrow_for_the_network(post: Post) -> None:

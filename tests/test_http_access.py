@@ -285,7 +285,15 @@ def test_its_answers_may_be_read_with_our_headers(client: httpx.Client) -> None:
     ):
         assert answer.headers["access-control-allow-origin"] == PAGE
         exposed = answer.headers["access-control-expose-headers"]
-        for name in ("X-Request-ID", "X-Stylize-Model", "Server-Timing", "Location", "ETag", "Retry-After"):
+        for name in (
+            "X-Request-ID",
+            "X-Stylize-Model",
+            "Server-Timing",
+            "Location",
+            "ETag",
+            "Retry-After",
+            "Idempotent-Replayed",
+        ):
             assert name in exposed
 
 

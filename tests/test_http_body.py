@@ -126,6 +126,32 @@ def test_a_client_that_leaves_within_its_body_is_no_error_of_anyone(service: Ser
     wait_for(lambda: left() == before + 1, 10)
 
 
+FIELD = b'\r\n--b\r\nContent-Disposition: form-data; name="size"\r\n\r\n64'
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\n--b", b"\r\n--b\r\n", b"\r\n--b-", b"\r\n--c--\r\n", b"--b--"])
+def test_a_form_that_ends_early(connection: Connection, end: bytes) -> None:
+    body = PART + PHOTO + FIELD + end
+    for chunks in ([body], [body[:-3], body[-3:]]):
+        connection.request("POST /stylize", MULTIPART, f"Content-Length: {len(body)}")
+        for chunk in chunks:
+            connection.send(chunk)
+        answer = connection.answer()
+        assert answer.status == 400 and answer.headers["connection"] is None
+        assert b"the body ends early" in answer.body
+
+
+@pytest.mark.parametrize("end", [b"\r\n--b--", b"\r\n--b--\r\n", b"\r\n--b--\r\n" + 999 * b"epilogue"])
+def test_a_form_that_ends_as_it_should(connection: Connection, end: bytes) -> None:
+    body = PART + b"x" + FIELD + end
+    connection.request(
+        "POST /stylize", 'Content-Type: Multipart/Form-Data; boundary="b"', f"Content-Length: {len(body)}"
+    )
+    for piece in (body[:-30], body[-30:-4], body[-4:]):
+        connection.send(piece)
+    assert connection.answer().status in (415, 422)
+
+
 @pytest.mark.parametrize(
     "headers",
     [

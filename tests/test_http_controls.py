@@ -147,9 +147,15 @@ def test_masks_that_are_refused(
     problem(send(client, (), masks, style_id="first"), status, "mask", *phrases)
 
 
+def test_the_mask_that_is_refused_is_named(client: httpx.Client) -> None:
+    for bad in (b"white", files.truncated(files.saved(files.photo(400, 300), "jpeg"))):
+        answer = send(client, (), (WHITE, bad), style_id=["first", "second"])
+        problem(answer, answer.status_code, "mask", "mask 2 of 2: ")
+
+
 def test_masks_whose_only_light_style_weighs_nothing(client: httpx.Client) -> None:
     answer = send(client, (), (WHITE, BLACK), style_id=["first", "second"], weights="0,1")
-    problem(answer, 422, "mask", "no style would be anywhere")
+    problem(answer, 422, "mask", "all styles of positive weight are black", "no style would be anywhere")
 
 
 def test_one_mask_for_two_styles(client: httpx.Client) -> None:

@@ -11,6 +11,7 @@ from answers import PHOTO, STYLE, problem
 from by_hand import WorkerByHand, any_picture
 from processes import Service, photo, wait_for
 
+from service.edge.api_keys import new_key
 from service.errors import InvalidField, JobFailed, ServiceError
 
 REPLAYED = "idempotent-replayed"
@@ -26,10 +27,16 @@ class Api:
         self._pool = ThreadPoolExecutor(16)
 
     def stylize(
-        self, key: str | None = "key", prefer: str | None = None, accept: str | None = None, **fields: Any
+        self,
+        key: str | None = "key",
+        prefer: str | None = None,
+        accept: str | None = None,
+        secret: str | None = None,
+        **fields: Any,
     ) -> "Future[httpx.Response]":
         data = {"style_id": "first", "size": "64", **fields}
-        headers = {"Idempotency-Key": key, "Prefer": prefer, "Accept": accept}
+        authorization = None if secret is None else f"Bearer {secret}"
+        headers = {"Idempotency-Key": key, "Prefer": prefer, "Accept": accept, "Authorization": authorization}
         content = data.pop("content", PHOTO)
         return self._pool.submit(
             httpx.post,
@@ -194,6 +201,27 @@ def test_without_a_key_every_request_is_answered_anew(api: Api) -> None:
         answer = api.stylize(None)
         api.paint()
         assert REPLAYED not in answer.result().headers
+
+
+def test_two_keys_in_one_request(api: Api, key: str) -> None:
+    headers = [("Idempotency-Key", key), ("Idempotency-Key", f"{key}'")]
+    for path, file, fields in (("stylize", "content", {"style_id": "first"}), ("styles", "image", {"title": "Wave"})):
+        answer = httpx.post(f"{api.service.url}/{path}", files={file: PHOTO}, data=fields, headers=headers)
+        problem(answer, 422, "Idempotency-Key", "send it once")
+
+
+def test_clients_do_not_see_each_others_answers(start_service: Callable[..., Service]) -> None:
+    (alice, alices), (alice_next, alices_next), (bob, bobs) = new_key("alice"), new_key("alice"), new_key("bob")
+    api = Api(start_service(workers=0, api_keys=f"{alices},{alices_next},{bobs}"))
+    answers = []
+    for secret in (alice, bob):
+        asked = api.stylize("same", secret=secret)
+        api.paint()
+        answers.append(asked.result())
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert not any(REPLAYED in answer.headers for answer in answers)
+    assert api.stylize("same", secret=alice_next).result().headers[REPLAYED] == "true"
+    assert api.has_no_work()
 
 
 def test_an_answer_survives_a_restart_of_the_api(start_service: Callable[..., Service]) -> None:

@@ -140,6 +140,17 @@ def test_the_preference_may_stand_among_others(jobs: Jobs, prefer: str) -> None:
     assert jobs.send({"Prefer": prefer}).status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("accept", "format"),
+    [("application/json", "jpeg"), ("Application/JSON;q=0.5, image/webp;q=0.1", "webp"), ("image/png", "png")],
+)
+def test_a_job_may_be_asked_for_as_json(jobs: Jobs, accept: str, format: str) -> None:
+    path = jobs.send({"Accept": accept}).headers["location"]
+    jobs.wait(path, "succeeded")
+    picture(jobs.client.get(f"{path}/result"), format)
+    problem(jobs.send({"Accept": "application/json, image/gif"}), 406, None, "we write image/jpeg")
+
+
 def test_a_bad_request_is_refused_before_it_is_a_job(jobs: Jobs) -> None:
     problem(jobs.send(style_id="starry"), 404, "style_id", "there is no style 'starry'")
     problem(jobs.send(size="7"), 422, "size")
@@ -157,7 +168,7 @@ def test_a_job_waits_with_its_position_and_can_be_cancelled(by_hand: ByHand) -> 
     assert (jobs.view(first)["state"], jobs.view(first)["position"]) == ("running", None)
     assert jobs.view(third)["position"] == 2
     problem(jobs.client.get(f"{first}/result"), 409, None, "the job is running, its picture is not there yet")
-    problem(jobs.client.get(f"{third}/preview"), 404, None, "the job is queued and has no preview")
+    problem(jobs.client.get(f"{third}/preview"), 404, None, "queued and has no preview: a long job has none yet")
     for path in (first, second):
         assert jobs.client.delete(path).status_code == 204
         assert jobs.view(path)["state"] == "cancelled"

@@ -145,7 +145,9 @@ def test_every_header_is_documented(path: str, method: str, operation: dict) -> 
         if status == 401:
             assert "WWW-Authenticate" in headers
         if status == 304:
-            assert "ETag" in headers
+            assert {"ETag", "Cache-Control"} <= headers.keys()
+        if status < 300 and any(item["name"].lower() == "idempotency-key" for item in operation.get("parameters", ())):
+            assert "Idempotent-Replayed" in headers
 
 
 @every_operation
@@ -191,6 +193,15 @@ def test_who_asks_for_keys_says_so() -> None:
 
 
 # ---- this API -----------------------------------------------------------------------------------------------------
+
+
+def test_bounds_of_fields() -> None:
+    fields = DOCUMENT["components"]["schemas"]["StylizeForm"]["properties"]
+    assert fields["method"]["enum"] == ["feedforward", "gatys"]
+    assert (fields["steps"]["minimum"], fields["style_size"]["minimum"]) == (1, 64)
+    assert fields["weights"]["minLength"] == fields["style_id"]["items"]["minLength"] == 1
+    headers = DOCUMENT["paths"]["/stylize"]["post"]["responses"]["200"]["headers"]
+    assert {"Vary", "Cache-Control"} <= headers.keys()
 
 
 def test_stylize() -> None:

@@ -5,6 +5,11 @@ from typing import Any
 
 from fastapi import Request, Response
 
+NO_STORE: dict[str, Any] = {
+    "Cache-Control": {"schema": {"type": "string"}, "description": "`no-store`: it is for this client and moment"}
+}
+"""For the documentation of an answer that nobody shall keep: its headers."""
+
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "The client's copy, named by `If-None-Match`, is current"}
 }

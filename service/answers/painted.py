@@ -2,6 +2,7 @@
 
 from fastapi import Response
 
+from service.answers.caching import NO_STORE
 from service.formats import FORMATS
 from service.job import Result
 from service.schemas import Facts
@@ -10,6 +11,8 @@ BINARY = {"type": "string", "format": "binary"}
 PICTURE = {
     "content": {spec.mime: {"schema": BINARY} for spec in FORMATS.values()},
     "headers": {
+        **NO_STORE,
+        "Vary": {"schema": {"type": "string"}, "description": "`Accept`, which decides the format"},
         "Server-Timing": {
             "schema": {"type": "string"},
             "description": "Milliseconds that it took: `queue`, `decode`, `model`, `encode`",

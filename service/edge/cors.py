@@ -17,6 +17,7 @@ ACCEPTED = ("Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID"
 EXPOSED = (
     "Allow",
     "ETag",
+    "Idempotent-Replayed",
     "Link",
     "Location",
     "Preference-Applied",

@@ -8,10 +8,12 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.edge.methods import allowed_methods
+from service.edge.request_body import EndsEarly
 from service.errors import BadRequest, ClientLeft, NotFound, PayloadTooLarge, ServiceError
 from service.metrics import Metrics
 from service.schemas import FieldProblem, Problem
@@ -100,16 +102,21 @@ async def _service_error(request: Request, error: Exception) -> Response:
 
 async def _invalid_fields(request: Request, error: Exception) -> Response:
     """Pydantic's list of problems, as ours: each with its field, what was got and what is allowed."""
+    error = cast(RequestValidationError, error)
+    sent = error.body if isinstance(error.body, FormData) else FormData()
     problems = [
-        FieldProblem(field=str(problem["loc"][1]) if len(problem["loc"]) > 1 else "body", detail=_detail(problem))
-        for problem in cast(RequestValidationError, error).errors()
+        FieldProblem(field=field, detail=_detail(problem, is_empty=sent.get(field) == ""))
+        for problem in error.errors()
+        for field in [str(problem["loc"][1]) if len(problem["loc"]) > 1 else "body"]
     ]
     request.app.state.context.metrics.rejected.labels("InvalidField").inc()
     detail = "; ".join(f"{problem.field}: {problem.detail}" for problem in problems)
     return _response(422, "Invalid value", detail, request.state.request_id, problems)
 
 
-def _detail(problem: dict[str, Any]) -> str:
+def _detail(problem: dict[str, Any], is_empty: bool) -> str:
+    if problem["type"] == "missing" and is_empty:
+        return "this field is empty: send a value"
     if problem["type"] == "missing":
         return "this field is missing: send it as a part of a multipart/form-data body"
     if "UploadFile" in problem["msg"]:
@@ -141,7 +148,7 @@ def _http_detail(request: Request, error: HTTPException, headers: dict[str, str]
         return f"there is nothing at {path!r:.80}: /docs lists what there is"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return f"{request.method} is not possible at {path!r:.80}, allowed is {headers['Allow']}"
-    if error.status_code == HTTPStatus.BAD_REQUEST:
+    if error.status_code == HTTPStatus.BAD_REQUEST and not isinstance(error, EndsEarly):
         said = str(error.detail).rstrip(".")
         return f"the body cannot be read ({said}): send multipart/form-data, with the boundary that its header names"
     return str(error.detail)

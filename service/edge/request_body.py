@@ -8,6 +8,8 @@ long it is, to find where the next request begins.
 The close waits a little. If a server closes while bytes arrive, TCP resets the connection, and a client that is still
 sending may lose the answer that explains it. So the answer is sent whole, then what comes is read and thrown away,
 until the client has closed or the patience is over; only then do we close.
+
+A form that ends before its closing delimiter is answered 400, after the parser has had all of it and its own complaint.
 """
 
 import asyncio
@@ -17,7 +19,21 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.edge.form_end import FormEnd
+
 LINGER_S = 2.0
+
+
+class EndsEarly(HTTPException):
+    """400; it is of the type that FastAPI's parsing of a body lets pass."""
+
+    def __init__(self) -> None:
+        """With its public text."""
+        super().__init__(
+            400,
+            "the body ends early, before its last boundary: send multipart/form-data, with the boundary that its header"
+            " names, to the end",
+        )
 
 
 class BodyLimit:
@@ -48,6 +64,8 @@ class _Body:
         declared = headers.get("content-length", "0")
         self._declared_bytes = int(declared) if declared.isdecimal() else 0
         self._has_ended = self._declared_bytes == 0 and "transfer-encoding" not in headers
+        self._end = FormEnd(headers)
+        self._ends_early = False
         self._received_bytes = 0
         self._max_bytes = max_bytes
         self._idle_s = idle_s
@@ -60,9 +78,12 @@ class _Body:
         """For the application.
 
         Raises:
-            HTTPException: 408, 413, or 499 if the client left before the body's end; it is of the type that FastAPI's
-                parsing of a body lets pass.
+            HTTPException: 400, 408, 413, or 499 if the client left before the body's end; it is of the type that
+                FastAPI's parsing of a body lets pass.
         """
+        if self._ends_early:
+            self._ends_early = False
+            raise EndsEarly
         if self._has_ended:
             return await self._receive()  # that the client has left
         if self._declared_bytes > self._max_bytes:
@@ -78,8 +99,10 @@ class _Body:
         self._received_bytes += len(message.get("body", b""))
         if self._received_bytes > self._max_bytes:
             raise self._too_long(f"more than {self._max_bytes} bytes")
+        self._end.see(message.get("body", b""))
         if not message.get("more_body", False):
             self._has_ended = True
+            self._ends_early = message["more_body"] = self._end.is_missing
         return message
 
     async def send(self, message: Message) -> None:

@@ -40,6 +40,14 @@ HEADERS = {
         "description": "Names the request in the log; the one that the request had, or a new one",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"},
     },
+    "Cache-Control": {
+        "description": "`no-cache`: a copy may be kept, and `If-None-Match` asks whether it is current",
+        "schema": {"type": "string"},
+    },
+    "Idempotent-Replayed": {
+        "description": "`true`: the answer of before to this `Idempotency-Key`, and no new work",
+        "schema": {"type": "string"},
+    },
     "ETag": {"description": "Names this very content, for `If-None-Match`", "schema": {"type": "string"}},
 }
 
@@ -148,12 +156,17 @@ def _complete_answers(operation: Document, common: Iterable[int]) -> None:
         if answer["description"] == "Successful Response":
             answer["description"] = operation["description"].partition("\n\n")[0]
         _with_id(answer)
-        if "304" in answers:
-            answer["headers"]["ETag"] = {"$ref": "#/components/headers/ETag"}
+        names = ["ETag", "Cache-Control"] if "304" in answers else []
+        names += ["Idempotent-Replayed"] if _is_done_once(operation) else []
+        answer["headers"].update({name: {"$ref": f"#/components/headers/{name}"} for name in names})
         for media_type, content in answer.get("content", {}).items():
             if not content.get("schema"):
                 content["schema"] = _schema_of(media_type)
     operation["responses"] = dict(sorted(answers.items()))
+
+
+def _is_done_once(operation: Document) -> bool:
+    return any(parameter["name"].lower() == "idempotency-key" for parameter in operation.get("parameters", ()))
 
 
 def _with_id(answer: Document) -> Document:
@@ -195,7 +208,16 @@ def _complete_form(operation: Document, schemas: Document) -> None:
         schema["properties"][field_name] = field = _without_null(field)
         if field.get("default") == []:
             del field["default"]  # nothing was sent, which generators take for something to send
+        _demand_text(field)
         file = field.get("items", field)
         if "contentMediaType" in file:
             file["format"] = "binary"  # the older way to say so, which generators know
             form.setdefault("encoding", {})[field_name] = {"contentType": IMAGE_TYPES}
+
+
+def _demand_text(field: Document) -> None:
+    """An empty text is refused, but where it is what is not sent."""
+    item = field.get("items", field)
+    is_text = item.get("type") == "string" and item.keys().isdisjoint({"contentMediaType", "enum", "pattern"})
+    if is_text and field.get("default") != "":
+        item["minLength"] = 1

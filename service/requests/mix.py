@@ -9,6 +9,7 @@ from model_store.catalog import Catalog, CatalogError, ModelEntry
 from service.errors import InvalidField, ModelUnavailable, NotFound
 from service.images import Header, fitted
 from service.requests.fields import MAX_STYLES, MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
+from service.requests.which import naming
 from service.schemas import STYLE_SIZE_PX, Color, StylePart
 from service.settings import Settings
 from service.stores.style_store import RegisteredStyle
@@ -127,8 +128,9 @@ def style_sizes(
                 "style_size",
             )
     sizes = [fitted(painting.width, painting.height, size_px) for painting in paintings]
-    for width, height in sizes:
-        check_shorter_side(width, height)
+    for index, (width, height) in enumerate(sizes):
+        with naming("style", index, len(sizes)):
+            check_shorter_side(width, height)
     return [*sizes, *([(size_px, size_px)] if registered else [])]
 
 
@@ -182,6 +184,8 @@ def _weights(text: str | None, count: int) -> list[float]:
             f"got {len(weights)} weights for {count} styles: give one for each, uploads first", "weights"
         )
     total = sum(weights)
-    if min(weights) < 0 or not isfinite(total) or total <= 0:
+    if not isfinite(total):
+        raise InvalidField(f"got {text!r:.80}: weights must be finite, and so must be their sum", "weights")
+    if min(weights) < 0 or total <= 0:
         raise InvalidField(f"got {text!r:.80}: weights must not be negative, and not all zero", "weights")
     return [weight / total for weight in weights]

@@ -1,8 +1,8 @@
 """``Idempotency-Key``: a request that is sent again, because its answer was lost, gets that answer and does no work.
 
 Kept are answers of success alone: a refusal does nothing that could be done twice, and who mends the request may keep
-the key; a failure should be tried again. A key belongs to one request: method, path, fields, files, ``Accept`` and
-``Prefer``; not the multipart boundary, which clients choose anew.
+the key; a failure should be tried again. A key belongs to one client, whose name its API key has, and to one request:
+method, path, fields, files, ``Accept`` and ``Prefer``; not the multipart boundary, which clients choose anew.
 """
 
 import asyncio
@@ -37,16 +37,15 @@ log = logging.getLogger(__name__)
 
 
 async def once(
-    request: Request, key: str | None, store: AnswerStore, work: Callable[[], Awaitable[Response]], caller: str = ""
+    request: Request, key: str | None, store: AnswerStore, work: Callable[[], Awaitable[Response]]
 ) -> Response:
-    """Answer a request, or repeat what it was answered before.
+    """Answer a request, or repeat what it was answered before to the same client.
 
     Args:
-        request: Its form has been read.
+        request: Its form has been read, and its client is known.
         key: Its ``Idempotency-Key``; without one it is simply answered.
         store: Where answers are kept.
         work: Answers it.
-        caller: Whose key it is.
 
     Raises:
         InvalidField: The key cannot be used, or was used for another request.
@@ -55,8 +54,11 @@ async def once(
     """
     if key is None:
         return await work()
+    if len(request.headers.getlist(FIELD)) > 1:
+        raise InvalidField("got this header more than once: send it once", FIELD)
     if not VALID.fullmatch(key):
         raise InvalidField(f"got {key!r:.80}: 1 to 255 characters of ASCII are allowed, such as a UUID", FIELD)
+    caller = request.state.client or ""
     found = await store.begin(caller, key, await _fingerprint(request), uuid4().hex)
     if isinstance(found, Answer):
         return Response(found.body, found.status, {**dict(found.headers), REPLAYED: "true"})

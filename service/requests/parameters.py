@@ -1,6 +1,6 @@
 """From the fields of a request to the parameters of a job: everything is checked here, before anything is enqueued."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from secrets import randbelow
 
 from model_store.catalog import Catalog, ModelEntry
@@ -10,6 +10,7 @@ from service.images import Header, ImageLimits, fitted, read_header
 from service.requests.fields import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
 from service.requests.mix import NOTHING_REGISTERED, check_color, find_model, style_parts, style_sizes
 from service.requests.optimisation import check_optimisation, checked_method
+from service.requests.which import naming
 from service.schemas import MAX_SEED, STYLE_SIZE_PX, StylizeParameters
 from service.settings import Settings
 from service.stores.style_store import RegisteredStyle
@@ -38,7 +39,7 @@ def job_parameters(
     """
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
     header = read_header(asked.content, "content", limits)
-    paintings = [read_header(data, "style", limits) for data in asked.styles]
+    paintings = _headers(asked.styles, "style", limits)
     model = find_model(asked, catalog, registered)
     _check_controls(asked, model)
     width, height = _size(asked.size, header, settings)
@@ -95,8 +96,16 @@ def _check_masks(asked: StylizeRequest, limits: ImageLimits) -> None:
             " none",
             "mask",
         )
-    for data in asked.masks:
-        read_header(data, "mask", limits)
+    _headers(asked.masks, "mask", limits)
+
+
+def _headers(files: Sequence[bytes], field: str, limits: ImageLimits) -> list[Header]:
+    """Of each of a field's files."""
+    headers = []
+    for index, data in enumerate(files):
+        with naming(field, index, len(files)):
+            headers.append(read_header(data, field, limits))
+    return headers
 
 
 def _seed(asked: StylizeRequest, model: ModelEntry) -> int | None:

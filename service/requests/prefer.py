@@ -2,14 +2,17 @@
 
 from fastapi import Response
 
+from service.answers.caching import NO_STORE
 from service.answers.job_view import JobView, job_path
 
 RESPOND_ASYNC = "respond-async"
+JSON = "application/json"
 
 ACCEPTED = {
     "model": JobView,
     "description": "Accepted as a job, as `Prefer: respond-async` asked for",
     "headers": {
+        **NO_STORE,
         "Location": {"schema": {"type": "string"}, "description": "Where the job is found: `/jobs/{id}`"},
         "Preference-Applied": {"schema": {"type": "string"}, "description": "`respond-async`"},
     },
@@ -23,7 +26,14 @@ def prefers_async(prefer: str | None) -> bool:
     return any(preference.partition(";")[0].strip().lower() == RESPOND_ASYNC for preference in preferences)
 
 
+def accept_of_picture(accept: str | None, prefer: str | None) -> str | None:
+    """What ``Accept`` says of a picture's format: who prefers a job lists JSON for the 202, which is no format."""
+    if accept is None or not prefers_async(prefer):
+        return accept
+    return ",".join(part for part in accept.split(",") if part.partition(";")[0].strip().lower() != JSON)
+
+
 def accepted_response(view: JobView) -> Response:
     """202, with the job."""
     headers = {"Location": job_path(view.id), "Preference-Applied": RESPOND_ASYNC, "Cache-Control": "no-store"}
-    return Response(view.model_dump_json(), 202, headers, "application/json")
+    return Response(view.model_dump_json(), 202, headers, JSON)

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
+from service.answers.caching import NO_STORE
 from service.answers.job_events import event_id, job_events
 from service.answers.job_view import JobView, job_path
 from service.answers.painted import BINARY, PICTURE, picture_response
@@ -31,7 +32,7 @@ EVENT = {
 JobId = Annotated[str, Path(description="As the `Location` of a `202` names it.")]
 
 
-@router.get("", responses=problem_statuses(404, 503))
+@router.get("", responses={200: {"headers": NO_STORE}, **problem_statuses(404, 503)})
 async def get_job(job_id: JobId, context: ContextOfProcess, response: Response) -> JobView:
     """How a job is doing. It is known from its acceptance until a day after its end."""
     response.headers["Cache-Control"] = "no-store"
@@ -69,7 +70,11 @@ async def get_job_result(job_id: JobId, context: ContextOfProcess) -> Response:
     "/preview",
     response_class=Response,
     responses={
-        200: {"description": "The picture so far", "content": {"image/jpeg": {"schema": BINARY}}},
+        200: {
+            "description": "The picture so far",
+            "content": {"image/jpeg": {"schema": BINARY}},
+            "headers": NO_STORE,
+        },
         **problem_statuses(404, 503),
     },
 )
@@ -78,7 +83,10 @@ async def get_job_preview(job_id: JobId, context: ContextOfProcess) -> Response:
     status = await _status(job_id, context)
     preview = await context.records.preview(job_id)
     if preview is None:
-        raise NotFound(f"the job is {status.state} and has no preview: only a long job has one, while it runs")
+        why = "only a long job has one, while it runs"
+        if not status.has_ended:
+            why = "a long job has none yet before its first step, and another job never"
+        raise NotFound(f"the job is {status.state} and has no preview: {why}")
     return Response(preview, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
@@ -90,6 +98,7 @@ async def get_job_preview(job_id: JobId, context: ContextOfProcess) -> Response:
             "description": "Events `state` (the job as `GET /jobs/{job_id}` has it), `progress` (`progress`, `step`,"
             " `steps`, `losses`) and `preview` (`step`, `type`, `data`: the picture so far in base64), until it ends",
             "content": {"text/event-stream": {"schema": EVENT}},
+            "headers": NO_STORE,
         },
         204: {"description": "The job has ended, and the client, by its `Last-Event-ID`, knows it: do not come back"},
         **problem_statuses(404, 503),

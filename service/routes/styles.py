@@ -15,7 +15,7 @@ from service.edge.problems import problem_statuses
 from service.errors import Conflict, NotFound
 from service.requests import registration
 from service.requests.connection import while_connected
-from service.requests.fields import check_fields
+from service.requests.fields import check_fields, check_query
 from service.requests.mix import UPLOAD_MODEL
 from service.requests.once import IdempotencyKey, once
 from service.requests.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest
@@ -24,6 +24,7 @@ from service.schemas import StylePage, StyleView
 router = APIRouter(prefix="/styles", tags=["styles"])
 
 FIELDS = ("image", "title", "artist", "year", "rights")
+PARAMETERS = ("limit", "cursor", "kind", "model")
 PAGE = 100
 LARGEST_PAGE = 500
 
@@ -47,6 +48,7 @@ async def list_styles(
     model: Annotated[str | None, Query(description="Only those of this network: those mix with each other.")] = None,
 ) -> Response:
     """All styles that have an id: those of the checkpoints, then the registered ones, the oldest first."""
+    check_query(request.query_params, PARAMETERS)
     page = await style_page(PageRequest(limit, cursor, kind, model), context.watch.now(), context.styles)
     return cacheable(request, page.model_dump_json().encode(), "application/json")
 
@@ -71,7 +73,8 @@ async def register_style(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Keep a painting as a style with an id, for every later request. It is encoded now, and not again."""
-    check_fields((name for name, _ in (await request.form()).multi_items()), FIELDS, ())
+    check_query(request.query_params)
+    check_fields((await request.form()).multi_items(), FIELDS, (), may_be_empty=("artist", "rights"))
     asked = StyleRequest(request.state.request_id, await image.read(), title, artist, year, rights)
     catalog = context.watch.now(model_ids=[UPLOAD_MODEL])
 

@@ -8,9 +8,10 @@ from service.answers.painted import PICTURE
 from service.context import ContextOfProcess
 from service.edge.problems import problem_statuses
 from service.formats import FORMATS
-from service.requests.fields import MAX_STYLES, StylizeRequest, check_fields
+from service.requests.fields import MAX_STYLES, MIN_SIZE_PX, StylizeRequest, check_fields, check_query
 from service.requests.once import IdempotencyKey, once
-from service.requests.prefer import ACCEPTED
+from service.requests.optimisation import METHODS
+from service.requests.prefer import ACCEPTED, accept_of_picture
 from service.requests.serving import answer_request
 from service.schemas import MAX_SEED, Color
 
@@ -19,6 +20,9 @@ router = APIRouter(tags=["stylize"])
 # For the documentation alone: the fields are checked where the messages are clearer.
 UP_TO_FOUR: dict[str, Any] = {"maxItems": MAX_STYLES}
 SIZE: dict[str, Any] = {"pattern": "^(original|[0-9]{2,9})$"}
+METHOD: dict[str, Any] = {"enum": list(METHODS)}
+STEPS: dict[str, Any] = {"minimum": 1}
+STYLE_SIZE: dict[str, Any] = {"minimum": MIN_SIZE_PX}
 FORMAT: dict[str, Any] = {"enum": [*FORMATS, "jpg"]}
 
 
@@ -70,7 +74,8 @@ async def stylize(
         int | None,
         Form(
             description="Longer side in pixels at which uploaded styles are encoded, 512 when not given. A larger one"
-            " makes larger strokes."
+            " makes larger strokes.",
+            json_schema_extra=STYLE_SIZE,
         ),
     ] = None,
     size: Annotated[
@@ -97,9 +102,12 @@ async def stylize(
         Form(
             description="`feedforward`: one pass through a network. `gatys`: the picture itself is optimised, which"
             " takes minutes and needs `Prefer: respond-async`.",
+            json_schema_extra=METHOD,
         ),
     ] = "feedforward",
-    steps: Annotated[int | None, Form(description="Of `gatys`: more take longer and come closer.")] = None,
+    steps: Annotated[
+        int | None, Form(description="Of `gatys`: more take longer and come closer.", json_schema_extra=STEPS)
+    ] = None,
     accept: Annotated[str | None, Header()] = None,
     prefer: Annotated[
         str | None, Header(description="`respond-async`: answer `202` with a job at once, see `/jobs/{job_id}`.")
@@ -107,7 +115,8 @@ async def stylize(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Paint a photo in the style of other pictures, or of styles known by id, or of a mix of them."""
-    check_fields(name for name, _ in (await request.form()).multi_items())
+    check_query(request.query_params)
+    check_fields((await request.form()).multi_items())
     asked = StylizeRequest(
         request_id=request.state.request_id,
         content=await content.read(),
@@ -118,7 +127,7 @@ async def stylize(
         size=size,
         format=format,
         quality=quality,
-        accept=accept,
+        accept=accept_of_picture(accept, prefer),
         seed=seed,
         model=model,
         method=method,

@@ -12,6 +12,7 @@ from service.errors import InvalidField
 from service.images import ImageLimits, Picture
 from service.job import Job
 from service.requests.mix import check_shorter_side
+from service.requests.which import naming
 from service.schemas import STYLE_SIZE_PX, StylePart, StylizeParameters
 from service.stores.style_store import StyleData, digest_of
 from service.stylizer import Painting, Stylizer, Upload
@@ -103,7 +104,9 @@ class Materials:
             ServiceError: It cannot be decoded, is not there any more, or is of no use to the job's method.
         """
         if part.upload is not None:
-            return self._upload(self.blobs[part.upload])
+            uploads = [other.upload for other in self.parameters.styles if other.upload is not None]
+            with naming("style", uploads.index(part.upload), len(uploads)):
+                return self._upload(self.blobs[part.upload])
         assert part.style_id is not None
         if part.digest is not None:
             return self._registered(part.style_id, part.digest)
@@ -148,12 +151,16 @@ def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list
     """One for each style, of the result's size, or none."""
     parts = [part for part in parameters.styles if part.mask is not None]
     size = (parameters.width, parameters.height)
-    masks = [images.decode_mask(job.blobs[part.mask], "mask", limits, size) for part in parts if part.mask is not None]
-    is_anywhere = [mask.getextrema() != (0, 0) and part.weight > 0 for mask, part in zip(masks, parts, strict=True)]
-    if masks and not any(is_anywhere):
+    masks = []
+    for index, part in enumerate(parts):
+        assert part.mask is not None
+        with naming("mask", index, len(parts)):
+            masks.append(images.decode_mask(job.blobs[part.mask], "mask", limits, size))
+    lit = [part for mask, part in zip(masks, parts, strict=True) if mask.getextrema() != (0, 0)]
+    if masks and not any(part.weight > 0 for part in lit):
+        why = "the masks of all styles of positive weight are black" if lit else "all masks are black"
         raise InvalidField(
-            "all masks are black, so that no style would be anywhere: make those places light where a style shall be",
-            "mask",
+            f"{why}, so that no style would be anywhere: make those places light where a style shall be", "mask"
         )
     is_no_mask = len(masks) == 1 and masks[0].getextrema() == (255, 255)
     return [] if is_no_mask else masks
