@@ -6,6 +6,7 @@
     ├── NotFound 404
     ├── NotAcceptable 406
     ├── Conflict 409             not in the state that the thing is in now
+    │   └── BeingAnswered        the same request, with Retry-After
     ├── Gone 410                 it was there, and will not come back
     ├── PayloadTooLarge 413
     ├── UnsupportedImage 415
@@ -93,6 +94,20 @@ class Conflict(ServiceError):
 
     status = 409
     title = "Conflict"
+
+
+class BeingAnswered(Conflict):
+    """The same request was sent before, and has no answer yet."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        """``retry_after_s``: until its key is free, if the process that holds it has died."""
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to try again."""
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class Gone(ServiceError):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from service.errors import Conflict, InvalidField
+from service.errors import BeingAnswered, InvalidField
 from service.queue import JobQueue
 from service.settings import Settings
 from service.stores.answer_store import Answer, AnswerStore, Hold
@@ -46,7 +46,7 @@ def test_one_of_many_answers_and_the_others_are_told(settings: Settings) -> None
         tries = [store.begin("", "key", "request", str(number)) for number in range(20)]
         found = await asyncio.gather(*tries, return_exceptions=True)
         assert sum(isinstance(each, Hold) for each in found) == 1
-        assert sum(isinstance(each, Conflict) for each in found) == 19
+        assert sum(isinstance(each, BeingAnswered) for each in found) == 19
 
     play(settings, scenario)
 
@@ -80,18 +80,29 @@ def test_who_comes_late_overwrites_nothing(settings: Settings) -> None:
     play(settings, scenario)
 
 
-def test_a_process_that_dies_holds_its_key_for_a_while_only(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_dies_holds_its_key_for_a_lease_only(settings: Settings) -> None:
     async def scenario(store: AnswerStore) -> None:
         await hold(store)
-        with pytest.raises(Conflict):
+        with pytest.raises(BeingAnswered) as caught:
             await hold(store)
-        await asyncio.sleep(0.3)
+        assert caught.value.headers == {"Retry-After": "1"}
+        await asyncio.sleep(0.4)
         await hold(store)
 
-    monkeypatch.setattr("service.stores.answer_store.GRACE_S", 0.1)
-    play(settings.model_copy(update={"request_timeout_s": 0.1}), scenario)
+    play(settings.model_copy(update={"lease_ms": 300}), scenario)
+
+
+def test_who_answers_holds_its_key_for_longer_than_a_lease(settings: Settings) -> None:
+    async def scenario(store: AnswerStore) -> None:
+        held = await hold(store)
+        async with store.held(held):
+            await asyncio.sleep(1)
+            with pytest.raises(BeingAnswered):
+                await hold(store)
+        await store.keep(held, ANSWER)
+        assert await store.begin("", "key", "request", "other token") == ANSWER
+
+    play(settings.model_copy(update={"lease_ms": 300}), scenario)
 
 
 def test_answers_are_forgotten_by_age_and_by_size(settings: Settings) -> None:

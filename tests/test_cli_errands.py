@@ -50,6 +50,13 @@ def test_a_folder_keeps_relative_names_and_only_photos_count(photos: Path, tmp_p
     ]
 
 
+def test_photos_that_differ_in_their_endings_alone_keep_them(photos: Path, tmp_path: Path) -> None:
+    (photos / "b.png").touch()
+    painted = planned(photos, out=tmp_path / "new")
+    assert [output.name for _, output in painted if output] == ["a.jpg", "b.jpg.jpg", "b.png.jpg", "c.jpg", "d.jpg"]
+    assert planned(photos / "b.jpg", out=tmp_path / "b.jpeg", format="jpg") == [(photos / "b.jpg", tmp_path / "b.jpeg")]
+
+
 def test_a_folder_of_results_below_the_photos_is_no_folder_of_photos(photos: Path) -> None:
     painted = photos / "painted"
     before = planned(photos, out=painted)
@@ -78,6 +85,8 @@ def test_pipes(photos: Path, tmp_path: Path) -> None:
         (["../empty"], "new", None, r"there are no photos in \.\./empty: their names end in \.jpg, "),
         (["nowhere.jpg"], "new", None, "there is no file or folder"),
         (["b.jpg"], "x.tiff", None, "got 'tiff': allowed are jpeg, png, webp, avif"),
+        (["b.jpg"], "x.png", "webp", "got webp and a file whose name says png"),
+        (["-"], "x.png", "webp", "got webp and a file whose name says png"),
         (["b.jpg"], "new", "gif", "got 'gif': allowed are jpeg, png, webp, avif"),
         (["b.jpg"], None, None, "name a file or a folder with --out"),
         (["-", "b.jpg"], "new", None, "with `-`, one photo makes one picture"),

@@ -80,7 +80,8 @@ def test_more_photos_than_the_queue_takes(start_service: Start, folder: Path) ->
     assert len(list((folder / "painted").glob("*.jpg"))) == 5
 
 
-def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path, number: signal.Signals) -> None:
     service = start_service(workers=0)
     worker = WorkerByHand(service)
     arguments = ["photos/0.jpg", "--style", "style.png", "--method", "gatys", "--size", "64", "-o", "x.png"]
@@ -89,9 +90,9 @@ def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path) -
     wait_for(lambda: claims.extend(worker.claim(lane="long")) or claims, 60)
     assert worker.tell(claims[0], 1, 3)
     wait_for(lambda: 'route="/jobs/{job_id}",status="200"' in service.client.get("/metrics").text)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode != 0
+    assert process.returncode == 128 + number
     assert b"Traceback" not in said
     assert not worker.tell(claims[0], 2, 3), "nobody wants it any more"
     assert not (folder / "x.png").exists()
@@ -103,6 +104,8 @@ def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path) -
         (["--style", "sytle.png"], 2, "there is no file 'sytle.png', and as a style's id: there is no style"),
         (["--style", "first", "--size", "big"], 2, "got 'big': the longer side in pixels, or `original`"),
         (["--style", "first", "--size", "7"], 1, "photos/0.jpg: got '7': the longer side must be from 64 to 4096"),
+        (["--style", "first", "--steps", "5"], 2, "got 5, but the method feedforward takes no steps"),
+        (["--style", "x" * 300], 2, "and as a style's id: "),
         (["--style", "first", "--server", "nonsense"], 2, "got 'nonsense' as the service's address"),
         (["--style", "first", "--server", "http://127.0.0.1:9"], 1, "no answer from http://127.0.0.1:9"),
     ],
@@ -126,6 +129,12 @@ def test_the_styles_here(every_network: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "noisy" in moss and "learned" in moss and "seed" in moss
     found = json.loads(run("styles", "--json", "--kind", "learned", "--model", "coast").stdout)["styles"]
     assert [style["id"] for style in found] == ["sea", "sky", "sand"]
+
+
+def test_a_kind_of_styles_that_is_none() -> None:
+    result = run("styles", "--kind", "bogus")
+    assert result.exit_code == 2
+    assert "'bogus' is not one of 'shipped', 'learned', 'registered'" in on_one_line(result)
 
 
 def test_the_styles_of_a_service(service: Service) -> None:

@@ -193,6 +193,9 @@ def test_a_large_picture_is_painted_in_tiles(folder: Path, monkeypatch: pytest.M
         (["photos/a.jpg", "--style", "first", "--color", "blue", "-o", "x.jpg"], "'blue'"),
         (["photos/a.jpg", "--style", "first", "--mask", "nowhere.png", "-o", "x.jpg"], "nowhere.png"),
         (["photos/a.jpg", "-o", "x.jpg"], "--style"),
+        (["photos/a.jpg", "--style", "first", "--steps", "5", "-o", "x.jpg"], "the method feedforward takes no steps"),
+        (["photos/a.jpg", "--style", "first", "--format", "webp", "-o", "x.png"], "whose name says png"),
+        (["photos/a.jpg", "--style", "n" * 300, "-o", "x.png"], "there is no file"),
         (["nowhere", "--style", "first", "-o", "x"], "there is no file or folder 'nowhere'"),
     ],
 )

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import httpx
 import image_files as files
 import pytest
 from answers import PHOTO, STYLE, refusal
@@ -29,6 +31,7 @@ from service.client import (
     Unreachable,
     WaitedTooLong,
 )
+from service.client.connection import translated
 from service.errors import JobFailed
 
 LONG_STYLE = photo(128, 16, seed=1)
@@ -69,7 +72,10 @@ def test_images_are_paths_bytes_or_files(client: Client, tmp_path: Path) -> None
     with path.open("rb") as file:
         pictures = [
             client.stylize(content, styles=styles, size=64)
-            for content, styles in [(path, STYLE), (str(path), [STYLE]), (PHOTO, BytesIO(STYLE)), (file, (STYLE,))]
+            for content, styles in [
+                *[(path, STYLE), (str(path), [STYLE]), (PHOTO, BytesIO(STYLE)), (file, (STYLE,))],
+                *[(bytearray(PHOTO), memoryview(STYLE)), (memoryview(PHOTO), bytearray(STYLE))],
+            ]
         ]
     assert len({picture.data for picture in pictures}) == 1
 
@@ -284,6 +290,28 @@ def test_another_server(other_server: str) -> None:
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(ValueError, match="as the service's address"):
         Client(address)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("api_key", ["ключ", "a\nb", "a b", b"key"])
+def test_an_api_key_that_is_none(kind: type, api_key: object) -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as caught:
+        kind(api_key=api_key)
+    assert str(api_key) not in str(caught.value), "it may be a secret all the same"
+
+
+@pytest.mark.parametrize("key", ["é", 5, "a\nb", "", "k" * 256])
+def test_an_idempotency_key_that_is_none(key: Any) -> None:
+    with Client("http://127.0.0.1:9") as client:
+        with pytest.raises(ValueError, match="as idempotency_key: a string of 1 to 255 characters"):
+            client.stylize(PHOTO, style_ids="first", idempotency_key=key)
+        with pytest.raises(ValueError, match="as idempotency_key"):
+            client.register_style(STYLE, "Wave", idempotency_key=key)
+
+
+def test_what_http_cannot_say_is_not_unreachable() -> None:
+    with pytest.raises(ValueError, match="no request that HTTP allows"), translated(httpx.URL("http://a")):
+        raise httpx.LocalProtocolError("Illegal header value")
 
 
 def test_it_needs_httpx_and_nothing_else() -> None:

@@ -90,6 +90,21 @@ def test_a_service_that_restarts_is_waited_for(start_service: Start) -> None:
         assert isinstance(last, JobStatus) and last.state == "succeeded"
 
 
+def test_what_a_dead_process_was_answering_is_answered_by_the_next(start_service: Start) -> None:
+    service = start_service(workers=0, lease_ms=1000)
+    worker = WorkerByHand(service)
+    with Client(service.url, retries=Retries(attempts=50)) as client, ThreadPoolExecutor(1) as threads:
+        painted = threads.submit(client.stylize, PHOTO, style_ids="first", size=64)
+        claimed(worker)
+        assert service.api is not None
+        service.api.kill()
+        service.api.wait()
+        service.api = service._spawn("api")
+        wait_for(service._answers, READY_WITHIN_S)
+        worker.paint(claimed(worker)[0])
+        assert painted.result(30).data == any_picture()
+
+
 def drive(call: Call, retries: Retries, *answers: Answer | Unreachable) -> tuple[object, list[Call], list[float]]:
     """What comes of a call that is answered so, the requests that were sent, and the pauses before them."""
     flow = outcome(Operation(call, lambda answer: answer.status), retries)
@@ -130,6 +145,9 @@ def test_what_is_not_sent_again() -> None:
     conflict = Answer(409, {})
     assert drive(POST, Retries(), conflict)[0].status == 409
     assert drive(POST, Retries(), lost, conflict, OK)[0] == 200, "the service had not noticed the loss"
+    held = Answer(409, {"retry-after": "7"})
+    assert drive(POST, Retries(), held, OK)[0] == 200, "the key's holder may have died"
+    assert drive(POST, Retries(max_wait_s=6), held)[0].status == 409
 
 
 def test_a_date_in_retry_after() -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,12 +30,21 @@ def children(pid: int) -> dict[int, str]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is more than what nobody has waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class Served:
     """A supervisor, its output and its address."""
 
-    def __init__(self, folder: Path, checkpoints: Path, **settings: object) -> None:
-        port = free_port()
+    def __init__(self, folder: Path, checkpoints: Path, port: int | None = None, **settings: object) -> None:
+        port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
+        self.folder = folder
         self._log = folder / "log"
         environment = {**os.environ, "STYLIZE_PORT": str(port), "STYLIZE_CHECKPOINTS": str(checkpoints)}
         environment["STYLIZE_DATA_DIR"] = str(folder / "data")
@@ -48,7 +58,14 @@ class Served:
         return self._log.read_text()
 
     def child(self, name: str) -> int | None:
-        return next((pid for pid, command in children(self.process.pid).items() if f"service {name}" in command), None)
+        return next(
+            (
+                pid
+                for pid, command in children(self.process.pid).items()
+                if f"service {name}" in command or f"service.{name}" in command
+            ),
+            None,
+        )
 
 
 @pytest.fixture
@@ -80,6 +97,50 @@ def test_it_starts_everything_heals_and_ends_everything(served: Served) -> None:
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(40) == 0
     assert [pid for pid in everyone if Path(f"/proc/{pid}").exists()] == []
+
+
+def is_ready(served: Served) -> bool:
+    try:
+        return httpx.get(f"{served.url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("killed", ["server", "its keeper"])
+@pytest.mark.timeout(200)
+def test_a_dead_queue_is_started_again_with_what_it_held(served: Served, killed: str) -> None:
+    wait_for(lambda: "Stylize is ready" in served.log, 60)
+    image = {"image": ("wave.png", photo(64, 64))}
+    style = httpx.post(f"{served.url}/styles", files=image, data={"title": "Wave"}, timeout=60).json()
+    time.sleep(1.5)  # what came in the last second may be lost
+    keeper = served.child("processes.embedded")
+    assert keeper is not None
+    (server,) = children(keeper)
+    os.kill(server if killed == "server" else keeper, signal.SIGKILL)
+    wait_for(lambda: "The queue ended" in served.log, 10)
+    wait_for(lambda: served.child("processes.embedded") not in (None, keeper), 10)
+    again = served.child("processes.embedded")
+    assert again is not None
+    wait_for(lambda: list(children(again)) not in ([], [server]), 30)
+    wait_for(lambda: not is_running(server), 10)
+    wait_for(lambda: is_ready(served), 60)
+    assert httpx.get(f"{served.url}/styles?kind=registered").json()["styles"] == [style]
+
+
+@pytest.mark.timeout(200)
+def test_if_it_is_killed_its_children_end_and_another_can_start(served: Served, tiny_checkpoints: Path) -> None:
+    wait_for(lambda: "Stylize is ready" in served.log, 60)
+    everyone = children(served.process.pid)
+    for child in list(everyone):
+        everyone |= children(child)
+    assert len(everyone) == 4
+    served.process.kill()
+    served.process.wait()
+    wait_for(lambda: not [pid for pid in everyone if is_running(pid)], 20)
+    second = Served(served.folder, tiny_checkpoints, port=int(served.url.rpartition(":")[2]))
+    wait_for(lambda: "Stylize is ready" in second.log, 60)
+    second.process.send_signal(signal.SIGTERM)
+    assert second.process.wait(40) == 0
 
 
 @pytest.mark.slow
@@ -139,7 +200,7 @@ def test_a_data_folder_that_cannot_be_written_is_said_and_ends_it(tmp_path: Path
 def test_a_taken_port_is_said_and_ends_it(tmp_path: Path, tiny_checkpoints: Path, served: Served) -> None:
     wait_for(lambda: "Uvicorn running" in served.log, 60)
     (tmp_path / "second").mkdir()
-    second = Served(tmp_path / "second", tiny_checkpoints, port=served.url.rpartition(":")[2])
+    second = Served(tmp_path / "second", tiny_checkpoints, port=int(served.url.rpartition(":")[2]))
     assert second.process.wait(30) == 2
     assert "Address already in use" in second.log and "STYLIZE_PORT" in second.log
 

@@ -70,7 +70,8 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Er
     Args:
         sources: Files, folders, or ``-`` alone for stdin.
         out: ``-`` for stdout; a file, for one photo; else a folder. Stdin goes to stdout when not given.
-        format: Of the pictures in a folder, JPEG when not given; in a folder, their names end so.
+        format: Of the pictures, in a folder JPEG when not given; their names end so. Photos whose names differ in
+            their ending alone keep it in front of that.
 
     Raises:
         InvalidField: Something is not there, or results would get into each other's way, or into a photo's.
@@ -82,7 +83,7 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Er
             raise InvalidField("name a file or a folder with --out", "out")
         out = PIPE
     if PIPE in sources or out == PIPE:
-        return [_through_a_pipe(sources, out)]
+        return [_through_a_pipe(sources, out, format)]
     target = Path(out)
     photos = [(Path(source), name) for source in sources for name in _photos(Path(source), target)]
     if not photos:
@@ -94,14 +95,19 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Er
         errands = [Errand(photos[0][0], target)]
     else:
         ending = f".{format or 'jpg'}"
+        shared = Counter(name.with_suffix("") for name in {name for _, name in photos})
         errands = [
-            Errand(root / name if root.is_dir() else root, (target / name).with_suffix(ending)) for root, name in photos
+            Errand(
+                root / name if root.is_dir() else root,
+                target / (f"{name}{ending}" if shared[name.with_suffix("")] > 1 else name.with_suffix(ending)),
+            )
+            for root, name in photos
         ]
-    _check(errands)
+    _check(errands, format)
     return errands
 
 
-def _through_a_pipe(sources: Sequence[str], out: str) -> Errand:
+def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> Errand:
     if len(sources) > 1:
         raise InvalidField(f"got {len(sources)} photos: with `-`, one photo makes one picture", "photos")
     source = None if sources[0] == PIPE else Path(sources[0])
@@ -112,7 +118,7 @@ def _through_a_pipe(sources: Sequence[str], out: str) -> Errand:
     if not _is_file(Path(out)):
         raise InvalidField(f"got the folder {out}: name a file for the photo from stdin, or `-`", "out")
     errand = Errand(source, Path(out))
-    _check([errand])
+    _check([errand], format)
     return errand
 
 
@@ -137,7 +143,7 @@ def _photos(source: Path, target: Path) -> Iterator[Path]:
                 yield (here / name).relative_to(source)
 
 
-def _check(errands: Sequence[Errand]) -> None:
+def _check(errands: Sequence[Errand], format: str | None) -> None:
     counts = Counter(errand.output for errand in errands)
     if twice := next((output for output, count in counts.items() if count > 1), None):
         first, second = [str(errand) for errand in errands if errand.output == twice][:2]
@@ -149,5 +155,12 @@ def _check(errands: Sequence[Errand]) -> None:
             raise InvalidField(
                 f"the result would overwrite the photo {errand.output}: name another folder or file", "out"
             )
-        if errand.format is not None:
-            choose_format(None, errand.format, False)
+        if errand.format is None:
+            continue
+        named = choose_format(None, errand.format, False)
+        if format is not None and named != choose_format(None, format, False):
+            raise InvalidField(
+                f"got {format} and a file whose name says {named}, {errand.output}: leave --format out, or rename the"
+                " file",
+                "format",
+            )

@@ -1,5 +1,6 @@
 """How the photos of one call are painted: the options of ``stylize``, read and brought into the API's order."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,9 @@ def read_mix(styles: Sequence[str], weights: str | None, masks: Sequence[Path]) 
             f"got {len(masks)} masks for {len(styles)} styles: give one for each, in the order of --style, or none",
             "mask",
         )
-    order = sorted(range(len(styles)), key=lambda index: not Path(styles[index]).is_file())
-    count = sum(Path(style).is_file() for style in styles)
+    # Not Path.is_file, which raises an error where a name is too long for a file: an id may be.
+    order = sorted(range(len(styles)), key=lambda index: not os.path.isfile(styles[index]))
+    count = sum(map(os.path.isfile, styles))
     return Mix(
         styles=[Path(styles[index]).read_bytes() for index in order[:count]],
         style_ids=[styles[index] for index in order[count:]],

@@ -27,7 +27,9 @@ def serve() -> None:
 def api() -> None:
     """Run the HTTP API."""
     from service.processes.api import make_server, serve
+    from service.processes.parent import end_with_parent
 
+    end_with_parent()
     with clear_errors():
         settings = load_settings()
         _queue_url(settings)
@@ -38,6 +40,9 @@ def api() -> None:
 
 def worker() -> None:
     """Run one worker, on one device."""
+    from service.processes.parent import end_with_parent
+
+    end_with_parent()
     from service.processes.worker import run_worker
 
     with clear_errors():

@@ -1,7 +1,9 @@
 """Have a running service paint: several photos in flight at once."""
 
 import asyncio
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from service.cli.board import Board, Outcome
 from service.cli.errands import Errand
@@ -43,9 +45,34 @@ async def paint_there(
         for errand in left:  # all take from the same
             board.done(await _outcome(client, errand, look, options, board))
 
-    async with AsyncClient(server, api_key, retries=PATIENCE) as client, asyncio.TaskGroup() as group:
-        for _ in range(min(in_flight, len(errands))):
-            group.create_task(paint_some(client))
+    with _ended_in_order():
+        async with AsyncClient(server, api_key, retries=PATIENCE) as client, asyncio.TaskGroup() as group:
+            for _ in range(min(in_flight, len(errands))):
+                group.create_task(paint_some(client))
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM ends what is under way as Ctrl-C does, and then this process."""
+    task = asyncio.current_task()
+    assert task is not None
+    was_told = False
+
+    def end() -> None:
+        nonlocal was_told
+        was_told = True
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if was_told:
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def _check(look: Look, server: str, api_key: str | None) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model_store.catalog import default_folder, read_catalog
-from service.answers.style_list import style_view
+from service.answers.style_list import Kind, style_view
 from service.cli.terminal import AsJson, Key, Server, clear_errors, output
 from service.client import Client
 from service.settings import load_settings
@@ -20,7 +20,7 @@ COLUMNS = ("id", "title", "artist", "year", "network", "kind", "controls")
 def styles(
     server: Server = None,
     api_key: Key = None,
-    kind: Annotated[str | None, typer.Option(help="Only shipped, learned or registered ones.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only those of this kind.")] = None,
     model: Annotated[str | None, typer.Option(help="Only those of this network: those mix with each other.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,7 +37,7 @@ def styles(
         output().print(_table(found))
 
 
-def _styles_here(kind: str | None, model: str | None) -> list[dict[str, Any]]:
+def _styles_here(kind: Kind | None, model: str | None) -> list[dict[str, Any]]:
     catalog = read_catalog(load_settings().checkpoints or default_folder())
     views = [style_view(style, catalog) for style in catalog.styles]
     return [view.model_dump() for view in views if kind in (None, view.kind) and model in (None, view.model)]

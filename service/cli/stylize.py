@@ -12,6 +12,7 @@ from service.cli.errands import Errand, plan
 from service.cli.look import Look, read_mix
 from service.cli.terminal import EXIT_FAILED, Key, Server, clear_errors, console, say, say_error
 from service.errors import InvalidField
+from service.requests.optimisation import checked_method
 from service.schemas import MAX_SEED
 from service.settings import load_settings
 
@@ -54,6 +55,7 @@ def stylize(
 ) -> None:
     """Paint files: in this process, or by a running service."""
     with clear_errors():
+        checked_method(method, steps)
         errands = plan(photos, out, format)
         left = errands if overwrite else _unfinished(errands, out)
         mix = read_mix(style, weights, mask or ())

@@ -42,7 +42,7 @@ def clear_errors() -> Iterator[None]:
     except ServiceError as err:
         say_error(err.detail)
         raise typer.Exit(EXIT_USAGE if isinstance(err, InvalidField | NotFound) else EXIT_FAILED) from err
-    except StylizeError as err:
+    except (StylizeError, OSError) as err:
         say_error(str(err))
         raise typer.Exit(EXIT_FAILED) from err
     except (SettingsError, CatalogError, CheckpointError, ValueError) as err:

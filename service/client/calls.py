@@ -1,6 +1,7 @@
 """From arguments to HTTP requests, and from answers to values: the same for both clients. No I/O but files."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from service.client.values import JobStatus, Model, Picture, Readiness, Style, k
 
 T = TypeVar("T")
 
-ImageSource = str | Path | bytes | BinaryIO
+ImageSource = str | Path | bytes | bytearray | memoryview | BinaryIO
 """An image file: its path, its bytes, or a file object that is open for reading bytes."""
 
 KEY = "Idempotency-Key"
+VALID_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 class PictureOptions(TypedDict, total=False):
@@ -172,8 +174,7 @@ def register_style(image: ImageSource, title: str, facts: StyleFacts) -> Operati
     """Keep a painting as a style."""
     fields = {"title": title, **cast(dict[str, Any], facts)}
     key = fields.pop("idempotency_key", None)
-    headers = {KEY: str(key)} if key is not None else {}
-    return Operation(Call("POST", "/styles", headers, _form(fields), _files("image", image)), _style)
+    return Operation(Call("POST", "/styles", _key_header(key), _form(fields), _files("image", image)), _style)
 
 
 def delete_style(style_id: str) -> Operation[None]:
@@ -212,7 +213,23 @@ def _painting(content: ImageSource, options: PictureOptions | JobOptions) -> Cal
     fields["style_id"] = _several(fields.pop("style_ids", None))
     if fields.get("weights") is not None:
         fields["weights"] = ",".join(str(weight) for weight in fields["weights"])
-    return Call("POST", "/stylize", {KEY: key} if key is not None else {}, _form(fields), files)
+    return Call("POST", "/stylize", _key_header(key), _form(fields), files)
+
+
+def _key_header(key: Any) -> dict[str, str]:
+    """None for no key.
+
+    Raises:
+        ValueError: No header can hold it.
+    """
+    if key is None:
+        return {}
+    if not isinstance(key, str) or not VALID_KEY.fullmatch(key):
+        raise ValueError(
+            f"got {key!r:.80} as idempotency_key: a string of 1 to 255 characters of printable ASCII is allowed, such"
+            " as a UUID"
+        )
+    return {KEY: key}
 
 
 def _form(fields: Mapping[str, Any]) -> dict[str, str | list[str]]:
@@ -228,7 +245,7 @@ def _several(given: Any) -> list[Any]:
     """One thing, or several, or none."""
     if given is None:
         return []
-    is_one = isinstance(given, str | bytes | Path) or hasattr(given, "read")
+    is_one = isinstance(given, str | bytes | bytearray | memoryview | Path) or hasattr(given, "read")
     return [given] if is_one else list(given)
 
 
@@ -237,8 +254,8 @@ def _files(name: str, *images: ImageSource) -> list[tuple[str, tuple[str, bytes]
 
 
 def _bytes(image: ImageSource) -> bytes:
-    if isinstance(image, bytes):
-        return image
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
     return Path(image).read_bytes() if isinstance(image, str | Path) else image.read()
 
 

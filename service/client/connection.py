@@ -1,5 +1,6 @@
 """What both clients tell httpx, and what they hear from it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,12 +16,14 @@ TIMEOUT_S = 90.0
 
 CONNECT_TIMEOUT_S = 10.0
 
+VALID_API_KEY = re.compile(r"[\x21-\x7e]+")
+
 
 def settings(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:
     """Of an httpx client.
 
     Raises:
-        ValueError: ``base_url`` is no address of a server.
+        ValueError: ``base_url`` is no address of a server, or ``api_key`` nothing that a header can hold.
     """
     try:
         url = httpx.URL(base_url)
@@ -28,6 +31,10 @@ def settings(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, 
         raise ValueError(f"got {base_url!r} as the service's address: {err}") from err
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"got {base_url!r} as the service's address: it should look like {BASE_URL}")
+    if api_key and (not isinstance(api_key, str) or not VALID_API_KEY.fullmatch(api_key)):
+        raise ValueError(
+            "the api_key is not one: a string of printable ASCII without spaces is allowed"
+        )  # not its text
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     return {
         "base_url": url,
@@ -54,9 +61,16 @@ def answer_of(response: httpx.Response, body: bytes) -> Answer:
 
 @contextmanager
 def translated(url: httpx.URL) -> Iterator[None]:
-    """Errors of httpx become ours."""
+    """Errors of httpx become ours.
+
+    Raises:
+        Unreachable: No answer came.
+        ValueError: The request cannot be sent at all.
+    """
     try:
         yield
+    except httpx.LocalProtocolError as err:
+        raise ValueError(f"this is no request that HTTP allows: {err}") from err
     except httpx.RequestError as err:
         reason = str(err) or type(err).__name__
         raise Unreachable(f"no answer from {url}: {reason}") from err

@@ -103,10 +103,15 @@ def _answered(operation: Operation[T], retries: Retries, after_s: float) -> Flow
 
 
 def _passes(answer: Answer, operation: Operation[T], was_lost: bool) -> bool:
-    """Whether to ask again. After a lost connection, 409 may mean that the service has not noticed the loss yet."""
+    """Whether to ask again.
+
+    409 says with ``Retry-After`` that the same request is being answered, perhaps by a process that has died. After a
+    lost connection it may do so without: the service has not noticed the loss yet.
+    """
     if answer.status in operation.accepts:
         return False
-    return answer.status in LATER or (answer.status == 409 and was_lost and operation.call.method == "POST")
+    is_being_answered = answer.status == 409 and (was_lost or retry_after_s(answer) is not None)
+    return answer.status in LATER or (is_being_answered and operation.call.method == "POST")
 
 
 def ended(

@@ -10,16 +10,21 @@ the machine a second at most. One server at a time uses a folder.
 import fcntl
 import os
 import signal
+import socket as sockets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 
+from service.processes.parent import end_with_parent
 from service.settings import EXIT_CONFIGURATION
 
 MAX_MEMORY = "1gb"
 LOADED_WITHIN_S = 600.0
 FLUSHED_WITHIN_S = 15.0
+LOOK_S = 0.2
+EXIT_SERVER_ENDED = 1
 
 CONFIG = {
     "maxmemory": MAX_MEMORY,
@@ -47,7 +52,7 @@ def default_folder() -> Path:
 
 
 def serve_until_told(socket: Path, folder: Path) -> None:
-    """Run the server until SIGTERM.
+    """Run the server until SIGTERM; leaves with ``EXIT_SERVER_ENDED`` if it ends by itself.
 
     Raises:
         FolderUnusable: There is another server for this folder, or no writing into it.
@@ -57,15 +62,32 @@ def serve_until_told(socket: Path, folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _locked(folder):
+        _end_left_over(socket)
         (folder / CONFIG["logfile"]).unlink(missing_ok=True)  # of the last run
         server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=socket, config=dict(CONFIG))
         try:
             server.start(timeout=LOADED_WITHIN_S)
-            while True:
-                signal.pause()
+            process = server._process
+            assert process is not None
+            while process.poll() is None:
+                sleep(LOOK_S)
+            print(f"the queue's server ended with exit code {process.returncode}", file=sys.stderr)
+            sys.exit(EXIT_SERVER_ENDED)
         finally:
             if server.is_running():
                 server.stop(timeout=FLUSHED_WITHIN_S)
+
+
+def _end_left_over(socket: Path) -> None:
+    """End the server of a process like this one that could not end it: two may not write to the same folder."""
+    with sockets.socket(sockets.AF_UNIX) as left:
+        left.settimeout(FLUSHED_WITHIN_S)
+        try:
+            left.connect(str(socket))
+            left.sendall(b"SHUTDOWN\r\n")
+            left.recv(1)  # its end
+        except OSError:  # there is none
+            return
 
 
 @contextmanager
@@ -87,6 +109,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     try:
         serve_until_told(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else default_folder())
     except FolderUnusable as err:

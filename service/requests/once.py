@@ -49,7 +49,7 @@ async def once(
 
     Raises:
         InvalidField: The key cannot be used, or was used for another request.
-        Conflict: The same request is being answered at the moment.
+        BeingAnswered: The same request is being answered at the moment.
         ServiceError: What ``work`` raises.
     """
     if key is None:
@@ -63,7 +63,8 @@ async def once(
     if isinstance(found, Answer):
         return Response(found.body, found.status, {**dict(found.headers), REPLAYED: "true"})
     try:
-        response = await work()
+        async with store.held(found):
+            response = await work()
     except BaseException:
         await asyncio.shield(_release(store, found))
         raise

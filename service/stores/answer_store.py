@@ -4,32 +4,34 @@
           ─▶ an answer of before, if it was the same request
           ─▶ an error, if that request is still being answered, or was another one
 
-While a request is answered its key is held by a token, for no longer than an answer may take: an API process that dies
-holds no key for ever, and one that comes late overwrites nothing. Answers are on a shelf: they take a bounded amount of
-memory, and the oldest leave first.
+While a request is answered its key is held by a token, with a lease that its API process renews: what a process that
+died held is free after a lease, and one that comes late overwrites nothing. Answers are on a shelf: they take a bounded
+amount of memory, and the oldest leave first.
 """
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
-from service.errors import Conflict, InvalidField
+from service.errors import BeingAnswered, InvalidField, ServiceError
 from service.settings import Settings
 from service.stores.redis_client import translated
 from service.stores.redis_keys import Keys
 from service.stores.shelf import SHELVE
+from service.tasks import end_tasks
 
 FIELD = "Idempotency-Key"
 LARGEST_SHARE = 8
 """One answer may take this part of the shelf: a larger one would push out too many others."""
 
-GRACE_S = 10.0
-"""A key is held for longer than its request may take by this."""
-
 BEGIN = """
--- KEYS: answer    ARGV: fingerprint, token, time to live in ms
+-- KEYS: answer    ARGV: fingerprint, token, lease in ms
 local fingerprint, status, headers, body =
   unpack(redis.call('HMGET', KEYS[1], 'fingerprint', 'status', 'headers', 'body'))
 if not fingerprint then
@@ -38,7 +40,7 @@ if not fingerprint then
   return {'begun'}
 end
 if fingerprint ~= ARGV[1] then return {'other'} end
-if not status then return {'running'} end
+if not status then return {'running', redis.call('PTTL', KEYS[1])} end
 return {'answered', status, headers, body}
 """
 
@@ -54,11 +56,20 @@ return 1
 """
 )
 
+RENEW = """
+-- KEYS: answer    ARGV: token, lease in ms
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
 RELEASE = """
 -- KEYS: answer    ARGV: token
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,7 @@ class AnswerStore:
         self._keys = Keys(settings.key_prefix)
         self._begin = redis.register_script(BEGIN)
         self._keep = redis.register_script(KEEP)
+        self._renew = redis.register_script(RENEW)
         self._release = redis.register_script(RELEASE)
 
     async def begin(self, caller: str, key: str, fingerprint: str, token: str) -> Answer | Hold:
@@ -100,21 +112,41 @@ class AnswerStore:
             token: New for every request.
 
         Raises:
-            Conflict: The same request is being answered at the moment.
+            BeingAnswered: The same request is being answered at the moment.
             InvalidField: Another request came with this key.
         """
         name = hashlib.sha256(f"{caller}\0{key}".encode()).hexdigest()
-        held_ms = int((self._settings.request_timeout_s + GRACE_S) * 1000)
+        args = [fingerprint, token, self._settings.lease_ms]
         async with translated():
-            what, *fields = await self._begin(keys=[self._keys.answer(name)], args=[fingerprint, token, held_ms])
+            what, *fields = await self._begin(keys=[self._keys.answer(name)], args=args)
         if what == b"running":
-            raise Conflict(f"a request with this {FIELD} is being answered: wait for that answer, or try again later")
+            detail = f"a request with this {FIELD} is being answered: wait for that answer, or try again later"
+            raise BeingAnswered(detail, max(1, ceil(fields[0] / 1000)))
         if what == b"other":
             raise InvalidField("it came with another request before: send the same one again, or a new key", FIELD)
         if what == b"begun":
             return Hold(name, token)
         status, headers, body = fields
         return Answer(int(status), [(header, value) for header, value in json.loads(headers)], body)
+
+    @asynccontextmanager
+    async def held(self, hold: Hold) -> AsyncIterator[None]:
+        """Meanwhile its lease is renewed."""
+        renewer = asyncio.create_task(self._keep_held(hold), name="idempotency key renewer")
+        try:
+            yield
+        finally:
+            await end_tasks([renewer])
+
+    async def _keep_held(self, hold: Hold) -> None:
+        """Renew for ever; a lease outlives the loss of two renewals."""
+        while True:
+            await asyncio.sleep(self._settings.lease_ms / 3000)
+            try:
+                async with translated():
+                    await self._renew(keys=[self._keys.answer(hold.name)], args=[hold.token, self._settings.lease_ms])
+            except ServiceError as err:
+                log.warning("the lease of an idempotency key could not be renewed: %s", err.detail)
 
     async def keep(self, hold: Hold, answer: Answer) -> None:
         """Give this answer to who sends the request again; one that is too large is not kept, and computed again."""
