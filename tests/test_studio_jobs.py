@@ -134,7 +134,10 @@ def test_a_file_that_is_no_picture_is_answered_in_the_services_own_words(studio:
     studio.page.set_input_files("#style-file", text)
     studio.page.wait_for_selector("#style-error:not([hidden])")
     assert "jpeg" in studio.text("#style-error")
+    assert studio.text("#style-error").startswith("letter.txt: ")
     assert studio.shown("#before").size == (451, 300), "the photo is still there"
+    studio.choose("first")
+    assert not studio.page.locator("#style-error").is_visible()
 
 
 def test_a_full_queue_says_so_and_tries_again(chromium, queue_url: str, every_network: Path) -> None:
@@ -205,3 +208,29 @@ def test_where_keys_are_needed_the_page_asks_for_one(chromium, queue_url: str, e
         assert "$STYLIZE_KEY" in studio.text("#snippet") and secret not in studio.text("#snippet")
         assert studio.page.evaluate("Object.keys(localStorage).length") == 0
         context.close()
+
+
+def test_where_the_styles_do_not_come_the_gallery_says_so(chromium, studio_service: Service) -> None:
+    with chromium.new_context(reduced_motion="reduce") as context:
+        studio = Studio(context, studio_service.url)
+        studio.page.route("**/styles?*", lambda route: route.fulfill(status=500, body="no"))
+        studio.page.goto(studio.url)
+        studio.page.wait_for_selector("#before:not([hidden])")
+        studio.page.wait_for_selector(".gallery-failure")
+        assert "500" in studio.text("#gallery")
+        assert studio.page.get_attribute("#gallery", "aria-busy") == "false"
+        studio.page.unroute("**/styles?*")
+        studio.page.click(".gallery-failure button")
+        studio.page.wait_for_selector(".card")
+
+
+def test_without_the_sample_the_page_says_so(chromium, studio_service: Service) -> None:
+    with chromium.new_context(reduced_motion="reduce") as context:
+        studio = Studio(context, studio_service.url)
+        studio.page.route("**/sample.jpg", lambda route: route.fulfill(status=404, body="no"))
+        studio.page.goto(studio.url)
+        studio.page.wait_for_selector("#notice.is-error")
+        assert "sample photo" in studio.text("#notice-text")
+        studio.page.unroute("**/sample.jpg")
+        studio.page.click("#notice-action")
+        studio.page.wait_for_selector("#before:not([hidden])")

@@ -44,7 +44,7 @@ const painter = createPainter({
   },
 });
 
-createGallery(store);
+const gallery = createGallery(store);
 createMixingPad(store);
 createSlots(store);
 createControls(store, painter.optimise);
@@ -56,7 +56,7 @@ async function loadCatalog() {
     const [styles, models] = await Promise.all([listStyles(), listModels()]);
     store.dispatch({ type: "catalog", styles, models });
   } catch (problem) {
-    notice.error(problem, loadCatalog);
+    gallery.showFailure(/** @type {any} */ (problem).detail ?? String(problem), loadCatalog);
   }
 }
 
