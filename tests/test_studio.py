@@ -116,8 +116,7 @@ def test_a_picture_comes_back_with_its_settings(studio: Studio) -> None:
 def test_size_and_format_of_the_download(studio: Studio, tmp_path) -> None:
     studio.choose("first")
     for format, size in (("webp", "256"), ("png", "768")):
-        with studio.next_picture():
-            studio.page.select_option("#format", format)
+        studio.page.select_option("#format", format)
         with studio.next_picture():
             studio.page.select_option("#size", size)
         with studio.page.expect_download() as download:
@@ -127,3 +126,28 @@ def test_size_and_format_of_the_download(studio: Studio, tmp_path) -> None:
         with Image.open(tmp_path / format) as saved:
             assert saved.format == format.upper()
             assert max(saved.size) == int(size)
+
+
+def test_another_format_is_made_when_it_is_taken(studio: Studio, tmp_path) -> None:
+    studio.choose("first")
+    count = studio.count_requests("/stylize")
+    studio.page.select_option("#format", "png")
+    assert studio.page.is_enabled("#download")
+    assert studio.count_requests("/stylize") == count
+    for _ in range(2):
+        with studio.page.expect_download() as download:
+            studio.page.click("#download")
+        download.value.save_as(tmp_path / "painted")
+        with Image.open(tmp_path / "painted") as saved:
+            assert (saved.format, saved.size) == ("PNG", (512, 341))
+    assert studio.count_requests("/stylize") == count + 1, "once"
+    assert studio.page.locator("#history li").count() == 1
+
+
+def test_without_a_style_the_photo_is_shown(studio: Studio) -> None:
+    studio.choose("first")
+    studio.page.click('[aria-label="Remove First"]')
+    studio.page.wait_for_selector("#after", state="hidden")
+    assert studio.text("#label-title") == "A photo, not painted yet"
+    assert studio.text("#label-facts") == "Take a style: one click paints it."
+    assert studio.page.is_disabled("#download")

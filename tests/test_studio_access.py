@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from processes import photo
+from processes import Service, photo
 from studio import NARROW, WIDE, Studio, file
 
 pytestmark = pytest.mark.browser
@@ -70,6 +70,31 @@ TOO_SMALL = """() => [...document.querySelectorAll("button, select, input, summa
 }).map((node) => node.id || node.className || node.outerHTML.slice(0, 80))"""
 
 
+@pytest.mark.parametrize("width", [1024, 900, 861, 320])
+def test_the_tools_stay_on_the_stage(open_studio: Callable[..., Studio], width: int) -> None:
+    studio = open_studio(viewport={"width": width, "height": 768})
+    stage, *inner = (
+        studio.page.locator(selector).bounding_box() for selector in (".stage", ".tools", "#choose-photo", "#download")
+    )
+    for box in inner:
+        assert stage["x"] <= box["x"] and box["x"] + box["width"] <= stage["x"] + stage["width"]
+        assert box["y"] + box["height"] <= stage["y"] + stage["height"]
+    assert studio.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_on_a_phone_held_sideways_the_panel_is_beside_the_picture(open_studio: Callable[..., Studio]) -> None:
+    studio = open_studio(viewport={"width": 844, "height": 390}, has_touch=True)
+    page = studio.page
+    with studio.next_picture():
+        studio.card("first").locator(".card-pick").tap()
+    assert page.locator("#frame").bounding_box()["height"] > 60
+    for name in ("styles", "mix", "masks", "export"):
+        page.locator(f"[data-shows={name}]").tap()
+        panel = page.locator(f".panel[data-panel={name}]").bounding_box()
+        assert panel["height"] > 60 and panel["width"] > 300
+        assert panel["x"] >= page.locator(".stage").bounding_box()["width"]
+
+
 def test_the_divider_is_dragged_and_the_picture_zoomed(studio: Studio) -> None:
     page = studio.page
     studio.choose("first")
@@ -116,3 +141,27 @@ def test_who_wants_no_motion_sees_none(open_studio: Callable[..., Studio]) -> No
     assert studio.page.get_attribute("#divider", "aria-valuenow") == "30"
     moving = "document.getAnimations().filter((animation) => animation.playState === 'running').length"
     assert studio.page.evaluate(moving) == 0
+
+
+def test_the_skip_link_and_the_sliders_say_what_they_mean(open_studio: Callable[..., Studio]) -> None:
+    studio = open_studio(viewport=NARROW)
+    page = studio.page
+    page.focus(".skip")
+    page.keyboard.press("Enter")
+    assert page.locator("#mix").is_visible()
+    page.fill("#alpha", "0.4")
+    assert page.get_attribute("#alpha", "aria-valuetext") == "40 %"
+    assert page.get_attribute("#strokes", "aria-valuetext") == "512 px"
+
+
+FORBIDDEN = """for (const name of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, name, {get() { throw new DOMException("no", "SecurityError"); }});"""
+
+
+def test_it_works_where_nothing_may_be_stored(chromium, studio_service: Service) -> None:
+    with chromium.new_context(reduced_motion="reduce") as context:
+        context.add_init_script(FORBIDDEN)
+        studio = Studio(context, studio_service.url).open()
+        studio.page.click("#theme")
+        studio.choose("first")
+        assert studio.complaints == []

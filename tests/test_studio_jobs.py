@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import starter
+from PIL import Image
 from processes import Service, photo, wait_for
 from studio import Studio, file, opener
 
@@ -44,7 +45,7 @@ def test_a_large_original_is_a_job_too(studio: Studio) -> None:
     with studio.next_picture():
         studio.page.select_option("#size", "original")
     assert studio.shown().size == (1400, 1000)
-    assert accepted == [200, 202], "a preview, and then a job"
+    assert accepted == [202], "a job, and no preview before it: that would look the same"
 
 
 def test_a_job_is_cancelled(studio: Studio) -> None:
@@ -54,10 +55,72 @@ def test_a_job_is_cancelled(studio: Studio) -> None:
     studio.page.wait_for_function("() => document.querySelector('#notice-text').textContent.includes('step')")
     studio.page.wait_for_selector("#after.is-preview")
     studio.page.click("#notice-action")
-    studio.page.wait_for_selector("#notice", state="hidden")
     wait_for(lambda: studio.page.evaluate("1") and deleted)
     assert "/jobs/" in deleted[0]
     assert studio.page.locator("#history li").count() == 1, "only that of one pass"
+    assert studio.text("#notice-text") == "Cancelled."
+    studio.page.wait_for_selector("#after:not(.is-preview)")
+    assert studio.text("#label-title") == "mine", "the painting before is there again"
+    assert studio.text("#notice-action") == "Paint it"
+    studio.page.click("#notice-action")
+    studio.page.wait_for_selector("#notice-progress:not([hidden])")
+    studio.page.click("#notice-action")
+    studio.page.click("#notice-close")
+    assert not studio.page.locator("#notice").is_visible()
+
+
+def test_a_cancelled_job_of_another_photo_leaves_that_photo(studio: Studio) -> None:
+    optimise(studio, 300)
+    studio.page.set_input_files("#photo-file", file("other.png", photo(90, 60, seed=7)))
+    studio.page.wait_for_function("() => document.querySelector('#before').alt.includes('other.png')")
+    studio.page.wait_for_selector("#after.is-preview")
+    studio.page.click("#optimise")
+    studio.page.wait_for_selector("#notice-progress:not([hidden])")
+    studio.page.click("#notice-action")
+    studio.page.wait_for_selector("#after", state="hidden")
+    assert studio.text("#label-title") == "A photo, not painted yet"
+
+
+def test_optimise_ends_where_the_style_cannot_be_optimised(studio: Studio) -> None:
+    with studio.next_picture():
+        studio.page.set_input_files("#style-file", file("mine.png", photo(96, 96)))
+    studio.page.check("[name=method][value=gatys]", force=True)
+    assert studio.text("#masks-intro") == "Optimise takes no masks."
+    assert studio.page.is_disabled("#mask-mode")
+    studio.choose("first")
+    assert studio.shown().size == (512, 341)
+    assert studio.page.is_enabled("#mask-mode")
+
+
+def test_a_recent_picture_stops_what_is_running(studio: Studio) -> None:
+    deleted: list[str] = []
+    studio.page.on("request", lambda request: deleted.append(request.url) if request.method == "DELETE" else None)
+    optimise(studio, 300)
+    studio.page.wait_for_function("() => document.querySelector('#notice-text').textContent.includes('step')")
+    studio.page.locator("#history button").last.click()
+    wait_for(lambda: studio.page.evaluate("1") and deleted)
+    studio.page.wait_for_selector("#after:not(.is-preview)")
+    assert not studio.page.locator("#notice").is_visible()
+    assert studio.page.is_enabled("#download")
+    assert "mine" in studio.text("#label-title") and "Preview" not in studio.text("#label-facts")
+
+
+def test_steps_and_format_do_not_paint_and_a_file_is_converted(studio: Studio, tmp_path: Path) -> None:
+    with studio.next_picture():
+        optimise(studio, 10)
+        studio.page.wait_for_selector("#notice-progress:not([hidden])")
+    studio.page.wait_for_function("() => document.querySelector('#label-facts').textContent !== 'Preview'")
+    count = studio.count_requests("/stylize")
+    studio.page.select_option("#format", "png")
+    with studio.page.expect_download() as download:
+        studio.page.click("#download")
+    download.value.save_as(tmp_path / "painted.png")
+    with Image.open(tmp_path / "painted.png") as saved:
+        assert (saved.format, saved.size) == ("PNG", (512, 341))
+    studio.page.fill("#steps", "20")
+    assert studio.page.is_disabled("#download")
+    studio.page.wait_for_timeout(500)
+    assert studio.count_requests("/stylize") == count
 
 
 def test_a_file_that_is_no_picture_is_answered_in_the_services_own_words(studio: Studio) -> None:
@@ -71,7 +134,10 @@ def test_a_file_that_is_no_picture_is_answered_in_the_services_own_words(studio:
     studio.page.set_input_files("#style-file", text)
     studio.page.wait_for_selector("#style-error:not([hidden])")
     assert "jpeg" in studio.text("#style-error")
+    assert studio.text("#style-error").startswith("letter.txt: ")
     assert studio.shown("#before").size == (451, 300), "the photo is still there"
+    studio.choose("first")
+    assert not studio.page.locator("#style-error").is_visible()
 
 
 def test_a_full_queue_says_so_and_tries_again(chromium, queue_url: str, every_network: Path) -> None:
@@ -142,3 +208,29 @@ def test_where_keys_are_needed_the_page_asks_for_one(chromium, queue_url: str, e
         assert "$STYLIZE_KEY" in studio.text("#snippet") and secret not in studio.text("#snippet")
         assert studio.page.evaluate("Object.keys(localStorage).length") == 0
         context.close()
+
+
+def test_where_the_styles_do_not_come_the_gallery_says_so(chromium, studio_service: Service) -> None:
+    with chromium.new_context(reduced_motion="reduce") as context:
+        studio = Studio(context, studio_service.url)
+        studio.page.route("**/styles?*", lambda route: route.fulfill(status=500, body="no"))
+        studio.page.goto(studio.url)
+        studio.page.wait_for_selector("#before:not([hidden])")
+        studio.page.wait_for_selector(".gallery-failure")
+        assert "500" in studio.text("#gallery")
+        assert studio.page.get_attribute("#gallery", "aria-busy") == "false"
+        studio.page.unroute("**/styles?*")
+        studio.page.click(".gallery-failure button")
+        studio.page.wait_for_selector(".card")
+
+
+def test_without_the_sample_the_page_says_so(chromium, studio_service: Service) -> None:
+    with chromium.new_context(reduced_motion="reduce") as context:
+        studio = Studio(context, studio_service.url)
+        studio.page.route("**/sample.jpg", lambda route: route.fulfill(status=404, body="no"))
+        studio.page.goto(studio.url)
+        studio.page.wait_for_selector("#notice.is-error")
+        assert "sample photo" in studio.text("#notice-text")
+        studio.page.unroute("**/sample.jpg")
+        studio.page.click("#notice-action")
+        studio.page.wait_for_selector("#before:not([hidden])")

@@ -117,3 +117,16 @@ def test_another_style_starts_without_masks(masking: Studio) -> None:
         drag(studio, (0.3, 0.5), (0.4, 0.5))
     studio.choose("first")
     assert studio.page.is_disabled("#mask-undo")
+
+
+def test_undoing_in_a_text_field_leaves_the_mask(masking: Studio) -> None:
+    studio = masking
+    with studio.next_picture():
+        drag(studio, (0.3, 0.5), (0.4, 0.5))
+    assert "keep the photo's look" in studio.text("#masks-intro")
+    studio.page.focus("#filter")
+    studio.page.keyboard.press("Control+z")
+    assert studio.page.is_enabled("#mask-undo")
+    studio.page.focus("#viewport")
+    studio.page.keyboard.press("Control+z")
+    assert studio.page.is_disabled("#mask-undo")

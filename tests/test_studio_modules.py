@@ -50,8 +50,8 @@ def test_mixes_stay_within_one_network_and_begin_in_equal_shares(page: Studio) -
           ];
         }""",
     )
-    assert keys == ["", "a", "ab", "abc", "abcd", "abce", "bce", "z"]
-    assert "Four styles" in notes[5] and "different networks" in notes[7] and not any(notes[:5])
+    assert keys == ["", "a", "ab", "abc", "abcd", "abcd", "bcd", "z"]
+    assert "Take one out" in notes[5] and "different networks" in notes[7] and not any(notes[:5])
     for mixed in shares[1:]:
         assert mixed == pytest.approx([1 / len(mixed)] * len(mixed))
 

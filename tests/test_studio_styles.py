@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from processes import photo, wait_for
+from processes import Service, photo, wait_for
 from studio import DROP, PAINTING, PASTE, Studio, file
 
 pytestmark = pytest.mark.browser
@@ -45,6 +45,7 @@ def test_a_dropped_painting_becomes_a_style_and_is_kept(studio: Studio) -> None:
     delete.focus()
     delete.click()
     assert "Press again" in delete.get_attribute("aria-label")
+    assert delete.inner_text() == "Delete?"
     delete.click()
     wait_for(lambda: studio.card(key).count() == 0)
     assert studio.complaints == []
@@ -59,6 +60,25 @@ def test_what_cannot_be_kept_says_why_at_the_form(studio: Studio) -> None:
     studio.page.wait_for_selector("#keep-error:not([hidden])")
     assert "9999" in studio.text("#keep-error")
     assert studio.text("#keep-error") == studio.page.evaluate("document.querySelector('#announce-error').textContent")
+
+
+def test_what_cannot_be_deleted_says_why_until_a_style_is_chosen(
+    studio_service: Service, open_studio: Callable[..., Studio]
+) -> None:
+    style = studio_service.client.post("/styles", files={"image": ("mine.png", photo(80, 80))}, data={"title": "Mine"})
+    key = style.json()["id"]
+    studio = open_studio()
+    studio.page.route(f"**/styles/{key}", lambda route: route.fulfill(status=500, body="no"))
+    assert studio.text(".group-head p >> nth=0") == "mix with Any painting"
+    assert "Unknown" not in studio.card(key).inner_text()
+    for _ in range(2):
+        studio.card(key).locator(".card-delete").focus()
+        studio.card(key).locator(".card-delete").click()
+    studio.page.wait_for_selector("#style-error:not([hidden])")
+    assert "500" in studio.text("#style-error")
+    studio.choose("first")
+    assert not studio.page.locator("#style-error").is_visible()
+    studio_service.client.delete(f"/styles/{key}")
 
 
 def test_a_pasted_picture_is_the_photo_or_where_the_focus_is_a_style(studio: Studio) -> None:

@@ -1,17 +1,18 @@
 /** Dark or light, and which panel is shown where there is room for one. */
 
 import { $ } from "./dom.js";
+import { lasting } from "./storage.js";
 
 const PLACE = "stylize-theme";
 
 export function createAppearance() {
   const root = document.documentElement;
-  const stored = localStorage.getItem(PLACE);
+  const stored = lasting.get(PLACE);
   if (stored) root.dataset.theme = stored;
   $("#theme").addEventListener("click", () => {
     const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = isDark ? "light" : "dark";
-    localStorage.setItem(PLACE, root.dataset.theme);
+    lasting.set(PLACE, root.dataset.theme);
   });
 
   const tabs = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-shows]")]);
@@ -23,4 +24,5 @@ export function createAppearance() {
       $(".side").scrollTop = 0;
     });
   }
+  $(".skip").addEventListener("click", () => tabs.find(({ dataset }) => dataset.shows === "mix")?.click());
 }

@@ -81,10 +81,12 @@ function methodHint(/** @type {boolean} */ isOptimised, /** @type {boolean} */ i
 }
 
 /**
- * How much of a slider's track is filled.
+ * How much of a slider's track is filled, and its value in words.
  * @param {HTMLInputElement} input
  */
 export function fillTrack(input) {
   const [least, most] = [Number(input.min), Number(input.max)];
+  const output = $(`output[for="${input.id}"]`);
+  if (output) input.setAttribute("aria-valuetext", output.textContent);
   input.style.setProperty("--share", `${((input.valueAsNumber - least) / (most - least)) * 100}%`);
 }

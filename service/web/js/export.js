@@ -4,6 +4,7 @@ import { $, announce, el } from "./dom.js";
 import { address } from "./api.js";
 import { currentKey } from "./key.js";
 import { maskFile } from "./mask-strokes.js";
+import { converted } from "./pictures.js";
 import { effective, isLong, isPaintable, masksOf, requestFields } from "./request.js";
 import { curl, python } from "./snippets.js";
 import { isSamePicture } from "./state.js";
@@ -11,8 +12,11 @@ import { ending, fileName } from "./words.js";
 
 const SAID_MS = 1600;
 
-/** @param {import("./state.js").Store} store */
-export function createExport(store) {
+/**
+ * @param {import("./state.js").Store} store
+ * @param {(done: (entry: import("./history.js").Entry) => void) => void} repaint
+ */
+export function createExport(store, repaint) {
   const [download, snippet, saveMasks] = [$("#download"), $("#snippet"), $("#save-masks")];
   /** @type {import("./history.js").Entry | null} */
   let current = null;
@@ -53,7 +57,29 @@ export function createExport(store) {
     setTimeout(() => (label.textContent = name), SAID_MS);
   }
 
-  download.addEventListener("click", () => current && save(current.blob, fileName(current.state, current.blob)));
+  const saveAs = (/** @type {import("./state.js").State} */ state, /** @type {Blob} */ blob) => save(blob, fileName(state, blob));
+
+  /** A file of another format is painted anew; one that took minutes is converted, where the browser can. */
+  async function take() {
+    if (!current) return;
+    const { blob, state } = current;
+    const { format } = store.get().look;
+    if (format === state.look.format || blob.type === `image/${format}`) return saveAs(state, blob);
+    const copy = effective(state).isOptimised && format ? await converted(blob, `image/${format}`) : null;
+    if (copy) return saveAs(state, copy);
+    repaint((entry) => {
+      setPicture(entry);
+      saveAs(entry.state, entry.blob);
+    });
+  }
+
+  /** @param {import("./history.js").Entry} entry */
+  function setPicture(entry) {
+    current = entry;
+    download.disabled = false;
+  }
+
+  download.addEventListener("click", take);
   $("#copy-curl").addEventListener("click", (/** @type {Event} */ event) => copy(event.currentTarget, curl));
   $("#copy-python").addEventListener("click", (/** @type {Event} */ event) => copy(event.currentTarget, python));
   saveMasks.addEventListener("click", async () => {
@@ -66,7 +92,9 @@ export function createExport(store) {
   });
 
   store.subscribe((state, before, action) => {
-    if (action.type === "registered" && current && isSamePicture(current.state, before)) current = { ...current, state };
+    if (action.type === "registered" && current && isSamePicture(current.state, before)) {
+      current = { ...current, state: { ...state, look: current.state.look } };
+    }
     for (const id of ["#copy-curl", "#copy-python"]) $(id).disabled = !isPaintable(state);
     saveMasks.hidden = !effective(state).hasMasks;
     snippet.hidden = true;
@@ -75,9 +103,6 @@ export function createExport(store) {
 
   return {
     /** The picture that is shown, in full. @param {import("./history.js").Entry} entry */
-    setPicture(entry) {
-      current = entry;
-      download.disabled = false;
-    },
+    setPicture,
   };
 }

@@ -1,6 +1,6 @@
 /** The styles, by network: a click paints with one, its plus mixes it in. Arrow keys move between them. */
 
-import { $, announce, el, icon } from "./dom.js";
+import { $, announce, el, icon, showText } from "./dom.js";
 import { ask, listStyles } from "./api.js";
 import { showPreview } from "./previews.js";
 import { byWhom } from "./words.js";
@@ -23,7 +23,7 @@ export const slotOf = (style) => ({ ...style, key: style.id, hasPicture: style.k
  */
 export function groups(styles, models, uploads) {
   const own = [...uploads, ...styles.filter(({ kind }) => kind === "registered").reverse().map(slotOf)];
-  const found = [{ title: "Yours", facts: "mix with any painting", slots: own }];
+  const found = [{ title: "Yours", facts: "mix with Any painting", slots: own }];
   const single = { title: "Learned one by one", facts: "a network each", slots: /** @type {any[]} */ ([]) };
   for (const model of models) {
     const slots = styles.filter((style) => style.model === model.id && style.kind !== "registered").map(slotOf);
@@ -38,6 +38,8 @@ export function groups(styles, models, uploads) {
 export function createGallery(store) {
   const [list, filter] = [$("#gallery"), $("#filter")];
   let focused = "";
+  /** @type {{text: string, again: () => void} | null} Why there are no styles. */
+  let failure = null;
 
   function draw() {
     const { catalog, uploads } = store.get();
@@ -47,9 +49,20 @@ export function createGallery(store) {
       .map((group) => ({ ...group, slots: group.slots.filter(isWanted) }))
       .filter(({ slots }) => slots.length > 0);
     list.replaceChildren(...shown.map(groupView));
-    list.setAttribute("aria-busy", String(!catalog.isLoaded));
+    list.setAttribute("aria-busy", String(!catalog.isLoaded && !failure));
+    if (failure && !catalog.isLoaded) list.append(failureView(failure));
     if (shown.length === 0 && catalog.isLoaded) list.append(el("p", { class: "gallery-empty" }, "No style has these words."));
     mark();
+  }
+
+  function failureView(/** @type {{text: string, again: () => void}} */ { text, again }) {
+    const retry = () => {
+      failure = null;
+      draw();
+      again();
+    };
+    const button = el("button", { class: "button", type: "button", onclick: retry }, "Try again");
+    return el("div", { class: "gallery-failure" }, el("p", { class: "field-error" }, text), button);
   }
 
   /** @param {{title: string, facts: string, slots: import("./mix.js").Slot[]}} group */
@@ -67,7 +80,7 @@ export function createGallery(store) {
       { class: "card-pick", type: "button", title: slot.title, onclick: () => store.dispatch({ type: "choose", slot }) },
       el("span", { class: "card-picture" }, image),
       el("span", { class: "card-title" }, slot.title),
-      el("span", { class: "card-by" }, el("span", {}, slot.artist || (slot.upload ? "In this tab" : "Unknown")), el("span", {}, slot.year ? String(slot.year) : "")),
+      el("span", { class: "card-by" }, el("span", {}, slot.artist || (slot.upload ? "In this tab" : "")), el("span", {}, slot.year ? String(slot.year) : "")),
     );
     const add = el("button", { class: "card-add", type: "button", onclick: () => store.dispatch({ type: "toggle", slot }) }, icon("plus"));
     const isKept = slot.id !== null && slot.hasPicture;
@@ -82,13 +95,20 @@ export function createGallery(store) {
     const label = (/** @type {string} */ text) => (button.setAttribute("aria-label", text), (button.title = text));
     const button = el("button", { class: "card-delete", type: "button", onclick: press }, icon("trash"));
     label(`Delete ${slot.title}`);
+    function calm() {
+      isSure = false;
+      label(`Delete ${slot.title}`);
+      button.classList.remove("is-sure");
+      button.replaceChildren(icon("trash"));
+    }
     async function press() {
       if (!isSure) {
         isSure = true;
         label(`Press again to delete ${slot.title}`);
         button.classList.add("is-sure");
+        button.replaceChildren("Delete?");
         announce(`Press again to delete ${slot.title}`);
-        setTimeout(() => ((isSure = false), button.classList.remove("is-sure"), label(`Delete ${slot.title}`)), SURE_WITHIN_MS);
+        setTimeout(calm, SURE_WITHIN_MS);
         return;
       }
       try {
@@ -97,7 +117,9 @@ export function createGallery(store) {
         store.dispatch({ type: "catalog", models: store.get().catalog.models, styles: await listStyles() });
         announce(`${slot.title} is deleted`);
       } catch (problem) {
-        announce(/** @type {any} */ (problem).detail ?? String(problem), true);
+        const text = /** @type {any} */ (problem).detail ?? String(problem);
+        showText($("#style-error"), text);
+        announce(text, true);
       }
     }
     return button;
@@ -151,6 +173,15 @@ export function createGallery(store) {
     if (state.catalog !== before.catalog || state.uploads !== before.uploads) draw();
     else if (state.mix !== before.mix) mark();
   });
+
+  return {
+    /** The styles did not come. @param {string} text @param {() => void} again */
+    showFailure(text, again) {
+      failure = { text, again };
+      draw();
+      announce(text, true);
+    },
+  };
 }
 
 const plain = (/** @type {string} */ text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().trim();

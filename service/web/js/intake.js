@@ -40,8 +40,8 @@ export function createIntake(store, notice) {
       };
       store.dispatch({ type: "upload", slot });
       announce(`${slot.title} is the style now`);
-    } catch {
-      const problem = await whyNot(file, "style");
+    } catch (error) {
+      const problem = error instanceof Problem ? error : await whyNot(file, "style");
       showText(place, problem.detail);
       announce(problem.detail, true);
     }
@@ -65,10 +65,17 @@ export function createIntake(store, notice) {
     try {
       await ask("/stylize", { method: "POST", body: form });
     } catch (problem) {
-      if (problem instanceof Problem) return problem;
+      if (problem instanceof Problem) {
+        const { title, status, detail, errors } = problem;
+        return new Problem({ title, status, detail: `${file.name}: ${detail}`, errors });
+      }
     }
     return new Problem({ title: "Unreadable", status: 0, detail: `${file.name} cannot be shown by this browser.` });
   }
+
+  store.subscribe((_, __, { type }) => {
+    if (["choose", "toggle", "upload"].includes(type)) showText($("#style-error"), "");
+  });
 
   const take = (/** @type {string} */ as, /** @type {File | null | undefined} */ file) => file && (as === "style" ? takeStyle(file) : takePhoto(file));
 
@@ -109,14 +116,21 @@ export function createIntake(store, notice) {
     take(zoneOf(event)?.dataset.drop ?? "photo", event.dataTransfer?.files[0]);
   });
 
-  return {
-    /** The photo that comes with the page. @param {string} path */
-    async takeSample(path) {
-      const blob = await (await fetch(path)).blob();
+  /** The photo that comes with the page. @param {string} path */
+  async function takeSample(path) {
+    try {
+      const answer = await fetch(path);
+      if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+      const blob = await answer.blob();
       const photo = await photoOf(new File([blob], "sample.jpg", { type: blob.type }), true);
       if (store.get().photo === null) store.dispatch({ type: "photo", photo });
-    },
-  };
+    } catch {
+      const detail = "The sample photo did not come. Choose a photo of your own, or try again.";
+      if (store.get().photo === null) notice.error(new Problem({ title: "No sample", status: 0, detail }), () => takeSample(path));
+    }
+  }
+
+  return { takeSample };
 }
 
 /** @param {File} file @param {boolean} isSample @returns {Promise<import("./state.js").Photo>} */

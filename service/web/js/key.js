@@ -1,11 +1,12 @@
 /** The API key, where the service asks for one. It is kept as long as the tab. */
 
 import { $, showText } from "./dom.js";
+import { ofThisTab } from "./storage.js";
 
 const PLACE = "stylize-key";
 
 /** @returns {string | null} */
-export const currentKey = () => sessionStorage.getItem(PLACE);
+export const currentKey = () => ofThisTab.get(PLACE);
 
 /** @type {Promise<boolean> | null} */
 let asking = null;
@@ -31,7 +32,7 @@ function askPerson(why) {
   dialog.showModal();
   return new Promise((resolve) => {
     form.onsubmit = () => {
-      sessionStorage.setItem(PLACE, form.elements.key.value.trim());
+      ofThisTab.set(PLACE, form.elements.key.value.trim());
       resolve(true);
     };
     dialog.onclose = () => resolve(false); // too late after a submit

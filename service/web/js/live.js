@@ -58,6 +58,11 @@ export function createLive({ send, show, fail, changed = () => {} }) {
       if (!running) work();
       else if (!running.order.mayWait) running.controller.abort();
     },
+    /** Give up what nobody waits for; previews go on. */
+    stopFull() {
+      if (waiting && !waiting.mayWait) waiting = null;
+      if (running && !running.order.mayWait) running.controller.abort();
+    },
     /** Give up what runs and what waits. */
     stop() {
       waiting = null;

@@ -22,11 +22,11 @@ createAppearance();
 const serviceState = createServiceState();
 const stage = createStage();
 const notice = createNotice();
-const exported = createExport(store);
+const exported = createExport(store, (done) => painter.repaint(done));
 
 const history = createHistory((entry) => {
   const { photo } = store.get();
-  store.dispatch({ type: "restore", ...entry.state });
+  store.dispatch({ type: "restore", ...entry.state, entry });
   if (entry.state.photo && entry.state.photo !== photo) stage.showPhoto(entry.state.photo);
   stage.showPainting(entry, titleOf(entry.state.mix));
   stage.setLabel(titleOf(entry.state.mix), entry.facts);
@@ -44,7 +44,7 @@ const painter = createPainter({
   },
 });
 
-createGallery(store);
+const gallery = createGallery(store);
 createMixingPad(store);
 createSlots(store);
 createControls(store, painter.optimise);
@@ -56,7 +56,7 @@ async function loadCatalog() {
     const [styles, models] = await Promise.all([listStyles(), listModels()]);
     store.dispatch({ type: "catalog", styles, models });
   } catch (problem) {
-    notice.error(problem, loadCatalog);
+    gallery.showFailure(/** @type {any} */ (problem).detail ?? String(problem), loadCatalog);
   }
 }
 

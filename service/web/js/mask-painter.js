@@ -4,9 +4,12 @@ import { $, announce, el } from "./dom.js";
 import { fillTrack } from "./controls.js";
 import { drawMasks, drawStroke, restOf } from "./mask-strokes.js";
 import { heeds } from "./mix.js";
+import { effective } from "./request.js";
 
 const OVERLAY_PX = 640;
 const KEY_STEP = 0.02;
+/** What has an undoing of its own. */
+const WRITTEN_IN = "input:not([type=range], [type=radio]), select, textarea";
 
 /**
  * @param {import("./state.js").Store} store
@@ -69,13 +72,15 @@ export function createMaskPainter(store, stage) {
 
   function drawTools() {
     const { mix, mask } = store.get();
-    const isPossible = heeds(mix, "mask");
+    const { isOptimised } = effective(store.get());
+    const isPossible = heeds(mix, "mask") && !isOptimised;
     if (!isPossible) setMode(false);
     mode.disabled = !isPossible;
     const there = mask.strokes.length > 0;
+    const keepsPhoto = rest() === "photo" || mask.strokes.some((painted) => painted.target === "photo");
     $("#masks-intro").textContent = isPossible
-      ? there ? "The mask is in use. Places without a style keep the photo's look." : "Paint where each style applies."
-      : mix.slots.length ? "This network takes no masks." : "Take a style first, then paint where it applies.";
+      ? there ? `The mask is in use.${keepsPhoto ? " Places without a style keep the photo's look." : ""}` : "Paint where each style applies."
+      : isOptimised ? "Optimise takes no masks." : mix.slots.length ? "This network takes no masks." : "Take a style first, then paint where it applies.";
     undo.disabled = clear.disabled = !there;
     const choices = [...mix.slots.map(({ key, title }) => ({ key, title })), { key: "photo", title: "Photo" }];
     $("#mask-targets").replaceChildren(...choices.map(chip));
@@ -173,6 +178,7 @@ export function createMaskPainter(store, stage) {
   elsewhere.addEventListener("change", () => store.dispatch({ type: "elsewhere", key: elsewhere.value }));
   for (const input of [brush, soft]) input.addEventListener("input", drawBrush);
   document.addEventListener("keydown", (event) => {
+    if (/** @type {Element} */ (event.target).closest?.(WRITTEN_IN)) return;
     if (isOn && (event.ctrlKey || event.metaKey) && event.key === "z" && !undo.disabled) {
       event.preventDefault();
       store.dispatch({ type: "undo" });
@@ -180,7 +186,7 @@ export function createMaskPainter(store, stage) {
   });
   drawTools();
   store.subscribe((state, before) => {
-    if (state.mask === before.mask && state.mix.slots === before.mix.slots && state.photo === before.photo) return;
+    if (state.mask === before.mask && state.mix.slots === before.mix.slots && state.photo === before.photo && state.look.method === before.look.method) return;
     drawTools();
     redraw();
   });

@@ -60,7 +60,7 @@ export function toggled(mix, slot) {
     return { ...only(slot), note: "This network knows one style, and mixes none." };
   }
   if (mix.slots.length === MOST) {
-    return { ...mix, slots: [...mix.slots.slice(0, MOST - 1), slot], note: "Four styles mix at most. The last one was replaced." };
+    return { ...mix, note: "Four styles mix at most. Take one out first." };
   }
   return { slots: [...mix.slots, slot], point: centre(mix.slots.length + 1), note: "" };
 }

@@ -7,12 +7,13 @@ const PLACES = { style: "weights", style_id: "weights", model: "weights", qualit
 export function createNotice() {
   const [box, text, progress, action, close] = ["", "-text", "-progress", "-action", "-close"].map((end) => $(`#notice${end}`));
   let act = () => {};
+  let isKept = false;
 
   /**
    * @param {string} message
-   * @param {{share?: number | null, label?: string, then?: () => void, isError?: boolean}} [options]
+   * @param {{share?: number | null, label?: string, then?: () => void, isError?: boolean, stays?: boolean}} [options] `stays`: until something else is said, or it is dismissed.
    */
-  function show(message, { share = null, label = "", then = () => {}, isError = false } = {}) {
+  function show(message, { share = null, label = "", then = () => {}, isError = false, stays = isError } = {}) {
     box.hidden = false;
     box.classList.toggle("is-error", isError);
     text.textContent = message;
@@ -21,7 +22,8 @@ export function createNotice() {
     action.hidden = label === "";
     action.textContent = label;
     act = then;
-    close.hidden = !isError;
+    isKept = stays;
+    close.hidden = !stays;
   }
 
   function clear() {
@@ -37,7 +39,7 @@ export function createNotice() {
     show,
     /** Nothing is under way any more; an error stays. */
     settle() {
-      if (!box.classList.contains("is-error")) box.hidden = true;
+      if (!isKept) box.hidden = true;
     },
     /**
      * A problem, where it belongs.

@@ -4,14 +4,17 @@ import { stylize, Problem } from "./api.js";
 import { announce } from "./dom.js";
 import { paintAsJob } from "./jobs.js";
 import { createLive } from "./live.js";
-import { isLong, isPaintable, requestForm } from "./request.js";
+import { effective, isLong, isPaintable, requestForm } from "./request.js";
 import { isSamePicture } from "./state.js";
 import { factsOf, titleOf } from "./words.js";
 
 const BUSY_AFTER_MS = 250;
+/** What a preview looks the same with. */
+const NOT_PREVIEWED = ["size", "steps"];
 
 /**
- * @typedef {{state: import("./state.js").State, kind: "preview" | "full"}} What
+ * @typedef {import("./history.js").Entry} Entry
+ * @typedef {{state: import("./state.js").State, kind: "preview" | "full", done: ((entry: Entry) => void) | null}} What
  * @typedef {import("./live.js").Order<What>} Order
  *
  * @param {object} ends
@@ -19,59 +22,91 @@ const BUSY_AFTER_MS = 250;
  * @param {import("./stage.js").Stage} ends.stage
  * @param {import("./notice.js").Notice} ends.notice
  * @param {(result: import("./api.js").Painted) => void} ends.answered
- * @param {(entry: import("./history.js").Entry) => void} ends.finished
+ * @param {(entry: Entry) => void} ends.finished
  */
 export function createPainter({ store, stage, notice, answered, finished }) {
   let busyTimer = 0;
-  /** @type {import("./history.js").Entry | null} The last one in full. */
+  /** @type {Entry | null} The last one in full. */
   let last = null;
   const live = createLive({ send, show, fail, changed });
 
-  /** @param {boolean} isLive */
-  function ask(isLive) {
+  /** @param {((entry: Entry) => void) | null} [done] Instead of `finished`. @returns {Order} */
+  const inFull = (done = null) => ({ what: { state: store.get(), kind: "full", done }, isLive: false, mayWait: false, then: null });
+
+  /** @param {boolean} isLive @param {boolean} [needsPreview] */
+  function ask(isLive, needsPreview = true) {
     const state = store.get();
-    if (!isPaintable(state)) return live.stop();
-    const full = /** @type {Order} */ ({ what: { state, kind: "full" }, isLive: false, mayWait: false, then: null });
-    const needsStart = state.look.method === "gatys";
-    live.ask({ what: { state, kind: "preview" }, isLive, mayWait: true, then: isLive || needsStart ? null : full });
+    if (!isPaintable(state)) {
+      live.stop();
+      showUnpainted();
+      return;
+    }
+    const full = isLive || effective(state).isOptimised ? null : inFull();
+    if (needsPreview) live.ask({ what: { state, kind: "preview", done: null }, isLive, mayWait: true, then: full });
+    else if (full) live.ask(full);
+    else live.stopFull();
+  }
+
+  /** Ask again for what was given up or has failed. @param {Order} order */
+  function again({ what: { kind, done } }) {
+    notice.clear();
+    if (kind === "full") live.ask(inFull(done));
+    else ask(false);
+  }
+
+  /** @param {Order} order */
+  function cancel(order) {
+    live.stop();
+    if (last && last.state.photo === order.what.state.photo) {
+      stage.showPainting(last, titleOf(last.state.mix));
+      stage.setLabel(titleOf(last.state.mix), last.facts);
+    } else showUnpainted();
+    notice.show("Cancelled.", { label: "Paint it", then: () => again(order), stays: true });
+    announce("Cancelled");
+  }
+
+  function showUnpainted() {
+    const { photo, mix } = store.get();
+    if (photo) stage.showPhoto(photo);
+    stage.setLabel(titleOf({ ...mix, slots: [] }), mix.slots.length ? "" : "Take a style: one click paints it.");
   }
 
   /** @param {Order} order @param {AbortSignal} signal */
-  async function send({ what: { state, kind } }, signal) {
+  async function send(order, signal) {
+    const { state, kind } = order.what;
     for (;;) {
       try {
         const form = await requestForm(state, kind);
-        if (kind === "full" && isLong(state)) return await asJob(form, state, signal);
-        return await stylize(form, signal);
+        const result = await (kind === "full" && isLong(state) ? asJob(form, order, signal) : stylize(form, signal));
+        return { result, facts: kind === "full" ? await factsOf(state.mix, result) : "Preview" };
       } catch (error) {
         if (signal.aborted || !(error instanceof Problem && error.passes)) throw error;
-        await patience(error, signal);
+        await patience(error, order, signal);
       }
     }
   }
 
-  /** @param {FormData} form @param {import("./state.js").State} state @param {AbortSignal} signal */
-  async function asJob(form, state, signal) {
-    const stop = () => {
-      live.stop();
-      if (last) stage.showPainting(last, titleOf(last.state.mix));
-      announce("Cancelled");
-    };
+  /** @param {FormData} form @param {Order} order @param {AbortSignal} signal */
+  async function asJob(form, order, signal) {
+    const title = titleOf(order.what.state.mix);
+    const stop = () => cancel(order);
     return paintAsJob(form, signal, (news) => {
       if (signal.aborted) return;
       const waits = news.state === "queued" ? `Waiting${news.position ? `, number ${news.position}` : ""}` : "Painting";
       const steps = news.step && news.steps ? `: step ${news.step} of ${news.steps}` : "";
       notice.show(waits + steps, { share: news.progress, label: "Cancel", then: stop });
-      if (news.picture) stage.showPainting({ blob: news.picture, url: URL.createObjectURL(news.picture), isPreview: true }, titleOf(state.mix));
+      if (!news.picture) return;
+      stage.showPainting({ blob: news.picture, url: URL.createObjectURL(news.picture), isPreview: true }, title);
+      stage.setLabel(title, "Preview");
     });
   }
 
   /** Wait as long as the service asks for, and say so. */
-  function patience(/** @type {Problem} */ problem, /** @type {AbortSignal} */ signal) {
+  function patience(/** @type {Problem} */ problem, /** @type {Order} */ order, /** @type {AbortSignal} */ signal) {
     announce(`${problem.detail} Trying again in ${problem.retryAfterS} seconds.`);
     return new Promise((resolve, reject) => {
       let left = problem.retryAfterS;
-      const tell = () => notice.show(`${problem.detail}. Trying again in ${left} s.`, { label: "Stop", then: live.stop });
+      const tell = () => notice.show(`${problem.detail}. Trying again in ${left} s.`, { label: "Stop", then: () => cancel(order) });
       const timer = setInterval(() => {
         left -= 1;
         if (left > 0) return tell();
@@ -87,24 +122,25 @@ export function createPainter({ store, stage, notice, answered, finished }) {
     });
   }
 
-  /** @param {Order} order @param {import("./api.js").Painted} result */
-  async function show({ what: { state, kind } }, result) {
+  /** @param {Order} order @param {{result: import("./api.js").Painted, facts: string}} answer */
+  async function show({ what: { state, kind, done } }, { result, facts }) {
+    const title = titleOf(state.mix);
     const picture = { blob: result.blob, url: URL.createObjectURL(result.blob), isPreview: kind === "preview" };
     notice.clear();
     answered(result);
-    const isShown = await stage.showPainting(picture, titleOf(state.mix));
-    if (!isShown || kind === "preview") return;
-    const entry = { ...picture, state, result, facts: await factsOf(state.mix, result) };
-    stage.setLabel(titleOf(state.mix), entry.facts);
-    announce(`Painted: ${titleOf(state.mix)}`);
+    if (!(await stage.showPainting(picture, title))) return URL.revokeObjectURL(picture.url);
+    stage.setLabel(title, facts);
+    if (kind === "preview") return;
+    const entry = { ...picture, state, result, facts };
+    announce(`Painted: ${title}`);
     last = entry;
-    finished(entry);
+    (done ?? finished)(entry);
   }
 
   /** @param {Order} order @param {unknown} error */
   function fail(order, error) {
     if (!(error instanceof Problem)) console.error(error);
-    notice.error(error, error instanceof Problem && error.status === 422 ? null : () => ask(false));
+    notice.error(error, error instanceof Problem && error.status === 422 ? null : () => again(order));
   }
 
   /** @param {Order | null} order */
@@ -118,18 +154,31 @@ export function createPainter({ store, stage, notice, answered, finished }) {
   }
 
   store.subscribe((state, before, action) => {
-    if (action.type === "photo" && state.photo) stage.showPhoto(state.photo);
-    if (action.type === "restore" || isSamePicture(state, before)) return;
+    if (action.type === "photo") showUnpainted();
+    if (action.type === "restore") {
+      live.stop();
+      notice.clear();
+      last = action.entry;
+      return;
+    }
     if (action.type === "registered") return; // the same painting under another name
+    const names = action.type === "look" ? Object.keys(action.change) : null;
+    // a slider that is let go has the value it had, and now wants its picture in full
+    if (names ? names.every((name) => name === "format") : isSamePicture(state, before)) return;
     notice.clear();
-    ask(Boolean(action.live));
+    ask(Boolean(action.live), !names?.every((name) => NOT_PREVIEWED.includes(name)));
   });
 
   return {
     /** Begin a full picture of what takes minutes. */
     optimise() {
-      const state = store.get();
-      if (isPaintable(state)) live.ask({ what: { state, kind: "full" }, isLive: false, mayWait: false, then: null });
+      if (!isPaintable(store.get())) return;
+      notice.clear();
+      live.ask(inFull());
+    },
+    /** The same picture once more, for a file of another format. @param {(entry: Entry) => void} done */
+    repaint(done) {
+      if (isPaintable(store.get())) live.ask(inFull(done));
     },
   };
 }

@@ -55,3 +55,22 @@ export function fitted({ width, height }, size) {
   const scale = Number(size) / Math.max(width, height);
   return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
 }
+
+/**
+ * The same picture as a file of another type.
+ * @param {Blob} blob
+ * @param {string} type
+ * @returns {Promise<Blob | null>} Null: this browser does not write such files.
+ */
+export async function converted(blob, type) {
+  const whole = await createImageBitmap(blob);
+  const canvas = Object.assign(document.createElement("canvas"), { width: whole.width, height: whole.height });
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  if (type === "image/jpeg") {
+    context.fillStyle = "#fff"; // it cannot be transparent
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }
+  context.drawImage(whole, 0, 0);
+  whole.close();
+  return new Promise((resolve) => canvas.toBlob((copy) => resolve(copy?.type === type ? copy : null), type, 0.95));
+}

@@ -40,6 +40,7 @@ export function createSlots(store) {
     [...list.children].forEach((item, index) => {
       $("b", item).textContent = slots.length > 1 ? `${Math.round(shares[index] * 100)} %` : "";
     });
+    if (text && note.textContent !== text) announce(text);
     showText(note, text);
   }
 

@@ -26,6 +26,8 @@ export function createStage() {
       before.hidden = false;
       after.hidden = true;
       after.removeAttribute("src");
+      if (passing) URL.revokeObjectURL(passing);
+      passing = "";
       compare.setPainted(false);
       view.fit();
     },
@@ -36,18 +38,20 @@ export function createStage() {
      */
     async showPainting(picture, title) {
       const mine = ++turn;
-      const old = passing;
       const image = new Image();
       image.src = picture.url;
       await image.decode().catch(() => {});
-      if (mine !== turn) return false;
+      if (mine !== turn) {
+        if (picture.isPreview) URL.revokeObjectURL(picture.url);
+        return false;
+      }
       after.src = picture.url;
       after.alt = `The photo, painted: ${title}`;
       after.hidden = false;
       after.classList.toggle("is-preview", picture.isPreview);
       after.dataset.size = `${image.naturalWidth}x${image.naturalHeight}`;
+      if (passing) URL.revokeObjectURL(passing);
       passing = picture.isPreview ? picture.url : "";
-      if (old) URL.revokeObjectURL(old);
       compare.setPainted(true);
       return true;
     },

@@ -82,13 +82,19 @@ function withMix(/** @type {Mask} */ mask, /** @type {import("./mix.js").Mix} */
 export const reduce = (state, action) => ({ ...state, ...REDUCERS[action.type](state, action) });
 
 /**
- * Whether two states ask for the same picture.
+ * Whether two states ask for the same picture; the format of its file makes no difference.
  * @param {State} one
  * @param {State} other
  */
 export const isSamePicture = (one, other) =>
-  one.photo === other.photo && one.look === other.look && one.mask === other.mask &&
+  one.photo === other.photo && isSameLook(one.look, other.look) && one.mask === other.mask &&
   one.mix.slots === other.mix.slots && one.mix.point === other.mix.point;
+
+/** @param {Look} one @param {Look} other */
+function isSameLook(one, other) {
+  const names = /** @type {(keyof Look)[]} */ (Object.keys(one));
+  return names.every((name) => name === "format" || one[name] === other[name]);
+}
 
 /** @typedef {(state: State, before: State, action: Action) => void} Listener */
 
