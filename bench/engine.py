@@ -81,7 +81,8 @@ def make_ours(folder: Path, device: str, dtype: str) -> Contestant:
     import torch
 
     from model_store.runtime import choose_runtime, keep_freed_memory
-    from service.stylizer import Painting, Stylizer, Upload
+    from service.stylizer import Stylizer
+    from service.work.painting import Painting, Upload
 
     keep_freed_memory()
     runtime = choose_runtime(device, dtype)

@@ -62,7 +62,8 @@ class LargePicture:
     def __init__(self, folder: Path, settings: Settings, style_id: str) -> None:
         """Load the network, and paint something small with it."""
         from model_store.runtime import choose_runtime, keep_freed_memory
-        from service.stylizer import Painting, Stylizer
+        from service.stylizer import Stylizer
+        from service.work.painting import Painting
 
         keep_freed_memory()
         self._settings = settings

@@ -6,7 +6,7 @@ rest may be called from others.
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,68 +27,14 @@ from model_store.style_file import style_from_bytes, style_to_bytes
 from model_store.tiling import TILE_PX, Box, Picture, encode_style_tiled, paint_tiled, tile_steps
 from service.errors import ModelUnavailable
 from service.requests.mix import UPLOAD_MODEL
-from service.schemas import Color
 from service.work.networks import Networks, Resident
+from service.work.painting import Painting, TiledProgress, Upload
 from service.work.style_cache import StyleCache
 
 WARM_UP_PX = (256, 512)
 
 TIDY_EVERY = 8
 """Tiles after which freed memory is given back: every tile would cost time, rarely would cost memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Upload:
-    """A style image that a client sent.
-
-    Attributes:
-        digest: Of the file's bytes and the size at which it is encoded; the same digest is the same style.
-        image: RGB; ``None`` where the style was remembered when the job was prepared.
-        remembered: The encoded style, in that case.
-        encoder_sha256: Of the checkpoint that encoded it: another one would read other things into its numbers.
-    """
-
-    digest: str
-    image: Image.Image | None
-    remembered: Style | None = None
-    encoder_sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Painting:
-    """One image of a batch.
-
-    Attributes:
-        content: RGB, of the size of the result.
-        styles: Weight and source of each style of the mix: a stored style's id, or an upload.
-        alpha: 0 keeps the content's own statistics, 1 takes the style's.
-        seed: For networks that take noise; the others paint the same whatever it is. In one batch all have one or none.
-        color: ``match`` recolours uploads to the content before they are encoded; ``luminance`` keeps the content's
-            chroma; ``style`` does neither.
-        masks: Where each of the styles applies: mode L, of the content's size; none for a mix that is everywhere.
-    """
-
-    content: Image.Image
-    styles: Sequence[tuple[float, str | Upload]]
-    alpha: float
-    seed: int | None = None
-    color: Color = "style"
-    masks: Sequence[Image.Image] = ()
-
-
-@dataclass(frozen=True)
-class TiledProgress:
-    """A tile that was taken.
-
-    Attributes:
-        step: Its number, from 1.
-        steps: How many there will be.
-        picture: The photo, as far as it is painted; of the size of the result. The same image after every step.
-    """
-
-    step: int
-    steps: int
-    picture: Image.Image
 
 
 class Stylizer:

@@ -23,7 +23,8 @@ from model_store import checkpoint
 from model_store.catalog import Catalog, Header, NamedStyle, read_catalog
 from model_store.runtime import Runtime
 from service.settings import Settings
-from service.stylizer import Painting, Stylizer, Upload
+from service.stylizer import Stylizer
+from service.work.painting import Painting, Upload
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,8 @@ from PIL import Image
 from model_store import checkpoint
 from model_store.layers import adaptive_instance_norm, instance_statistics
 from model_store.runtime import Runtime, choose_runtime
-from service.stylizer import Painting, Stylizer, Upload
+from service.stylizer import Stylizer
+from service.work.painting import Painting, Upload
 from train.adain import AdaINTask
 
 pytestmark = [

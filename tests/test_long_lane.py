@@ -20,8 +20,9 @@ from service.queue import JobQueue
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
 from service.stores.job_progress import JobProgress
-from service.stylizer import Painting, Stylizer, Upload
+from service.stylizer import Stylizer
 from service.work import long_lane
+from service.work.painting import Painting, Upload
 from service.worker import NO_MEMORY, DeviceFailed, Worker
 
 

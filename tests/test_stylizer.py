@@ -19,7 +19,8 @@ from model_store.layers import instance_statistics
 from model_store.runtime import Runtime
 from model_store.style import Style
 from service.errors import ModelUnavailable
-from service.stylizer import Painting, Stylizer, Upload, to_images, to_tensor
+from service.stylizer import Stylizer, to_images, to_tensor
+from service.work.painting import Painting, Upload
 from service.work.style_cache import StyleCache
 
 CPU = torch.device("cpu")

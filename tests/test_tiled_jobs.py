@@ -20,8 +20,9 @@ from service.job import Job
 from service.schemas import StylePart
 from service.settings import Settings
 from service.stores.job_progress import JobProgress
-from service.stylizer import Painting, Stylizer, TiledProgress
+from service.stylizer import Stylizer
 from service.work import long_lane
+from service.work.painting import Painting, TiledProgress
 from service.worker import DeviceFailed
 
 SIZE = (160, 96)

@@ -16,7 +16,8 @@ from service.job import Job, Result
 from service.queue import JobQueue
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
-from service.stylizer import Painting, Stylizer
+from service.stylizer import Stylizer
+from service.work.painting import Painting
 from service.worker import DeviceFailed, Worker
 
 

@@ -15,7 +15,8 @@ from service.requests.mix import check_shorter_side
 from service.requests.which import naming
 from service.schemas import STYLE_SIZE_PX, StylePart, StylizeParameters
 from service.stores.style_store import StyleData, digest_of
-from service.stylizer import Painting, Stylizer, Upload
+from service.stylizer import Stylizer
+from service.work.painting import Painting, Upload
 from service.work.registered import bounded_painting, encoding_of, gone, needs_painting
 
 

@@ -17,8 +17,9 @@ from service.images import ImageLimits
 from service.job import Claim
 from service.schemas import STYLE_SIZE_PX, StylizeParameters
 from service.stores.style_store import StyleData, StyleStore, digest_of
-from service.stylizer import Stylizer, Upload
+from service.stylizer import Stylizer
 from service.work.answering import RETRY_S
+from service.work.painting import Upload
 
 PAINTING_PX = 1024
 """Longer side, at most, of the painting that is kept: twice that at which it is encoded."""

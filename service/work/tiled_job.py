@@ -3,9 +3,10 @@
 from PIL import Image
 
 from service.stores.job_progress import JobProgress, Saved
-from service.stylizer import Stylizer, TiledProgress
+from service.stylizer import Stylizer
 from service.work.decoding import Decoded
 from service.work.long_job import PREVIEW_PX, LongJob, small_jpeg
+from service.work.painting import TiledProgress
 
 
 class TiledJob(LongJob):
