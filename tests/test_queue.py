@@ -57,6 +57,18 @@ def test_jobs_older_than_the_first_worker_are_found(settings: Settings) -> None:
     asyncio.run(scenario())
 
 
+def test_a_worker_that_leaves_a_new_queue_is_told_that_it_is_empty(settings: Settings) -> None:
+    async def scenario() -> None:
+        queue = JobQueue(settings.redis_url or "", settings, "worker")
+        try:
+            with pytest.raises(QueueUnreachable, match="was emptied"):
+                await queue.leave()  # before it has prepared anything
+        finally:
+            await queue.close()
+
+    asyncio.run(scenario())
+
+
 def test_errors_travel(settings: Settings) -> None:
     async def scenario() -> None:
         async with queues(settings, "api", "worker") as (api, worker):

@@ -43,7 +43,7 @@ async def translated() -> AsyncIterator[None]:
     except redis_errors.ResponseError as err:
         if "MISCONF" in str(err):
             raise QueueUnreachable("the queue cannot store anything at the moment: try again later") from err
-        if "NOGROUP" not in str(err):
+        if "NOGROUP" not in str(err) and "requires the key to exist" not in str(err):
             raise
-        # Redis was restarted, or flushed, without its data: workers ``prepare`` it again.
+        # Redis was restarted, or flushed, without its data, or is new: workers ``prepare`` it.
         raise QueueUnreachable("the queue was emptied: try again") from err
