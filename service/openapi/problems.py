@@ -70,7 +70,11 @@ ANSWERS = {
         "no byte of the body came for 30 s, after 65536: send it again",
     ),
     409: ErrorAnswer(
-        "Conflict", "Conflict", "The thing is in a state that does not allow this", "the job is queued: ask again later"
+        "Conflict",
+        "Conflict",
+        "The thing is in a state that does not allow this",
+        "the job is queued: ask again later",
+        headers={"Retry-After": "Seconds after which to try again, where that is known"},
     ),
     410: ErrorAnswer(
         "Gone", "Gone", "It was here, and was not kept", "the picture has expired: send the request again"
