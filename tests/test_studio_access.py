@@ -80,6 +80,8 @@ def test_the_tools_stay_on_the_stage(open_studio: Callable[..., Studio], width: 
         assert stage["x"] <= box["x"] and box["x"] + box["width"] <= stage["x"] + stage["width"]
         assert box["y"] + box["height"] <= stage["y"] + stage["height"]
     assert studio.page.evaluate("document.documentElement.scrollWidth") <= width
+    if width == 320:
+        assert studio.page.locator(".tools").bounding_box()["height"] < 50, "in one row"
 
 
 def test_on_a_phone_held_sideways_the_panel_is_beside_the_picture(open_studio: Callable[..., Studio]) -> None:
