@@ -163,8 +163,13 @@ def test_the_status_of_a_service(service: Service) -> None:
     found = json.loads(run("status", "--json", "--server", service.url).stdout)
     assert (found["ready"], found["queue"]) == (True, {"interactive": 0, "tiled": 0, "long": 0})
     (worker,) = found["workers"]
-    assert (worker["state"], worker["models"], worker["held"]) == ("ready", ["adain"], 0)
+    assert (worker["state"], worker["models"]) == ("ready", ["adain"])
     assert worker["device"] and worker["dtype"]
+    wait_for(lambda: held(service) == 0)  # a sign of life tells it, now and then
+
+
+def held(service: Service) -> int:
+    return int(json.loads(run("status", "--json", "--server", service.url).stdout)["workers"][0]["held"])
 
 
 def test_a_queue_fills_and_a_worker_falls_silent(start_service: Start) -> None:
