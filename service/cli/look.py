@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.errors import InvalidField, NotFound
+from service.requests.mix import read_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def read_mix(styles: Sequence[str], weights: str | None, masks: Sequence[Path]) 
         InvalidField: Weights or masks are not as many as the styles, or no numbers.
         OSError: A file cannot be read.
     """
-    numbers = _weights(weights, len(styles)) if weights is not None else None
+    numbers = read_weights(weights, len(styles), "in the order of --style") if weights is not None else None
     if len(masks) not in (0, len(styles)):
         raise InvalidField(
             f"got {len(masks)} masks for {len(styles)} styles: give one for each, in the order of --style, or none",
@@ -71,17 +72,3 @@ def read_mix(styles: Sequence[str], weights: str | None, masks: Sequence[Path]) 
 def unknown_style(style_id: str, reason: object) -> NotFound:
     """What was given is no file, and no id."""
     return NotFound(f"there is no file {style_id!r:.80}, and as a style's id: {reason}", "style")
-
-
-def _weights(text: str, count: int) -> list[float]:
-    try:
-        weights = [float(part) for part in text.split(",")]
-    except ValueError as err:
-        raise InvalidField(
-            f"got {text!r:.80}: weights are numbers separated by commas, such as 3,1", "weights"
-        ) from err
-    if len(weights) != count:
-        raise InvalidField(
-            f"got {len(weights)} weights for {count} styles: give one for each, in the order of --style", "weights"
-        )
-    return weights

@@ -173,6 +173,21 @@ def _digest(style_id: str, registered: Mapping[str, RegisteredStyle]) -> str | N
 def _weights(text: str | None, count: int) -> list[float]:
     if text is None:
         return [1 / count] * count
+    weights = read_weights(text, count, "uploads first")
+    total = sum(weights)
+    if not isfinite(total):
+        raise InvalidField(f"got {text!r:.80}: weights must be finite, and so must be their sum", "weights")
+    if min(weights) < 0 or total <= 0:
+        raise InvalidField(f"got {text!r:.80}: weights must not be negative, and not all zero", "weights")
+    return [weight / total for weight in weights]
+
+
+def read_weights(text: str, count: int, order: str) -> list[float]:
+    """The numbers as they were given; ``order`` says, in an error, which belongs to which style.
+
+    Raises:
+        InvalidField: They are no numbers, or not as many as the styles.
+    """
     try:
         weights = [float(part) for part in text.split(",")]
     except ValueError as err:
@@ -180,12 +195,5 @@ def _weights(text: str | None, count: int) -> list[float]:
             f"got {text!r:.80}: weights are numbers separated by commas, such as 3,1", "weights"
         ) from err
     if len(weights) != count:
-        raise InvalidField(
-            f"got {len(weights)} weights for {count} styles: give one for each, uploads first", "weights"
-        )
-    total = sum(weights)
-    if not isfinite(total):
-        raise InvalidField(f"got {text!r:.80}: weights must be finite, and so must be their sum", "weights")
-    if min(weights) < 0 or total <= 0:
-        raise InvalidField(f"got {text!r:.80}: weights must not be negative, and not all zero", "weights")
-    return [weight / total for weight in weights]
+        raise InvalidField(f"got {len(weights)} weights for {count} styles: give one for each, {order}", "weights")
+    return weights
