@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 from model_store import checkpoint
 from model_store.adain import mirrored_decoder
 from model_store.catalog import Header, NamedStyle
-from model_store.layers import BatchNorm, InstanceNorm, instance_statistics
+from model_store.layers import BatchNorm, InstanceNorm
 from model_store.network import StyleNetwork
 from model_store.pyramid import PyramidGenerator
 from model_store.residual import ResidualGenerator
 from model_store.runtime import Runtime
+from model_store.statistics import instance_statistics
 from train import generator
 from train.__main__ import app
 from train.experiments import batch_vs_instance, resolution
@@ -283,7 +284,7 @@ def test_instance_norm_does_not_see_the_contrast_and_batch_norm_does():
         network = ResidualGenerator(norm, 1, width=4, blocks=1)
         with torch.no_grad():
             for _ in range(50):
-                network(photo(), network.stored_style(0))  # until batch norm has its running statistics
+                network.paint(photo(), network.stored_style(0))  # until batch norm has its running statistics
             network.eval()
             before, after = (network(one, network.stored_style(0)) for one in (photo(), with_contrast(photo(), 0.4)))
         changes[norm] = change([after], [before])

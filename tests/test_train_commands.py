@@ -194,10 +194,11 @@ def test_export_writes_what_the_service_serves(folder, exported):
 
 
 def test_a_named_style_is_that_of_its_picture(folder, exported):
-    from train.images import fit_longer_side, read_image, to_tensor
+    from model_store.pixels import to_tensor
+    from train.images import fit_longer_side, read_image
 
     network = checkpoint.load(exported)
-    encoded = network.encode_style(to_tensor(fit_longer_side(read_image(folder / "paintings/01.png"), 512)))
+    encoded = network.encode_style(to_tensor([fit_longer_side(read_image(folder / "paintings/01.png"), 512)]))
     torch.testing.assert_close(network.stored_style(1).scales[0], encoded.scales[0], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(network.stored_style(1).shifts[0], encoded.shifts[0], rtol=1e-3, atol=1e-3)
 

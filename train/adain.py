@@ -18,9 +18,8 @@ from torchvision.utils import make_grid
 from model_store.adain import AdaIN
 from model_store.catalog import read_header
 from model_store.checkpoint import load
-from model_store.layers import instance_statistics
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
-from model_store.style import Style
+from model_store.statistics import instance_statistics
 from model_store.vgg import WeightsError, load_vgg
 
 
@@ -96,8 +95,8 @@ class AdaINTask:
             features = network.encoder(torch.cat([content, style]), STYLE_LAYERS)
             content_features = features[CONTENT_LAYER][: len(content)]
             style_features = {layer: maps[len(content) :] for layer, maps in features.items()}
-            mean, deviation = instance_statistics(style_features[CONTENT_LAYER])
-            target = network.restyle(content_features, Style((deviation.flatten(1),), (mean.flatten(1),)))
+            encoded = network.style_from({CONTENT_LAYER: instance_statistics(style_features[CONTENT_LAYER])})
+            target = network.restyle(content_features, encoded)
         own = content[: (len(content) + 1) // 2]
         decoded = network.decode(torch.cat([target, content_features[: len(own)]]))
         painted, returned = decoded[: len(content)], decoded[len(content) :]

@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 
-from model_store.adain import AdaIN
 from model_store.catalog import Header, NamedStyle, read_header
 from model_store.checkpoint import NETWORKS, load
-from model_store.network import StyleNetwork
-from model_store.runtime import Runtime
+from model_store.network import AnyStyle, StyleNetwork
+from model_store.pixels import to_images, to_tensor
+from model_store.runtime import Runtime, to_runtime
+from model_store.style import Style, stack
 from train.data import DataError
 from train.evaluate import JudgedPair, median_distances
-from train.images import fit_longer_side, read_image, to_image, to_tensor
+from train.images import fit_longer_side, read_image
 from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES
 from train.state import StateError, TrainingState, load_state
 from train.tables import StyleFile
@@ -64,7 +65,7 @@ def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
         licence=GENERATOR_LICENCE,
         training=_training(state, rights) | ({"note": note} if note else {}),
     )
-    if isinstance(network, AdaIN):
+    if isinstance(network, AnyStyle):
         encoder = str(state.arguments["architecture"]).upper().replace("VGG", "VGG-")
         header = replace(
             header,
@@ -113,20 +114,17 @@ def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.devi
         DataError: A picture cannot be read, or the network cannot encode any.
     """
     network, header = trained.network.to(device, torch.float32), trained.header
-    if not isinstance(network, AdaIN):
+    if not isinstance(network, AnyStyle):
         raise DataError(f"a {header.network} network encodes no styles: train it with add-style")
-    rows: dict[str, tuple[NamedStyle, torch.Tensor, torch.Tensor]] = {
-        named.id: (named, network.style_scales[row], network.style_shifts[row])
-        for row, named in enumerate(header.styles)
+    rows: dict[str, tuple[NamedStyle, Style]] = {
+        named.id: (named, network.stored_style(row)) for row, named in enumerate(header.styles)
     }
     for file in files:
-        picture = to_tensor(fit_longer_side(read_image(file.path), STYLE_PX)).to(device)
-        style = network.encode_style(picture)
-        rows[file.named.id] = (file.named, style.scales[0][0], style.shifts[0][0])
+        picture = to_tensor([fit_longer_side(read_image(file.path), STYLE_PX)]).to(device)
+        rows[file.named.id] = (file.named, network.encode_style(picture))
     if rows:
-        network.style_scales = torch.stack([scale for _, scale, _ in rows.values()])  # (N, 512)
-        network.style_shifts = torch.stack([shift for _, _, shift in rows.values()])
-    named_styles = tuple(named for named, _, _ in rows.values())
+        network.with_styles(stack(style for _, style in rows.values()))
+    named_styles = tuple(named for named, _ in rows.values())
     return Trained(network, replace(header, arguments={**header.arguments, "styles": len(rows)}, styles=named_styles))
 
 
@@ -137,11 +135,11 @@ def paint_previews(trained: Trained, photo: Path, folder: Path, runtime: Runtime
     Raises:
         DataError: The photo cannot be read.
     """
-    network = deepcopy(trained.network).to(runtime.device, runtime.dtype)
-    content = to_tensor(fit_longer_side(read_image(photo), PAINT_PX)).to(runtime.device)
+    network = to_runtime(deepcopy(trained.network), runtime)
+    content = to_tensor([fit_longer_side(read_image(photo), PAINT_PX)]).to(runtime.device)
     folder.mkdir(parents=True, exist_ok=True)
     for row, named in enumerate(trained.header.styles):
-        painted = to_image(network(content, network.stored_style(row).with_seed(0))[0])
+        painted = to_images(network.paint(content, network.stored_style(row).with_seed(0)))[0]
         fit_longer_side(painted, PREVIEW_PX).save(folder / f"{named.id}.webp", quality=PREVIEW_QUALITY, method=6)
 
 

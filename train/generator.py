@@ -19,8 +19,9 @@ from model_store.catalog import CheckpointError, read_header
 from model_store.checkpoint import NETWORKS, load
 from model_store.generator import Generator
 from model_store.perceptual import content_distance, style_distance, style_summary, total_variation
+from model_store.pixels import to_tensor
 from model_store.vgg import VGG, load_vgg
-from train.images import fit_longer_side, read_image, to_tensor
+from train.images import fit_longer_side, read_image
 from train.recipes import Recipe, SettingError
 
 STYLE_PX = 384
@@ -200,8 +201,8 @@ def with_new_row(path: Path) -> Plan:
         }
     )
     network.requires_grad_(False)
-    for norm in network.norms:
-        norm.requires_grad_(True)
+    for table in network.tables:
+        table.requires_grad_(True)
     return Plan(network, header.network, arguments, first_row=trained.styles)
 
 
@@ -220,4 +221,4 @@ def style_images(paths: Sequence[Path]) -> list[Tensor]:
     Raises:
         DataError: One cannot be read.
     """
-    return [to_tensor(fit_longer_side(read_image(path), STYLE_PX)) for path in paths]
+    return [to_tensor([fit_longer_side(read_image(path), STYLE_PX)]) for path in paths]

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from model_store.adain import AdaIN
 from model_store.catalog import read_catalog
 from model_store.checkpoint import save
+from model_store.network import AnyStyle
 from model_store.runtime import Runtime, keep_freed_memory
 from model_store.vgg import load_vgg
 from train import export as exporting
@@ -89,7 +89,7 @@ def export(
         runtime = runtime_of(device, dtype)
         trained = exporting.from_file(state, data_rights, note)
         files = read_styles(styles, style_root) if styles else []
-        if files and isinstance(trained.network, AdaIN):
+        if files and isinstance(trained.network, AnyStyle):
             trained = exporting.with_styles(trained, files, runtime.device)
         header = trained.header
         if pairs:
@@ -116,7 +116,7 @@ def _judge(
         raise SettingError(f"--size {size_px}: give a multiple of 32")
     keep_freed_memory()
     pairs = read_pairs(table)
-    if not isinstance(trained.network, AdaIN):
+    if not isinstance(trained.network, AnyStyle):
         pairs = learned_pairs([pair.content for pair in pairs], trained.header.styles, files, only)
     elif only:
         raise SettingError(f"--only {only[0]}: the pairs say which pictures AdaIN takes as styles")

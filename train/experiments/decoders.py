@@ -8,15 +8,11 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from model_store.adain import FEATURE_SCALE, mirrored_decoder
-from model_store.layers import (
-    BatchNorm,
-    InstanceNorm,
-    UpsampledConv,
-    adaptive_instance_norm,
-    instance_statistics,
-    padded_conv,
-)
+from model_store.convolutions import UpsampledConv, padded_conv
+from model_store.layers import BatchNorm, InstanceNorm, adaptive_instance_norm
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
+from model_store.statistics import instance_statistics
+from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, VGG
 
 Join = Callable[[Tensor, Tensor], Tensor]
@@ -25,8 +21,8 @@ Join = Callable[[Tensor, Tensor], Tensor]
 
 def restyled(content: Tensor, style: Tensor) -> Tensor:
     """AdaIN: the content's features with the style's statistics."""
-    mean, deviation = instance_statistics(style)
-    return adaptive_instance_norm(content, deviation.flatten(1), mean.flatten(1))
+    mean, std = instance_statistics(style)
+    return adaptive_instance_norm(content, std.flatten(1), mean.flatten(1))
 
 
 def concatenated(content: Tensor, style: Tensor) -> Tensor:
@@ -44,8 +40,8 @@ class OwnScaleAndShift(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        rows = (table.expand(len(features), -1) for table in (self.norm.scale, self.norm.shift))
-        return self.norm(features, *rows)  # type: ignore[no-any-return]
+        scale, shift = (table.expand(len(features), -1) for table in (self.norm.scale, self.norm.shift))
+        return self.norm(features, Style((scale,), (shift,)))  # type: ignore[no-any-return]
 
 
 def decoder_with(norm: type[InstanceNorm], architecture: str) -> nn.Sequential:
@@ -56,7 +52,7 @@ def decoder_with(norm: type[InstanceNorm], architecture: str) -> nn.Sequential:
         layers.append(layer)
         if not isinstance(layer, nn.ReLU):
             conv = layer.conv if isinstance(layer, UpsampledConv) else layer
-            layers.append(OwnScaleAndShift(norm(conv.out_channels)))  # type: ignore[arg-type]
+            layers.append(OwnScaleAndShift(norm(0, conv.out_channels)))  # type: ignore[arg-type]
     return nn.Sequential(*layers, last)
 
 
