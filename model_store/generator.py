@@ -50,7 +50,10 @@ class Generator(StyleNetwork):
 
     def stored_style(self, row: int) -> Style:
         """The learned style of this row."""
-        return self.learned_styles(torch.tensor([row], device=self.tables[0].scale.device))
+        part = slice(row, row + 1)
+        return Style(
+            tuple(table.scale[part] for table in self.tables), tuple(table.shift[part] for table in self.tables)
+        )
 
     def learned_styles(self, rows: Tensor) -> Style:
         """Rows of the tables, (B,) → a style of B rows; gradients flow into the tables."""

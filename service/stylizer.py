@@ -256,8 +256,7 @@ class Stylizer:
         if not painting.masks:
             return style
         masks = torch.cat([to_mask(mask, self.runtime.device) for mask in painting.masks], dim=1)  # (1, K, H, W)
-        weights = torch.tensor([[weight for weight, _ in painting.styles]], device=masks.device)
-        return replace(style, masks=spatial_masks(masks, weights))
+        return replace(style, masks=spatial_masks(masks, style_weights(painting, self.runtime.device)))
 
     def _style(self, resident: Resident, painting: Painting, colors: ColorStatistics | None) -> Style:
         """One row: the mix, or, for masks, the styles side by side. Uploads are recoloured to ``colors``, if given."""
@@ -300,7 +299,7 @@ class Stylizer:
     def _content(self, painting: Painting) -> Picture:
         """A painting's photo and masks, to be read in parts."""
         image, masks = painting.content, painting.masks
-        weights = torch.tensor([[weight for weight, _ in painting.styles]], device=self.runtime.device)
+        weights = style_weights(painting, self.runtime.device)
 
         def mask_part(box: Box) -> Tensor:
             parts = torch.cat([to_mask(mask.crop(box.corners), self.runtime.device) for mask in masks], dim=1)
@@ -328,6 +327,11 @@ class Stylizer:
     def _nothing_usable(self) -> CatalogError:
         problems = "; ".join(self.problems.values())
         return CatalogError(f"{self._folder}: no usable checkpoint" + (f" ({problems})" if problems else ""))
+
+
+def style_weights(painting: Painting, device: torch.device) -> Tensor:
+    """Weights of a painting's styles, (1, K), fp32."""
+    return torch.tensor([[weight for weight, _ in painting.styles]], dtype=torch.float32).to(device)
 
 
 def _was_replaced(entry: ModelEntry) -> ModelUnavailable:

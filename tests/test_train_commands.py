@@ -70,7 +70,7 @@ def test_resume_goes_on_and_equals_an_uninterrupted_training(folder):
     [
         (("--resume",), 1, "new/state.pt: no such file; a training writes it"),
         (("--content", "missing"), 1, "missing: no such folder"),
-        (("--recipe", "long"), 2, "unknown recipe 'long': known are short, full"),
+        (("--recipe", "long"), 2, "unknown recipe 'long': known are short, longer, full"),
         (("--crop", 33), 2, "--crop 33: give a multiple of 8"),
         (("--steps", 0), 2, "--steps 0: give at least 1"),
         (("--style-weight", 0), 2, "--style-weight 0.0: give a positive number"),

@@ -10,6 +10,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 for command in (
+    trainings.swift,
     trainings.adain,
     trainings.generator,
     trainings.add_style,

@@ -8,7 +8,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,22 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from train.recipes import Recipe, Stage
+from train.recipe import Recipe, Stage
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
 
 
 class DataError(Exception):
     """A folder that cannot be trained on: names it and says what it lacks."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """So many crops of one size, by a seed of this step and process."""
+
+    crop_px: int
+    count: int
+    seed: str
 
 
 @dataclass(frozen=True)
@@ -35,15 +44,19 @@ class Batch:
         style: Crops of paintings, like ``content``; or, for a network that learns its styles, (B, 2), int64: the
             number of the style to paint, and the seed of the noise.
         unreadable: Files that could not be read on the way.
+        step: The step that it is for; below 0 for those that only fill pools.
+        draw: What is drawn from pools at this step, for trainings that have some.
     """
 
     content: Tensor
     style: Tensor
     unreadable: tuple[Path, ...]
+    step: int
+    draw: Draw
 
     def pin_memory(self) -> "Batch":
         """Called by the loader for a GPU, so that the copy there overlaps with computing."""
-        return Batch(self.content.pin_memory(), self.style.pin_memory(), self.unreadable)
+        return replace(self, content=self.content.pin_memory(), style=self.style.pin_memory())
 
 
 def list_images(folders: Sequence[Path]) -> list[Path]:
@@ -107,13 +120,18 @@ class Crops(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         """This process's share of the batch."""
-        stage = self.recipe.stage(step, self.steps)
-        rng = random.Random(f"{self.seed}/{step}/{self.rank}")
-        share = max(1, stage.batch_size // self.world_size)
+        stage, draw = self.plan(step)
+        rng = random.Random(draw.seed)
         unreadable: list[Path] = []
-        content = random_crops(self.content, share, stage, rng, unreadable)
-        style = self._styles(share, stage, rng, unreadable)
-        return Batch(content, style, tuple(unreadable))
+        content = random_crops(self.content, draw.count, stage, rng, unreadable)
+        style = self._styles(draw.count, stage, rng, unreadable)
+        return Batch(content, style, tuple(unreadable), step, draw)
+
+    def plan(self, step: int) -> tuple[Stage, Draw]:
+        """The sizes of a step, and this process's share of its batch."""
+        stage = self.recipe.stage(step, self.steps, self.seed)
+        share = max(1, stage.batch_size // self.world_size)
+        return stage, Draw(stage.crop_px, share, f"{self.seed}/{step}/{self.rank}")
 
     def _styles(self, count: int, stage: Stage, rng: random.Random, unreadable: list[Path]) -> Tensor:
         raise NotImplementedError
@@ -157,6 +175,8 @@ def random_crops(paths: Sequence[Path], count: int, stage: Stage, rng: random.Ra
             failures += 1
             if failures > 100:
                 raise DataError(f"{path.parent}: 100 images in a row cannot be read, the last is {path.name}") from None
+    if not crops:
+        return torch.empty(0, 3, stage.crop_px, stage.crop_px, dtype=torch.uint8)
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
 
 

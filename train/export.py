@@ -5,7 +5,7 @@ What is measured and painted here is the network as it is stored: its weights ar
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from model_store.style import Style, stack
 from train.data import DataError
 from train.evaluate import JudgedPair, median_distances
 from train.images import fit_longer_side, read_image
-from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES
+from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, SWIFT_RECIPES
 from train.state import StateError, TrainingState, load_state
 from train.tables import StyleFile
 
@@ -31,8 +31,8 @@ PAINT_PX = 512
 PREVIEW_PX = 256
 PREVIEW_QUALITY = 80
 
-ADAIN_LICENCE = "Decoder: Apache-2.0. Encoder: CC BY 4.0."
-ADAIN_ATTRIBUTION = (
+ANY_STYLE_LICENCE = "Apache-2.0; its encoder: CC BY 4.0."
+ANY_STYLE_ATTRIBUTION = (
     "The encoder has the weights of {encoder} by Karen Simonyan and Andrew Zisserman (Very Deep Convolutional Networks "
     "for Large-Scale Image Recognition, 2014, arXiv 1409.1556), University of Oxford, CC BY 4.0; changed: kept up to "
     "relu4_1, rounded to fp16."
@@ -58,7 +58,7 @@ def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
     if state.task not in NETWORKS:
         raise StateError(f"{path}: a training of {state.task!r}; known are {', '.join(NETWORKS)}")
     network = NETWORKS[state.task](**state.arguments)
-    network.load_state_dict(state.network)
+    network.load_state_dict(state.shipped)
     header = Header(
         network=state.task,
         arguments=state.arguments,
@@ -70,8 +70,8 @@ def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
         header = replace(
             header,
             arguments={**state.arguments, "styles": 0},
-            licence=ADAIN_LICENCE,
-            attribution=ADAIN_ATTRIBUTION.format(encoder=encoder),
+            licence=ANY_STYLE_LICENCE,
+            attribution=ANY_STYLE_ATTRIBUTION.format(encoder=encoder),
         )
     else:
         header = replace(header, styles=_learned_styles(state))
@@ -164,7 +164,7 @@ def measurement(
 
 def _training(state: TrainingState, rights: str) -> dict[str, Any]:
     recipe = state.recipe
-    tables = [ADAIN_RECIPES, GENERATOR_RECIPES, ADD_STYLE_RECIPES]
+    tables = [SWIFT_RECIPES, ADAIN_RECIPES, GENERATOR_RECIPES, ADD_STYLE_RECIPES]
     known = [(name, recipe) for table in tables for name, recipe in table.items()]
     name = next((name for name, other in known if other == recipe), "custom")
     return {
@@ -180,6 +180,12 @@ def _training(state: TrainingState, rights: str) -> dict[str, Any]:
         "style_layers": list(recipe.style_layers),
         "style_loss": recipe.style_loss,
         **({"window": recipe.window} if recipe.window < 1 else {}),
+        **({"average": recipe.average} if recipe.average else {}),
+        **{
+            name: asdict(part)
+            for name, part in (("augmentation", recipe.augmentation), ("mixing", recipe.mixing))
+            if part
+        },
         "losses": {name: round(value, 4) for name, value in state.losses.items()},
         "data": {**state.data, **({"rights": rights} if rights else {})},
         "torch": str(torch.__version__),

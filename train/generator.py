@@ -22,7 +22,8 @@ from model_store.perceptual import content_distance, style_distance, style_summa
 from model_store.pixels import to_tensor
 from model_store.vgg import VGG, load_vgg
 from train.images import fit_longer_side, read_image
-from train.recipes import Recipe, SettingError
+from train.loop import Task
+from train.recipe import Recipe, SettingError
 
 STYLE_PX = 384
 """Longer side at which style images are shown to the judge; strokes are learned at this scale."""
@@ -45,8 +46,10 @@ class Plan:
     first_row: int = 0
 
 
-class GeneratorTask:
+class GeneratorTask(Task):
     """Photos and drawn styles in, the three terms of the loss out."""
+
+    network: Generator
 
     def __init__(self, plan: Plan, judge: VGG, recipe: Recipe, styles: Sequence[Tensor]) -> None:
         """Train the plan's network.
@@ -79,9 +82,9 @@ class GeneratorTask:
     def _summary(self, images: Tensor) -> dict[str, Tensor]:
         return style_summary(self._judge(images, self._recipe.style_layers), self._recipe.style_loss)
 
-    def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+    def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
         """Content, style and smoothness of the painted batch: photos (B, 3, H, W), draws (B, 2) → three scalars."""
-        recipe = self._recipe
+        (content, style), recipe = inputs, self._recipe
         rows, columns = window(content.shape[2], content.shape[3], recipe.window, seed=int(style[0, 1]))
         painted = self._paint(content, style)[:, :, rows, columns]
         content = content[:, :, rows, columns]
@@ -97,14 +100,15 @@ class GeneratorTask:
         }
 
     @torch.no_grad()
-    def pictures(self, content: Tensor, style: Tensor) -> Tensor:
+    def pictures(self, *inputs: Tensor) -> Tensor:
         """Rows of content and result."""
+        content, style = inputs
         rows = torch.cat([content, self._paint(content, style).float()])
         return make_grid(rows, nrow=len(content))  # type: ignore[no-any-return]
 
     def _paint(self, content: Tensor, style: Tensor) -> Tensor:
         learned = self.network.learned_styles(self._first_row + style[:, 0])
-        return self.network(content, replace(learned, seeds=tuple(style[:, 1].tolist())))  # type: ignore[no-any-return]
+        return self.network.paint(content, replace(learned, seeds=tuple(style[:, 1].tolist())))  # type: ignore[no-any-return]
 
 
 def window(height: int, width: int, share: float, seed: int) -> tuple[slice, slice]:

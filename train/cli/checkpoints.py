@@ -30,7 +30,7 @@ from train.cli.options import (
     runtime_of,
 )
 from train.evaluate import JudgedPair, distance_table, judge_pairs, save_grid
-from train.recipes import SettingError
+from train.recipe import SettingError
 from train.sheet import contact_sheet
 from train.tables import StyleFile, learned_pairs, read_pairs, read_references, read_styles
 

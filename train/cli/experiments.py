@@ -32,7 +32,8 @@ from train.experiments import why_instance as why
 from train.experiments.results import publish
 from train.experiments.training import Schedule
 from train.loop import training_runtime
-from train.recipes import ADAIN_RECIPES, GENERATOR_RECIPES, SettingError, Stage, customised
+from train.recipe import SettingError, Stage, customised
+from train.recipes import ADAIN_RECIPES, GENERATOR_RECIPES
 from train.tables import Pair, read_pairs, read_styles
 
 RECIPES = {

@@ -14,6 +14,7 @@ from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance
 from model_store.statistics import instance_statistics
 from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, VGG
+from train.loop import Task
 
 Join = Callable[[Tensor, Tensor], Tensor]
 """Content and style features, (B, 512, H/8, W/8) each → what the decoder gets."""
@@ -74,7 +75,7 @@ DECODERS: dict[str, tuple[Join, Callable[[str], nn.Sequential]]] = {
 }
 
 
-class DecoderTask:
+class DecoderTask(Task):
     """As ``AdaINTask``, for any decoder and any way to join the features."""
 
     name = "decoder"
@@ -91,8 +92,9 @@ class DecoderTask:
         for module in (self.network, self._vgg):
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+    def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
         """Content and style distance of the painted batch: (B, 3, H, W) in [0, 1] each → two scalars."""
+        content, style = inputs
         with torch.no_grad():
             content_features, style_features = (self._vgg(images, STYLE_LAYERS) for images in (content, style))
         painted = self._decode(content_features[CONTENT_LAYER], style_features[CONTENT_LAYER])
@@ -103,8 +105,9 @@ class DecoderTask:
         }
 
     @torch.no_grad()
-    def pictures(self, content: Tensor, style: Tensor) -> Tensor:
+    def pictures(self, *inputs: Tensor) -> Tensor:
         """Rows of content, style, result."""
+        content, style = inputs
         rows = torch.cat([content, style, self.paint(content, style)])
         return make_grid(rows, nrow=len(content))  # type: ignore[no-any-return]
 

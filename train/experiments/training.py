@@ -16,7 +16,7 @@ from train.distributed import Rank
 from train.experiments.plots import Line, Panel, smoothed
 from train.experiments.results import Row, environment, say
 from train.loop import Task, Training
-from train.recipes import Recipe
+from train.recipe import Recipe
 
 SMOOTHING = 0.05
 """Share of the steps that a plotted point is the mean of."""
