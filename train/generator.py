@@ -108,7 +108,7 @@ class GeneratorTask(Task):
 
     def _paint(self, content: Tensor, style: Tensor) -> Tensor:
         learned = self.network.learned_styles(self._first_row + style[:, 0])
-        return self.network.paint(content, replace(learned, seeds=tuple(style[:, 1].tolist())))  # type: ignore[no-any-return]
+        return self.network.paint(content, replace(learned, seeds=tuple(style[:, 1].tolist())))
 
 
 def window(height: int, width: int, share: float, seed: int) -> tuple[slice, slice]:

@@ -61,7 +61,7 @@ class Variant:
         """(1, 3, H, W) in [0, 1] → the same, in evaluation mode; the pyramid's noise is that of the seed."""
         network = self.task.network.eval()
         with torch.no_grad():
-            return network.paint(photo, network.stored_style(0).with_seed(seed)).float()  # type: ignore[no-any-return]
+            return network.paint(photo, network.stored_style(0).with_seed(seed)).float()
 
 
 def run(inputs: Inputs, schedule: Schedule) -> Findings:
