@@ -17,6 +17,7 @@ for command in (
     checkpoints.evaluate,
     checkpoints.export,
     checkpoints.sheet,
+    checkpoints.matrix,
 ):
     app.command()(command)
 app.add_typer(experiments.app, name="experiment")

@@ -1,4 +1,4 @@
-"""``evaluate``, ``export`` and ``sheet``: from a training to what the service serves."""
+"""``evaluate``, ``export``, ``sheet`` and ``matrix``: from a training to what the service serves."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from model_store.catalog import read_catalog
-from model_store.checkpoint import save
+from model_store.checkpoint import load, save
 from model_store.network import AnyStyle
 from model_store.runtime import Runtime, keep_freed_memory
 from model_store.vgg import load_vgg
@@ -30,6 +30,7 @@ from train.cli.options import (
     runtime_of,
 )
 from train.evaluate import JudgedPair, distance_table, judge_pairs, save_grid
+from train.matrix import paint_matrix
 from train.recipe import SettingError
 from train.sheet import contact_sheet
 from train.tables import StyleFile, learned_pairs, read_pairs, read_references, read_styles
@@ -138,3 +139,21 @@ def sheet(
         catalog = read_catalog(checkpoints)
         styles = [catalog.style(name) for name in style] if style else catalog.styles
         contact_sheet(photo, styles, columns).save(out, quality=88)
+
+
+def matrix(
+    checkpoint: Annotated[Path, typer.Option(help="An exported network that takes any style.")],
+    photo: Annotated[list[Path], typer.Option(help="A photo; repeat it.")],
+    painting: Annotated[list[Path], typer.Option(help="A painting; repeat it.")],
+    out: Annotated[Path, typer.Option(help="The picture to write.")],
+    size: Annotated[int, typer.Option(help="Side of the painted squares in pixels.", min=32)] = 512,
+    cell: Annotated[int, typer.Option(help="Side of the squares in the picture.", min=32)] = 192,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+) -> None:
+    """Every photo painted like every painting, in one picture."""
+    with one_line_errors():
+        runtime = runtime_of(device, dtype)
+        picture = paint_matrix(load(checkpoint, AnyStyle), photo, painting, size, cell, runtime)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(out, quality=88)

@@ -180,7 +180,7 @@ def methods(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """Optimisation, generators and AdaIN on the same pairs: distances and seconds."""
+    """Optimisation, generators, AdaIN and swift on the same pairs: distances and seconds."""
     with one_line_errors():
         runtime = runtime_of(device, dtype)
         if len(size) != len(count):

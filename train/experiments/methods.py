@@ -31,7 +31,9 @@ LEARNED = {
     "residual, instance norm": ("residual", "instance"),
     "residual, conditional": ("residual", "conditional"),
 }
-ADAIN = "AdaIN"
+ANY_STYLE = {"AdaIN": "adain", "predicted conditional (swift)": "swift"}
+"""Methods that encode any style's picture, and their networks."""
+
 UNTOUCHED = "content image itself"
 GRID_COLUMNS = 4
 
@@ -173,8 +175,9 @@ def find_painters(inputs: Inputs, runtime: Runtime) -> tuple[dict[str, Painter |
     for method, styles in known.items():
         wanted = {path: styles[path] for path in shared} if styles else {}
         painters[method] = LearnedStyles(wanted, runtime, inputs.seed) if wanted else None
-    adain = next((model for model in models if model.network == "adain"), None)
-    painters[ADAIN] = AnyStylePainter(adain, runtime) if adain else None
+    for method, network in ANY_STYLE.items():
+        entry = next((model for model in models if model.network == network), None)
+        painters[method] = AnyStylePainter(entry, runtime) if entry else None
     return painters, shared
 
 
