@@ -117,6 +117,10 @@ def _measured(measured: dict[str, Any]) -> str:
         "| | content | style |\n|---|---|---|\n"
         f"| this checkpoint | {measured['content']:.3f} | {measured['style']:.3f} |\n"
         f"| the content image itself | {measured['untouched_content']:.3f} | {measured['untouched_style']:.3f} |"
+        + "".join(
+            f"\n| {other['system']} ({other['note']}) | {other['content']:.3f} | {other['style']:.3f} |"
+            for other in measured.get("references", [])
+        )
     )
 
 

@@ -22,7 +22,7 @@ from train.evaluate import JudgedPair, median_distances
 from train.images import fit_longer_side, read_image
 from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, SWIFT_RECIPES
 from train.state import StateError, TrainingState, load_state
-from train.tables import StyleFile
+from train.tables import Reference, StyleFile
 
 STYLE_PX = 512
 """Longer side at which named styles are encoded."""
@@ -144,9 +144,14 @@ def paint_previews(trained: Trained, photo: Path, folder: Path, runtime: Runtime
 
 
 def measurement(
-    judged: Sequence[JudgedPair], pairs: Path, judge: str, size_px: int, runtime: Runtime
+    judged: Sequence[JudgedPair],
+    pairs: Path,
+    judge: str,
+    size_px: int,
+    runtime: Runtime,
+    references: Sequence[Reference] = (),
 ) -> dict[str, Any]:
-    """For the header: distances and how they were measured."""
+    """For the header: distances, how they were measured, and those of other systems on the same pairs."""
     result = median_distances([one.result for one in judged])
     untouched = median_distances([one.untouched for one in judged])
     return {
@@ -159,6 +164,7 @@ def measurement(
         "judge": Path(judge).stem,
         "size_px": size_px,
         "dtype": str(runtime.dtype).removeprefix("torch."),
+        **({"references": [asdict(reference) for reference in references]} if references else {}),
     }
 
 

@@ -35,6 +35,10 @@ from train.recipe import SettingError
 from train.sheet import contact_sheet
 from train.tables import StyleFile, learned_pairs, read_pairs, read_references, read_styles
 
+ReferenceOption = Annotated[
+    Path | None, typer.Option(help="CSV of other systems' distances on --pairs: system, content, style, note.")
+]
+
 
 def evaluate(
     checkpoint: Annotated[Path, typer.Option(help="An exported .safetensors, or a training's state.pt.")],
@@ -48,7 +52,7 @@ def evaluate(
     size: Annotated[int, typer.Option(help="Side of the square in pixels; a multiple of 32.")] = 512,
     grid: Annotated[Path | None, typer.Option(help="Write the pictures here: content, style, result.")] = None,
     limit: Annotated[int | None, typer.Option(help="The first so many pairs only.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="CSV of other systems: system, content, style, note.")] = None,
+    reference: ReferenceOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
@@ -76,6 +80,7 @@ def export(
     pairs: Annotated[Path | None, typer.Option(help="Measure on these pairs, and note it in the header.")] = None,
     vgg: Annotated[str, typer.Option(help=f"The judge for --pairs: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="For --pairs: side of the square in pixels.")] = 512,
+    reference: ReferenceOption = None,
     data_rights: Annotated[str, typer.Option(help="For the card: what holds for the training's images.")] = "",
     note: Annotated[str, typer.Option(help="For the card: what else there is to say of the training.")] = "",
     device: DeviceOption = "auto",
@@ -88,6 +93,7 @@ def export(
     """
     with one_line_errors():
         runtime = runtime_of(device, dtype)
+        references = read_references(reference) if reference else []
         trained = exporting.from_file(state, data_rights, note)
         files = read_styles(styles, style_root) if styles else []
         if files and isinstance(trained.network, AnyStyle):
@@ -95,7 +101,7 @@ def export(
         header = trained.header
         if pairs:
             judged = _judge(trained, pairs, files, vgg, size, None, runtime)
-            header = replace(header, measured=exporting.measurement(judged, pairs, vgg, size, runtime))
+            header = replace(header, measured=exporting.measurement(judged, pairs, vgg, size, runtime, references))
         header = save(trained.network, out, header)
         out.with_suffix(".md").write_text(model_card(header, out.stem), encoding="utf-8")
         if preview_photo:
