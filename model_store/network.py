@@ -44,13 +44,11 @@ class StyleNetwork(nn.Module):
         stride: Factor between the image and the network's coarsest grid.
         norm: Where scale and shift come from: ``adaptive``, ``predicted``, ``conditional``, ``instance`` or ``batch``.
         controls: The request fields it supports, besides its styles and what ``catalog.all_controls`` adds.
-        mixes_with_own: Whether a style of ``alpha`` below 1 is mixed with the content's own style: see ``weakened``.
     """
 
     stride: int
     norm: str
     controls: tuple[str, ...]
-    mixes_with_own = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -99,9 +97,8 @@ class StyleNetwork(nn.Module):
         content = pad_to_stride(content, self.stride)
         if style.masks is not None:
             style = replace(style, masks=style.masks.padded(self.stride))
-        if style.alpha is not None and self.mixes_with_own:
-            style = self.weakened(style, self.own_style(content))
-        return self.finish(content, self(content, style), style)[:, :, :height, :width]
+        painted = self(content, self.weakened(style))
+        return self.finish(content, painted, style)[:, :, :height, :width]
 
     def check(self, style: Style) -> None:
         """Refuse the style of another network.
@@ -112,13 +109,9 @@ class StyleNetwork(nn.Module):
         if (count := len(self.norms)) != len(style.scales):
             raise ValueError(f"got a style for {len(style.scales)} layers, this network has {count}: it is another's")
 
-    def own_style(self, content: Tensor) -> Style:
-        """Encode the content as if it were a style image: (B, 3, H, W) → B rows."""
-        raise NotImplementedError
-
-    def weakened(self, style: Style, own: Style) -> Style:
-        """Mix a style with the content's own by its ``alpha``, where strength is a mix of rows."""
-        raise NotImplementedError
+    def weakened(self, style: Style) -> Style:
+        """Carry out a style's ``alpha``, where strength is a mix of rows; elsewhere layers or ``finish`` do it."""
+        return style
 
     def finish(self, content: Tensor, painted: Tensor, style: Style) -> Tensor:
         """Apply what the network leaves to a mixture of pixels: (B, 3, H, W), twice → (B, 3, H, W)."""
@@ -145,10 +138,6 @@ class AnyStyle(StyleNetwork):
         return self.style_from(
             {layer: instance_statistics(features) for layer, features in self.style_features(images).items()}
         )
-
-    def own_style(self, content: Tensor) -> Style:
-        """Encode the content: (B, 3, H, W) → B rows."""
-        return self.encode_style(content)
 
     def style_features(self, images: Tensor) -> dict[str, Tensor]:
         """Features whose statistics ``style_from`` takes: (B, 3, H, W) → by layer, (B, C, H/2ᵇ, W/2ᵇ), rounded up."""

@@ -8,8 +8,8 @@ At 512 × 512 it takes 17 GFLOP where AdaIN with VGG-16 takes 252; VGG is needed
 
 Ours differs from Ghiasi et al. in three points. The style image is seen by VGG's means and stds instead of an Inception
 network that is trained along. The network starts as the identity (``paint`` is zero, the content's scale is one):
-without that, trainings turned bright to dark. And strength mixes with the row that is predicted of the content itself,
-which gives the content back.
+without that, trainings turned bright to dark. And strength mixes a style's row with one that gives the content back:
+its last layers are fixed so that ``paint`` is zero, the others are learned.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,6 @@ class Swift(AnyStyle):
     norm = "predicted"
     controls = ("style", "weights", "alpha")
     style_layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-    mixes_with_own = True
 
     style_rows: Tensor
 
@@ -86,11 +85,11 @@ class Swift(AnyStyle):
         self.body = StyledSequential(ResidualBlock(width, next(norm), next(norm)) for _ in range(blocks))
         self.up = NormalisedConv(padded_conv(width, half_width, bias=False), next(norm))
         self.head = NormalisedConv(padded_conv(half_width, head, bias=False), next(norm))
-        self.last = padded_conv(PIXEL_CHANNELS, 3)
+        self.last = padded_conv(PIXEL_CHANNELS, 3, bias=False)
         self.content = StyledScale(4 + 2 * blocks)
         self.register_buffer("style_rows", torch.zeros(styles, 2 * sum(self.widths)))
+        self.content_row = nn.Parameter(torch.zeros(2 * sum(self.widths[:-2])))
         nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, content: Tensor, style: Style) -> Tensor:
         """Stem, residual blocks, head, on top of the content: shapes as for ``StyleNetwork``; result in (0, 1)."""
@@ -153,18 +152,34 @@ class Swift(AnyStyle):
 
     # ---- strength and masks ---------------------------------------------------------------------------------------
 
-    def weakened(self, style: Style, own: Style) -> Style:
-        """Mix rows: (1 − α) · the content's own + α · the style's (Ghiasi et al. 2017, section 4.3)."""
+    @property
+    def content_style(self) -> Style:
+        """The row that gives any content back: one row."""
+        return self.style_of_rows(self.rows_of_content)
 
-        def mixed(own: Tensor, rows: Tensor) -> Tensor:
-            own = own.view(len(own), *[1] * (rows.dim() - 2), -1)  # (B, C), or (B, 1, C) beside masks' (B, K, C)
+    @property
+    def rows_of_content(self) -> Tensor:
+        """As ``content_style``, (1, 2 · Σ widths): the head's scale and shift are zero, the content's the identity."""
+        head, content = self.widths[-2:]
+        fixed = torch.zeros(2 * (head + content), device=self.content_row.device)
+        fixed[:head] = -1
+        return torch.cat([self.content_row, fixed])[None]
+
+    def weakened(self, style: Style) -> Style:
+        """Mix rows: (1 − α) · the row that gives the content back + α · the style's (Ghiasi et al. 2017, section 4)."""
+        if style.alpha is None:
+            return style
+        whole = self.content_style
+
+        def mixed(content: Tensor, rows: Tensor) -> Tensor:
+            """(1, C) and (B, C), or with masks (B, K, C)."""
             alpha = style.strength.view(-1, *[1] * (rows.dim() - 1))
-            return torch.lerp(own.expand_as(rows), rows, alpha)
+            return torch.lerp(content.expand_as(rows), rows, alpha)
 
         return replace(
             style,
-            scales=tuple(map(mixed, own.scales, style.scales)),
-            shifts=tuple(map(mixed, own.shifts, style.shifts)),
+            scales=tuple(map(mixed, whole.scales, style.scales)),
+            shifts=tuple(map(mixed, whole.shifts, style.shifts)),
         )
 
     def finish(self, content: Tensor, painted: Tensor, style: Style) -> Tensor:

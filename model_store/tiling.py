@@ -70,15 +70,8 @@ def paint_tiled(network: StyleNetwork, picture: Picture, style: Style, tile_px: 
     """
     network.check(style)
     boxes, step = tiles(picture.box, network.stride, tile_px), 0
-    is_weakened = style.alpha is not None
-    steps = paint_steps(network, picture, is_weakened, tile_px)
-    if is_weakened and network.mixes_with_own:
-        assert isinstance(network, AnyStyle)
-        for own_style in encode_style_tiled(network, picture, tile_px):
-            own = own_style
-            yield Tile(step := step + 1, steps)
-        style = network.weakened(style, own)
-    part_of = Parts(network, picture, style)
+    steps = paint_steps(network, picture, tile_px)
+    part_of = Parts(network, picture, network.weakened(style))
     before: Tensor | None = None
     for stage in network.stages:
         for layer in _unknown_layers(network, stage):
@@ -112,14 +105,10 @@ def encode_style_tiled(network: AnyStyle, picture: Picture, tile_px: int = TILE_
         yield network.style_from({layer: one.statistics for layer, one in found.items()})
 
 
-def paint_steps(network: StyleNetwork, picture: Picture, is_weakened: bool, tile_px: int = TILE_PX) -> int:
-    """Count the steps that ``paint_tiled`` will take with a style of full strength, or of a lower one."""
+def paint_steps(network: StyleNetwork, picture: Picture, tile_px: int = TILE_PX) -> int:
+    """Count the steps that ``paint_tiled`` will take."""
     passes = sum(len(_unknown_layers(network, stage)) + 1 for stage in network.stages)
-    steps = passes * len(tiles(picture.box, network.stride, tile_px))
-    if is_weakened and network.mixes_with_own:
-        assert isinstance(network, AnyStyle)
-        steps += style_steps(network, picture, tile_px)
-    return steps
+    return passes * len(tiles(picture.box, network.stride, tile_px))
 
 
 def style_steps(network: AnyStyle, picture: Picture, tile_px: int = TILE_PX) -> int:

@@ -189,7 +189,7 @@ class Stylizer:
             if isinstance(source, Upload) and source.image is not None
         }
         steps = sum(style_steps(self._encoder(resident), picture, self._tile_px) for picture in uploads.values())
-        steps += paint_steps(resident.network, content, painting.alpha < 1, self._tile_px)
+        steps += paint_steps(resident.network, content, self._tile_px)
         known: dict[str | Upload, str | Upload] = {}
         step = 0
         for upload, picture in uploads.items():

@@ -228,8 +228,6 @@ def test_a_black_half_keeps_the_photo(network, photo) -> None:
 
 
 def test_strength_zero_is_the_same_for_all_masks(network, photo) -> None:
-    if network.norm == "predicted":
-        pytest.skip("what each mask covers is normalised by its own statistics, whatever the row")
     first, second = styles(network, 0, 1)
     placed = place([first.with_alpha(0), second], spatial_masks(halves(8), equal(2)))
     assert (network.paint(photo, placed) - network.paint(photo, first.with_alpha(0))).abs().max() < 1 / 255

@@ -55,7 +55,7 @@ def painted(network: StyleNetwork, picture: Picture, style: Style) -> torch.Tens
             place = tile.box.within(whole(canvas))
             assert canvas[place].isnan().all(), "painted twice"
             canvas[place] = tile.painted
-    total = paint_steps(network, picture, style.alpha is not None, TILE_PX)
+    total = paint_steps(network, picture, TILE_PX)
     assert steps == [(step, total) for step in range(1, total + 1)]
     assert canvas.isfinite().all(), "a place is not painted"
     return canvas
@@ -229,7 +229,7 @@ def test_generators_in_tiles_with_masks(generator: StyleNetwork) -> None:
 def test_a_layer_is_measured_before_it_is_used(generator: StyleNetwork) -> None:
     passes = 0 if generator.norm == "batch" else sum(len(stage.layers) for stage in generator.stages)
     count = len(tiles(Box(0, 0, 128, 192), generator.stride, TILE_PX))
-    steps = paint_steps(generator, in_parts(photo(128, 192)), False, TILE_PX)
+    steps = paint_steps(generator, in_parts(photo(128, 192)), TILE_PX)
     assert steps == count * (passes + len(generator.stages))
 
 

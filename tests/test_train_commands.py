@@ -311,7 +311,9 @@ def test_swift_is_trained_exported_and_shown(folder):
     done = run("export", "--state", folder / "swift/state.pt", "--out", checkpoint_file, *styles, *pairs)
     assert done.exit_code == 0, done.output
     card = checkpoint_file.with_suffix(".md").read_text()
-    assert "Ghiasi et al. 2017" in card and "moving average" in card and "mixing of the styles, shares: own 0.1" in card
+    assert (
+        "Ghiasi et al. 2017" in card and "moving average" in card and "mixing of the styles, shares: mixed 0.12" in card
+    )
     assert [style.id for style in read_header(checkpoint_file).styles] == ["wave", "night"]
 
     shown = [("--photo", folder / f"photos/{i:02}.png") for i in range(2)]

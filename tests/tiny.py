@@ -68,6 +68,7 @@ def swift(styles: int = 0, seed: int = 0) -> Swift:
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
     torch.nn.init.normal_(network.last.weight, std=0.2)
     network.predictor.rows.weight.normal_(std=0.3)
+    network.content_row.normal_(std=0.3)
     network.style_rows.normal_(std=0.5)
     return network
 

@@ -80,16 +80,14 @@ class StyleMixing:
     """What becomes of the styles that a step draws, each with its probability; the rest stay as they are.
 
     Attributes:
-        own: The content is its own style, and must come back.
         mixed: Statistics of two styles are mixed before the prediction.
         rows_mixed: Predicted rows of two styles are mixed.
-        weakened: The predicted row is mixed with the content's own.
+        weakened: The predicted row is mixed with the one that gives the content back; so are the statistics aimed at.
     """
 
-    own: float = 0.10
     mixed: float = 0.12
     rows_mixed: float = 0.12
-    weakened: float = 0.08
+    weakened: float = 0.12
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ MIXED_SIZES = (
 
 LARGE_BATCHES = tuple(replace(stage, batch_size=4 * stage.batch_size) for stage in MIXED_SIZES)
 
-SWIFT_WEIGHTS = {"content": 1.0, "style": 30.0, "identity": 6.0}
+SWIFT_WEIGHTS = {"content": 1.0, "style": 32.0}
 
 SWIFT_RECIPES = {
     "short": Recipe(
