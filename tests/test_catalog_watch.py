@@ -87,10 +87,13 @@ def test_between_two_looks_only_a_miss_looks(tmp_path: Path) -> None:
     checkpoint(tmp_path / "three.safetensors", "dawn")
     assert styles(watch, "night") == ["wave", "night"]
     assert [model.id for model in watch.now(model_ids=["three"]).models] == ["one", "three", "two"]
+    checkpoint(tmp_path / "new", "dawn", "wave").replace(tmp_path / "three.safetensors")
+    assert watch.now(["wave"], ["one"]).style("wave").models == ("one",)
+    assert watch.now(["wave"], ["three"]).style("wave").models == ("one", "three"), "which did not know it"
     (tmp_path / "one.safetensors").unlink()
     assert styles(watch) == ["wave", "dawn", "night"]
     watch.look()
-    assert styles(watch) == ["dawn", "night"]
+    assert styles(watch) == ["dawn", "wave", "night"]
 
 
 @pytest.mark.usefixtures("eager")

@@ -188,7 +188,7 @@ def test_export_writes_what_the_service_serves(folder, exported):
     assert model.training["step"] == 3 and model.training["data"]["rights"] == "ours"
     assert model.training["note"] == "a note"
     assert model.measured["pairs"] == 3 and model.measured["style"] > 0 and model.measured["untouched_content"] == 0
-    for style in model.styles:
+    for style in catalog.styles:
         with Image.open(style.preview) as preview:
             assert preview.format == "WEBP" and preview.size == (256, 193)
 
