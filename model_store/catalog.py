@@ -6,6 +6,7 @@ data. Under ``__metadata__`` the JSON keeps strings only; ours is one, ``stylize
 
     checkpoints/adain.safetensors            the model ``adain``
     checkpoints/previews/great-wave.webp     a picture painted in its style ``great-wave``, if there is one
+    checkpoints/paintings/                   the paintings that styles were made from, see ``paintings``
 """
 
 import json
@@ -13,9 +14,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
+
+from model_store.paintings import read_paintings
 
 FORMAT_VERSION = 1
 METADATA_KEY = "stylize"
@@ -132,10 +135,14 @@ class StyleEntry(NamedStyle):
         models: Ids of the usable models that know it: those for any style first, then by name. The first one's header
             says its title and so on.
         preview: A picture painted in it.
+        painting: The picture that it was made from, a WebP file.
+        origin: Where that was taken from, for readers.
     """
 
     models: tuple[str, ...]
     preview: Path | None = None
+    painting: Path | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,10 +295,14 @@ def style_entries(models: Iterable[ModelEntry], folder: Path) -> tuple[StyleEntr
         for style in model.styles:
             named.setdefault(style.id, style)
             knowing.setdefault(style.id, []).append(model.id)
-    return tuple(
-        StyleEntry(**vars(style), models=tuple(knowing[style_id]), preview=_preview(folder, style_id))
-        for style_id, style in named.items()
-    )
+    paintings = read_paintings(folder)
+
+    def entry(style: NamedStyle) -> StyleEntry:
+        known = StyleEntry(**vars(style), models=tuple(knowing[style.id]), preview=_preview(folder, style.id))
+        found = paintings.get(style.id)
+        return known if found is None else replace(known, painting=found.path, origin=found.origin)
+
+    return tuple(map(entry, named.values()))
 
 
 def _data_bytes(table: dict[str, Any]) -> int:

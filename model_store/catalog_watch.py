@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 from model_store.catalog import SUFFIX, Catalog, CatalogError, Stamp, file_stamp, read_catalog
+from model_store.paintings import FOLDER, TABLE
 
 LOOK_EVERY_S = 1.0
 
@@ -75,8 +76,8 @@ def _log_problems(before: Catalog, after: Catalog) -> None:
 
 
 def _signature(folder: Path) -> tuple[tuple[str, Stamp | None], ...]:
-    """Changes when a checkpoint is added, replaced, written to or removed, and when a preview comes or goes."""
-    paths = [*sorted(folder.glob(f"*{SUFFIX}")), folder / "previews"]
+    """Changes when a checkpoint is added, replaced, written to or removed, and when a preview or a painting is."""
+    paths = [*sorted(folder.glob(f"*{SUFFIX}")), folder / "previews", folder / FOLDER, folder / FOLDER / TABLE]
     return tuple((path.name, file_stamp(path)) for path in paths)
 
 
