@@ -71,7 +71,7 @@ class LargePicture:
         self._stylizer = Stylizer(
             folder, choose_runtime(settings.device, settings.dtype), style_cache_entries=4, tile_px=settings.tile_px
         )
-        model = self._stylizer.catalog.model(self._stylizer.catalog.style(style_id).model)
+        model = self._stylizer.catalog.model(self._stylizer.catalog.style(style_id).models[0])
         self._seed = 0 if "seed" in model.controls else None  # the same noise for both ways
         self._stylizer.paint(model.id, [Painting(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
 
@@ -136,7 +136,7 @@ def measure_large(
         RemoteError: A process failed, or was killed for its memory.
     """
     catalog = read_catalog(folder)
-    style = catalog.style(style_id) if style_id is not None else catalog.model("adain").styles[0]
+    style = catalog.style(style_id if style_id is not None else catalog.model("adain").styles[0].id)
     largest_px = round(sqrt(max(megapixels) * 2**20))
     settings = settings.model_copy(
         update={"max_original_px": largest_px, "max_image_pixels": largest_px**2, "max_body_bytes": 2**30}
@@ -151,8 +151,8 @@ def measure_large(
     for size in megapixels:
         content, is_both = _photo_file(round(sqrt(size * 2**20))), size <= one_pass_up_to
         one_pass = run(content, False, True) if is_both else None
-        sizes.append(Size(style.model, size, run(content, True, is_both), one_pass))
-        say(f"large: {style.model}, {size:g} megapixels: {sizes[-1].tiled.stages.total_s:.1f} s in tiles")
+        sizes.append(Size(style.models[0], size, run(content, True, is_both), one_pass))
+        say(f"large: {style.models[0]}, {size:g} megapixels: {sizes[-1].tiled.stages.total_s:.1f} s in tiles")
     return sizes
 
 

@@ -80,7 +80,7 @@ def request_mix(catalog: Catalog, shapes_px: Sequence[tuple[int, int]] = SHAPES_
 
     Every count of requests that is a multiple of the mix's length does the same work.
     """
-    ids = [style.id for style in catalog.styles if style.model == "adain"][:IDS]
+    ids = [style.id for style in catalog.styles if "adain" in style.models][:IDS]
     asks = []
     for shape, (width, height) in enumerate(shapes_px):
         for index, alpha in enumerate(ALPHAS):

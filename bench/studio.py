@@ -66,7 +66,7 @@ def measure_studio(
         "STYLIZE_DTYPE": settings.dtype,
         "STYLIZE_LOG_FORMAT": "text",
     }
-    styles = [style.id for style in read_catalog(folder).styles if style.model == "adain"]
+    styles = [style.id for style in read_catalog(folder).styles if "adain" in style.models]
     say("studio: start")
     with running("serve", "/readyz", environment) as server, _chromium() as browser:
         visits = []

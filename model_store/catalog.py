@@ -6,6 +6,7 @@ data. Under ``__metadata__`` the JSON keeps strings only; ours is one, ``stylize
 
     checkpoints/adain.safetensors            the model ``adain``
     checkpoints/previews/great-wave.webp     a picture painted in its style ``great-wave``, if there is one
+    checkpoints/paintings/                   the paintings that styles were made from, see ``paintings``
 """
 
 import json
@@ -16,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
+
+from model_store.paintings import read_paintings
 
 FORMAT_VERSION = 1
 METADATA_KEY = "stylize"
@@ -89,6 +92,11 @@ class Header:
     parameters: int = 0
     sha256: str = ""
 
+    @property
+    def any_style(self) -> bool:
+        """Whether the network paints in the style of any image, and not of its own styles alone."""
+        return "style" in self.controls
+
     def to_metadata(self) -> dict[str, str]:
         """As safetensors keeps it; the same header gives the same text."""
         document = {"format": FORMAT_VERSION, **asdict(self)}
@@ -121,11 +129,20 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class StyleEntry(NamedStyle):
-    """A named style and where it is: at ``row`` of the model ``model``."""
+    """A named style of the folder.
 
-    model: str
-    row: int
+    Attributes:
+        models: Ids of the usable models that know it: those for any style first, then by name. The first one's header
+            says its title and so on.
+        preview: A picture painted in it.
+        painting: The picture that it was made from, a WebP file.
+        origin: Where that was taken from, for readers.
+    """
+
+    models: tuple[str, ...]
     preview: Path | None = None
+    painting: Path | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,20 +160,25 @@ class ModelEntry(Header):
     id: str
     path: Path
     stamp: Stamp | None = None
-    styles: tuple[StyleEntry, ...] = ()
     problem: str | None = None
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All checkpoints of a folder, by name; those with a problem are listed, and otherwise not there."""
+    """All checkpoints of a folder, by name; those with a problem are listed, and otherwise not there.
+
+    Attributes:
+        models: By name.
+        styles: Those of all usable models, each once; by the first model that knows them, and by its rows.
+    """
 
     models: tuple[ModelEntry, ...]
+    styles: tuple[StyleEntry, ...] = ()
 
     @property
-    def styles(self) -> tuple[StyleEntry, ...]:
-        """The styles of all usable models."""
-        return tuple(style for model in self.models if model.problem is None for style in model.styles)
+    def any_style(self) -> tuple[ModelEntry, ...]:
+        """The usable models that paint in the style of any image."""
+        return tuple(model for model in self.models if model.problem is None and model.any_style)
 
     def model(self, model_id: str) -> ModelEntry:
         """The usable model of this id.
@@ -197,16 +219,8 @@ def read_catalog(folder: Path) -> Catalog:
     """
     if not folder.is_dir():
         raise CatalogError(f"{folder}: no such folder of checkpoints")
-    models: list[ModelEntry] = []
-    owners: dict[str, str] = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        model = _model_entry(path)
-        if taken := next((style.id for style in model.styles if style.id in owners), None):
-            problem = f"{path.name}: its style {taken!r} is one of the model {owners[taken]!r} too"
-            model = replace(model, styles=(), problem=problem)
-        owners |= {style.id: model.id for style in model.styles}
-        models.append(model)
-    return Catalog(tuple(models))
+    models = tuple(_model_entry(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
+    return Catalog(models, style_entries(models, folder))
 
 
 def read_header(path: Path) -> Header:
@@ -269,12 +283,26 @@ def _model_entry(path: Path) -> ModelEntry:
         header = read_header(path)
     except CheckpointError as err:
         return ModelEntry(id=path.stem, path=path, stamp=stamp, network="", problem=problem_text(err, path))
-    styles = tuple(
-        StyleEntry(**vars(style), model=path.stem, row=row, preview=_preview(path.parent, style.id))
-        for row, style in enumerate(header.styles)
-    )
-    fields = {**vars(header), "styles": styles, "controls": all_controls(header.controls)}
+    fields = {**vars(header), "controls": all_controls(header.controls)}
     return ModelEntry(**fields, id=path.stem, path=path, stamp=stamp)
+
+
+def style_entries(models: Iterable[ModelEntry], folder: Path) -> tuple[StyleEntry, ...]:
+    """The styles of all models, each once, with what the folder has of them."""
+    knowing: dict[str, list[str]] = {}
+    named: dict[str, NamedStyle] = {}
+    for model in sorted(models, key=lambda model: (not model.any_style, model.id)):
+        for style in model.styles:
+            named.setdefault(style.id, style)
+            knowing.setdefault(style.id, []).append(model.id)
+    paintings = read_paintings(folder)
+
+    def entry(style: NamedStyle) -> StyleEntry:
+        known = StyleEntry(**vars(style), models=tuple(knowing[style.id]), preview=_preview(folder, style.id))
+        found = paintings.get(style.id)
+        return known if found is None else replace(known, painting=found.path, origin=found.origin)
+
+    return tuple(map(entry, named.values()))
 
 
 def _data_bytes(table: dict[str, Any]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 from model_store.catalog import SUFFIX, Catalog, CatalogError, Stamp, file_stamp, read_catalog
+from model_store.paintings import FOLDER, TABLE
 
 LOOK_EVERY_S = 1.0
 
@@ -34,7 +35,10 @@ class CatalogWatch:
         _log_problems(Catalog(()), self._catalog)
 
     def now(self, style_ids: Iterable[str] = (), model_ids: Iterable[str] = ()) -> Catalog:
-        """The catalog as it was at most ``LOOK_EVERY_S`` ago; as it is this moment, should it lack one of these."""
+        """The catalog as it was at most ``LOOK_EVERY_S`` ago; as it is this moment, should it lack one of these.
+
+        Each of the models is to know each of the styles.
+        """
         with self._lock:
             if monotonic() - self._looked_at > LOOK_EVERY_S or _lacks(self._catalog, style_ids, model_ids):
                 self._look()
@@ -72,12 +76,14 @@ def _log_problems(before: Catalog, after: Catalog) -> None:
 
 
 def _signature(folder: Path) -> tuple[tuple[str, Stamp | None], ...]:
-    """Changes when a checkpoint is added, replaced, written to or removed, and when a preview comes or goes."""
-    paths = [*sorted(folder.glob(f"*{SUFFIX}")), folder / "previews"]
+    """Changes when a checkpoint is added, replaced, written to or removed, and when a preview or a painting is."""
+    paths = [*sorted(folder.glob(f"*{SUFFIX}")), folder / "previews", folder / FOLDER, folder / FOLDER / TABLE]
     return tuple((path.name, file_stamp(path)) for path in paths)
 
 
 def _lacks(catalog: Catalog, style_ids: Iterable[str], model_ids: Iterable[str]) -> bool:
-    styles = {style.id for style in catalog.styles}
+    wanted = set(model_ids)
+    knowing = {style.id: style.models for style in catalog.styles}
     models = {model.id for model in catalog.models if model.problem is None}
-    return not (styles.issuperset(style_ids) and models.issuperset(model_ids))
+    is_known = all(style_id in knowing and wanted.issubset(knowing[style_id]) for style_id in style_ids)
+    return not (is_known and wanted <= models)

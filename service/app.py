@@ -22,6 +22,7 @@ from service.edge.stack import add_edge
 from service.metrics import Metrics
 from service.openapi.document import complete_openapi, operation_id
 from service.queue import JobQueue
+from service.requests.choice import warn_of_default
 from service.routes import catalog, docs, health, jobs, page, styles, stylize
 from service.settings import Settings
 from service.stores.answer_store import AnswerStore
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     records = JobRecords(queue.redis, settings)
     dispatcher = Dispatcher(queue, records, settings)
     watch = CatalogWatch(settings.checkpoints or default_folder())
+    warn_of_default(watch.now(), settings.default_model)
     metrics = Metrics()
     slots = Slots(settings.redis_url, settings)
 

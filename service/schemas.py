@@ -103,7 +103,8 @@ class StyleView(Frozen):
     artist: str
     year: int | None
     rights: str
-    model: str
+    model: str = Field(description="The network that paints it if none is asked for.")
+    models: tuple[str, ...] = Field(description="All networks that can paint it: one of them may be asked for.")
     kind: Literal["shipped", "learned", "registered"] = Field(
         description="`shipped`: encoded from a picture, as uploads are; `learned`: trained into its network;"
         " `registered`: an upload with a name."
@@ -126,6 +127,8 @@ class ModelView(Frozen):
     network: str
     norm: str
     styles: int = Field(description="How many of its styles have an id.")
+    any_style: bool = Field(description="Whether it paints in the style of any image: uploaded and registered ones.")
+    is_default: bool = Field(description="Whether it is the one that does so if none is asked for.")
     controls: tuple[str, ...] = Field(description=CONTROLS)
     parameters: int
     licence: str

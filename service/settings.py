@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     checkpoints: Path | None = Field(
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
     )
+    default_model: str = Field(
+        "adain",
+        min_length=1,
+        description="The network that paints style images, uploaded or registered, and that is preferred for styles"
+        " which several networks know, where a request names no `model`. Where it is not among the checkpoints, the"
+        " first that takes style images does it.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object per line, or text for people.")
 

@@ -23,10 +23,8 @@ from model_store.pixels import to_images, to_mask, to_tensor
 from model_store.runtime import Runtime, give_back_freed_memory
 from model_store.spatial_masks import mask_weights, spatial_masks
 from model_store.style import Style, mix, side_by_side, stack
-from model_store.style_file import style_from_bytes, style_to_bytes
 from model_store.tiling import TILE_PX, encode_style_tiled, paint_steps, paint_tiled, style_steps
 from service.errors import ModelUnavailable
-from service.requests.mix import UPLOAD_MODEL
 from service.work.networks import Networks, Resident
 from service.work.painting import Painting, TiledProgress, Upload
 from service.work.style_cache import StyleCache
@@ -84,16 +82,17 @@ class Stylizer:
         """What is wrong with the checkpoints that cannot be used as they are now, by model id."""
         return self._networks.problems
 
-    def warm_up(self) -> None:
-        """Load the network for uploads, or else the first that can be loaded, and paint with it at common sizes.
+    def warm_up(self, model_id: str = "") -> None:
+        """Load this network, or else the first that can be loaded, and paint with it at common sizes.
 
-        So the first request does not pay for it; the others are loaded by theirs, and the service is ready soon.
+        So the first request does not pay for it; the others are loaded by theirs, and the service is ready soon. Where
+        there is no such network, one for any style comes first.
 
         Raises:
             CatalogError: None can be loaded.
         """
         usable = [model for model in self.catalog.models if model.problem is None]
-        for model in sorted(usable, key=lambda model: model.id != UPLOAD_MODEL):
+        for model in sorted(usable, key=lambda model: (model.id != model_id, not model.any_style)):
             try:
                 self._warm_up(model)
             except ModelUnavailable:
@@ -114,29 +113,6 @@ class Stylizer:
         if entry is None or (style := self._cache.get((entry.sha256, digest))) is None:
             return None
         return Upload(digest, None, style, entry.sha256)
-
-    def recall(self, model: str, digest: str, statistics: bytes, encoder_sha256: str) -> Upload | None:
-        """A style whose statistics were stored; ``None`` if they are not those of the network as it is now.
-
-        Args:
-            model: The network's id.
-            digest: Of the style's image; from now on it is remembered.
-            statistics: As ``encoded`` gave them.
-            encoder_sha256: Likewise.
-        """
-        entry = next((entry for entry in self.catalog.models if entry.id == model), None)
-        if entry is None or entry.sha256 != encoder_sha256:
-            return None
-        style = style_from_bytes(statistics).to(self.runtime.device)
-        self._cache.put((encoder_sha256, digest), style)
-        return Upload(digest, None, style, encoder_sha256)
-
-    def encoded(self, model: str, digest: str) -> tuple[bytes, str] | None:
-        """The statistics of a remembered style, to be stored, and the hash of the checkpoint that made them."""
-        upload = self.remembered(model, digest)
-        if upload is None or upload.remembered is None:
-            return None
-        return style_to_bytes(upload.remembered), upload.encoder_sha256
 
     def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
         """Paint a batch in one forward pass.
@@ -246,7 +222,7 @@ class Stylizer:
     def _resident(self, model: str, paintings: Sequence[Painting]) -> Resident:
         """The network, after a look at what the API may know of and this process has not seen yet."""
         stored = [source for painting in paintings for _, source in painting.styles if isinstance(source, str)]
-        self._watch.now(stored)
+        self._watch.now(stored, [model])
         return self._networks.resident(model)
 
     def _placed(self, resident: Resident, painting: Painting, content: Tensor) -> Style:
@@ -270,7 +246,7 @@ class Stylizer:
         """One style of a mix. What was right when it was asked for may have been replaced since."""
         entry = resident.entry
         if isinstance(source, str):
-            row = next((style.row for style in entry.styles if style.id == source), None)
+            row = next((row for row, style in enumerate(entry.styles) if style.id == source), None)
             if row is None:
                 raise ModelUnavailable(f"the network {entry.id!r} has no style {source!r} now: GET /styles lists them")
             return resident.network.stored_style(row)

@@ -98,7 +98,9 @@ class Worker:
         """
         self._broken = asyncio.get_running_loop().create_future()
         heartbeat = asyncio.create_task(self._keep_alive(), name="heartbeat")
-        await asyncio.get_running_loop().run_in_executor(self._device, self._stylizer.warm_up)
+        await asyncio.get_running_loop().run_in_executor(
+            self._device, self._stylizer.warm_up, self._settings.default_model
+        )
         self._state = "ready"
         log.info("ready", extra={"device": str(self._stylizer.runtime.device), "models": self._stylizer.models})
         stages = [asyncio.create_task(stage()) for stage in (self._claim_jobs, self._run_batches)]

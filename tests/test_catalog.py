@@ -2,6 +2,7 @@ import json
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,12 @@ def test_models_and_styles_are_listed_with_their_place(tmp_path):
     (tmp_path / "previews").mkdir()
     (tmp_path / "previews/night.webp").write_bytes(b"a picture")
     catalog = read_catalog(tmp_path)
-    assert [(style.id, style.model, style.row) for style in catalog.styles] == [
-        ("wave", "one", 0),
-        ("night", "one", 1),
-        ("garden", "two", 0),
+    assert [(style.id, style.models) for style in catalog.styles] == [
+        ("wave", ("one",)),
+        ("night", ("one",)),
+        ("garden", ("two",)),
     ]
+    assert [style.id for style in catalog.model("one").styles] == ["wave", "night"]
     assert catalog.style("night").preview == tmp_path / "previews/night.webp"
     assert catalog.style("wave").preview is None
     model = catalog.model("two")
@@ -190,12 +192,20 @@ def test_a_missing_field_is_named(tmp_path):
         read_header(write(tmp_path / "a.safetensors", {"stylize": json.dumps(fields)}))
 
 
-def test_a_style_id_of_two_models_is_a_problem_of_the_second(tmp_path):
-    write(tmp_path / "one.safetensors", header("wave").to_metadata())
-    write(tmp_path / "two.safetensors", header("night", "wave").to_metadata())
+def test_a_style_of_several_models_is_listed_once(tmp_path):
+    """Those for any style come first, whatever they are called; a damaged one knows nothing."""
+    learned = replace(header("wave", "dawn"), controls=("weights", "alpha"))
+    write(tmp_path / "a.safetensors", learned.to_metadata())
+    write(tmp_path / "b.safetensors", header("night", "wave").to_metadata())
+    write(tmp_path / "c.safetensors", header("wave").to_metadata())
+    write(tmp_path / "d.safetensors", header("wave").to_metadata(), b"too long")
     catalog = read_catalog(tmp_path)
-    assert [style.id for style in catalog.styles] == ["wave"]
-    assert catalog.models[1].problem == "two.safetensors: its style 'wave' is one of the model 'one' too"
+    assert [(style.id, style.models) for style in catalog.styles] == [
+        ("night", ("b",)),
+        ("wave", ("b", "c", "a")),
+        ("dawn", ("a",)),
+    ]
+    assert [model.id for model in catalog.any_style] == ["b", "c"]
 
 
 def test_the_catalog_needs_no_torch():
@@ -213,4 +223,4 @@ def test_every_shipped_checkpoint_is_usable():
     for model in read_catalog(default_folder()).models:
         assert model.problem is None
         assert model.path.with_suffix(".md").is_file(), "every checkpoint comes with its model card"
-        assert all(style.preview for style in model.styles)
+    assert all(style.preview for style in read_catalog(default_folder()).styles)

@@ -77,6 +77,22 @@ def test_previews_come_and_go(tmp_path: Path) -> None:
     assert watch.now().style("wave").preview is None
 
 
+@pytest.mark.usefixtures("eager")
+def test_paintings_come_and_go(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one.safetensors", "wave")
+    watch = CatalogWatch(tmp_path)
+    assert (watch.now().style("wave").painting, watch.now().style("wave").origin) == (None, "")
+    folder = tmp_path / "paintings"
+    folder.mkdir()
+    (folder / "wave.webp").write_bytes(b"a picture")
+    (folder / "paintings.csv").write_text("style,file,origin\nwave,wave.webp,here\n")
+    assert (watch.now().style("wave").painting, watch.now().style("wave").origin) == (folder / "wave.webp", "here")
+    (folder / "paintings.csv").write_text("style,file,origin\nwave,wave.webp,elsewhere\n")
+    assert watch.now().style("wave").origin == "elsewhere"
+    (folder / "wave.webp").unlink()
+    assert watch.now().style("wave").painting is None
+
+
 @pytest.mark.usefixtures("lazy")
 def test_between_two_looks_only_a_miss_looks(tmp_path: Path) -> None:
     checkpoint(tmp_path / "one.safetensors", "wave")
@@ -87,10 +103,13 @@ def test_between_two_looks_only_a_miss_looks(tmp_path: Path) -> None:
     checkpoint(tmp_path / "three.safetensors", "dawn")
     assert styles(watch, "night") == ["wave", "night"]
     assert [model.id for model in watch.now(model_ids=["three"]).models] == ["one", "three", "two"]
+    checkpoint(tmp_path / "new", "dawn", "wave").replace(tmp_path / "three.safetensors")
+    assert watch.now(["wave"], ["one"]).style("wave").models == ("one",)
+    assert watch.now(["wave"], ["three"]).style("wave").models == ("one", "three"), "which did not know it"
     (tmp_path / "one.safetensors").unlink()
     assert styles(watch) == ["wave", "dawn", "night"]
     watch.look()
-    assert styles(watch) == ["dawn", "night"]
+    assert styles(watch) == ["dawn", "wave", "night"]
 
 
 @pytest.mark.usefixtures("eager")

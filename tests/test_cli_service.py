@@ -122,13 +122,20 @@ def test_what_a_service_refuses(api_alone: Service, arguments: list[str], exit_c
 def test_the_styles_here(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLIZE_CHECKPOINTS", str(every_network))
     lines = run("styles").stdout.splitlines()
-    assert lines[0].split() == ["id", "title", "artist", "year", "network", "kind", "controls"]
+    assert lines[0].split() == ["id", "title", "artist", "year", "networks", "kind", "controls"]
     first = next(line for line in lines if line.startswith("first"))
     assert first.split()[:6] == ["first", "First", "Nobody", "1900", "adain", "shipped"]
     moss = next(line for line in lines if line.startswith("moss"))
     assert "noisy" in moss and "learned" in moss and "seed" in moss
     found = json.loads(run("styles", "--json", "--kind", "learned", "--model", "coast").stdout)["styles"]
     assert [style["id"] for style in found] == ["sea", "sky", "sand"]
+
+
+def test_a_network_that_is_not_there(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLIZE_CHECKPOINTS", str(every_network))
+    result = run("styles", "--model", "bogus")
+    assert result.exit_code == 2
+    assert "there is no network 'bogus': known are adain, coast" in on_one_line(result)
 
 
 def test_a_kind_of_styles_that_is_none() -> None:

@@ -161,8 +161,8 @@ def test_an_exported_generator_knows_its_styles_by_row(folder, exported):
         "conditional",
         ("weights", "alpha", "mask", "color"),
     )
-    assert [(style.id, style.row, style.year) for style in model.styles] == [("wave", 0, 1831), ("night", 1, None)]
-    for style in model.styles:
+    assert [(style.id, style.year) for style in model.styles] == [("wave", 1831), ("night", None)]
+    for style in catalog.styles:
         with Image.open(style.preview) as preview:
             assert preview.format == "WEBP"
     assert model.measured["pairs"] == 2, "one photo, but each style occurs"

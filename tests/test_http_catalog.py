@@ -27,6 +27,7 @@ def test_a_style(client: httpx.Client) -> None:
         "year": 1900,
         "rights": "Free",
         "model": "adain",
+        "models": ["adain"],
         "kind": "shipped",
         "controls": ["style", "weights", "alpha", "mask", "color", "style_size"],
         "preview": "/styles/first/preview",
@@ -49,4 +50,5 @@ def test_the_models(client: httpx.Client) -> None:
     (model,) = client.get("/models").json()["models"]
     assert (model["id"], model["network"], model["norm"], model["styles"]) == ("adain", "adain", "adaptive", 2)
     assert (model["state"], model["licence"]) == ("available", "Apache-2.0")
+    assert (model["any_style"], model["is_default"]) == (True, True)
     assert model["parameters"] > 1_000_000

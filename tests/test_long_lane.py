@@ -36,7 +36,7 @@ class NotedStylizer(Stylizer):
         self.failure = failure
         self.paused, self.go_on = threading.Event(), threading.Event()
 
-    def warm_up(self) -> None:
+    def warm_up(self, model_id: str = "") -> None:
         pass
 
     def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:

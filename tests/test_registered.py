@@ -1,4 +1,4 @@
-"""A worker and registered styles: encoded once, stored, encoded again for another checkpoint; on a real queue."""
+"""A worker and registered styles: kept as a file, encoded once by a worker for each network; on a real queue."""
 
 import asyncio
 import os
@@ -18,16 +18,16 @@ from processes import photo
 from model_store import checkpoint
 from model_store.adain import AdaIN
 from model_store.catalog import Header
+from model_store.catalog_watch import LOOK_EVERY_S
 from model_store.runtime import Runtime
 from model_store.style import Style
-from model_store.style_file import style_from_bytes, style_to_bytes
 from service.errors import NotFound
 from service.images import ImageLimits
 from service.job import Job, Result
 from service.queue import JobQueue
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
-from service.stores.style_store import RegisteredStyle, StyleData, StyleStore, digest_of
+from service.stores.style_store import RegisteredStyle, StyleStore, digest_of
 from service.stylizer import Stylizer
 from service.work.registered import PAINTING_PX, bounded_painting
 from service.worker import Worker
@@ -61,7 +61,7 @@ class QuietStylizer(Stylizer):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, Runtime(torch.device("cpu"), torch.float32), 8)
 
-    def warm_up(self) -> None:
+    def warm_up(self, model_id: str = "") -> None:
         pass
 
 
@@ -87,10 +87,9 @@ class Stage:
     async def register(self, name: str = "mine") -> RegisteredStyle:
         result = await self.result(job({"upload": "style-0"}, registers=True, style=PAINTING, format="webp"))
         assert result.error is None, result.error
-        blobs = result.blobs
-        style = RegisteredStyle(name, "Mine", "", None, "", "adain", digest_of(blobs["painting"]))
-        data = StyleData(blobs["painting"], blobs["statistics"], blobs["encoder"].decode())
-        assert await self.store.add(style, data, result.image)
+        painting = result.blobs["painting"]
+        style = RegisteredStyle(name, "Mine", "", None, "", digest_of(painting))
+        assert await self.store.add(style, painting, result.image)
         return style
 
     async def end(self) -> None:
@@ -134,33 +133,25 @@ def pixels(result: Result) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(result.image)).convert("RGB"), dtype=int)
 
 
-def test_a_style_is_a_file_and_back() -> None:
-    style = Style((torch.rand(1, 512),), (torch.rand(1, 512),))
-    data = style_to_bytes(style)
-    assert len(data) < 5000
-    again = style_from_bytes(data)
-    assert torch.equal(again.scales[0], style.scales[0]) and torch.equal(again.shifts[0], style.shifts[0])
-    for broken in (b"", data[:100], b"\x80\x04N."):
-        with pytest.raises(ValueError, match="no style"):
-            style_from_bytes(broken)
-
-
 def test_it_paints_as_its_upload_does_and_is_encoded_once(settings: Settings, folder: Path, encoded: list[int]) -> None:
     async def register(stage: Stage) -> None:
-        await stage.register()
+        style = await stage.register()
         preview = Image.open(BytesIO(await stage.store.preview("mine") or b""))
         assert preview.format == "WEBP" and preview.size == (64, 48)
+        pixels(await stage.result(job({"style_id": style.id, "digest": style.digest})))
+        assert encoded == [512], "when it was registered"
 
     async def paint(stage: Stage) -> None:
         style = (await stage.store.find(["mine"]))["mine"]
         part = {"style_id": style.id, "digest": style.digest}
-        kept = await stage.store.data("mine")
-        assert kept is not None
+        kept = await stage.store.painting("mine")
+        assert kept is not None and digest_of(kept) == style.digest
         one, again = [pixels(await stage.result(job(part))) for _ in range(2)]
         assert np.array_equal(one, again)
-        assert encoded == [512], "when it was registered"
-        upload = pixels(await stage.result(job({"upload": "style-0"}, style=kept.painting)))
+        assert encoded == [512, 512], "by this worker, once"
+        upload = pixels(await stage.result(job({"upload": "style-0"}, style=kept)))
         assert np.array_equal(upload, one)
+        assert encoded == [512, 512], "the same file is the same style"
         original = pixels(await stage.result(job({"upload": "style-0"}, style=PAINTING)))
         assert np.abs(original - one).mean() < 6, "it was kept as a JPEG"
         mixed = pixels(await stage.result(job({"upload": "style-0"}, part, {"style_id": "first"}, style=PAINTING)))
@@ -170,32 +161,33 @@ def test_it_paints_as_its_upload_does_and_is_encoded_once(settings: Settings, fo
     play(settings, folder, paint)
 
 
-def test_a_replaced_checkpoint_encodes_it_anew_once_and_for_all(
-    settings: Settings, folder: Path, encoded: list[int]
-) -> None:
-    async def register(stage: Stage) -> None:
-        await stage.register()
-
-    async def paint(stage: Stage) -> None:
-        style = (await stage.store.find(["mine"]))["mine"]
+def test_a_replaced_checkpoint_encodes_it_anew(settings: Settings, folder: Path, encoded: list[int]) -> None:
+    async def scenario(stage: Stage) -> None:
+        style = await stage.register()
         part = {"style_id": style.id, "digest": style.digest}
-        pictures.append(pixels(await stage.result(job(part))))
-        pictures.append(pixels(await stage.result(job(part))))
+        before = pixels(await stage.result(job(part)))
+        checkpoint.save(tiny.adain(seed=9), folder / "adain.safetensors", Header(network="adain", licence="Apache-2.0"))
+        await asyncio.sleep(LOOK_EVERY_S + 0.1)
+        one, again = [pixels(await stage.result(job(part))) for _ in range(2)]
+        assert encoded == [512, 512], "registered, and once more"
+        assert np.array_equal(one, again) and not np.array_equal(one, before)
 
-    async def as_upload(stage: Stage) -> None:
-        data = await stage.store.data("mine")
-        assert data is not None and data.encoder == checkpoint.read_header(folder / "adain.safetensors").sha256
-        pictures.append(pixels(await stage.result(job({"upload": "style-0"}, style=data.painting))))
+    play(settings, folder, scenario)
 
-    pictures: list[np.ndarray] = []
-    play(settings, folder, register)
-    checkpoint.save(tiny.adain(seed=9), folder / "adain.safetensors", Header(network="adain", licence="Apache-2.0"))
-    play(settings, folder, paint)
-    assert encoded == [512, 512], "registered, and once more"
-    play(settings, folder, paint)
-    assert encoded == [512, 512], "another worker found the new statistics"
-    play(settings, folder, as_upload)
-    assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
+
+def test_every_network_for_any_style_paints_it(settings: Settings, folder: Path, encoded: list[int]) -> None:
+    checkpoint.save(tiny.adain(seed=9), folder / "other.safetensors", Header(network="adain", licence="Apache-2.0"))
+
+    async def scenario(stage: Stage) -> None:
+        style = await stage.register()
+        part = {"style_id": style.id, "digest": style.digest}
+        models = ("adain", "other", "adain", "other")
+        pictures = [pixels(await stage.result(job(part, model=model))) for model in models]
+        assert encoded == [512, 512], "once by each"
+        assert np.array_equal(pictures[0], pictures[2]) and np.array_equal(pictures[1], pictures[3])
+        assert not np.array_equal(pictures[0], pictures[1])
+
+    play(settings, folder, scenario)
 
 
 def test_a_style_that_is_deleted_while_a_job_waits_fails_it_with_a_clear_text(settings: Settings, folder: Path) -> None:

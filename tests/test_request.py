@@ -7,7 +7,7 @@ import image_files as files
 import pytest
 from pytest import approx
 
-from model_store.catalog import Catalog, ModelEntry, StyleEntry, all_controls
+from model_store.catalog import Catalog, ModelEntry, NamedStyle, all_controls, style_entries
 from service.errors import InvalidField, ModelUnavailable, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
 from service.requests.fields import FIELDS, StylizeRequest, check_fields
 from service.requests.parameters import job_parameters
@@ -16,11 +16,12 @@ from service.settings import Settings
 
 
 def model(model_id: str, *style_ids: str, controls: tuple[str, ...], problem: str | None = None) -> ModelEntry:
-    styles = tuple(
-        StyleEntry(id=style_id, title="", artist="", year=None, rights="", model=model_id, row=row)
-        for row, style_id in enumerate(style_ids)
-    )
+    styles = tuple(NamedStyle(id=style_id, title="", artist="", year=None, rights="") for style_id in style_ids)
     return ModelEntry(id=model_id, path=Path(), network=model_id, styles=styles, controls=controls, problem=problem)
+
+
+def catalog(*models: ModelEntry) -> Catalog:
+    return Catalog(models, style_entries(models, Path("nowhere")))
 
 
 ADAIN = model("adain", "first", "second", controls=all_controls(("style", "weights", "alpha")))
@@ -30,7 +31,7 @@ LEARNED = (
     model("noisy", "moss", "rust", controls=all_controls(("weights", "alpha", "seed"))),
     model("plain", "plain", controls=()),
 )
-CATALOG = Catalog((ADAIN, *LEARNED))
+CATALOG = catalog(ADAIN, *LEARNED)
 SETTINGS = Settings(
     max_size_px=1024, max_original_px=1200, tile_above_pixels=500_000, max_image_pixels=1_000_000, max_body_bytes=2**20
 )
@@ -51,13 +52,13 @@ ASKED = StylizeRequest(
 )
 
 
-def parameters(catalog: Catalog = CATALOG, **changes: object) -> StylizeParameters:
-    return job_parameters(replace(ASKED, **changes), SETTINGS, catalog)
+def parameters(known: Catalog = CATALOG, **changes: object) -> StylizeParameters:
+    return job_parameters(replace(ASKED, **changes), SETTINGS, known)
 
 
-def refusal(kind: type[Exception], field: str | None, catalog: Catalog = CATALOG, **changes: object) -> str:
+def refusal(kind: type[Exception], field: str | None, known: Catalog = CATALOG, **changes: object) -> str:
     with pytest.raises(kind) as caught:
-        parameters(catalog, **changes)
+        parameters(known, **changes)
     assert caught.value.field == field
     assert len(caught.value.detail) < 300
     return str(caught.value.detail)
@@ -227,7 +228,7 @@ def test_a_network_that_knows_one_style_mixes_none() -> None:
 def test_a_field_that_the_network_does_not_heed_is_refused(style_id: str, changes: dict) -> None:
     (field,) = changes
     message = refusal(InvalidField, field, style_ids=[style_id], **changes)
-    model_id = CATALOG.style(style_id).model
+    (model_id,) = CATALOG.style(style_id).models
     assert message == f"the network {model_id!r} takes no {field}: leave it out, or take a style whose controls name it"
 
 
@@ -247,13 +248,13 @@ def test_a_seed_out_of_range(seed: int) -> None:
 
 @pytest.mark.parametrize("others", [(), (model("adain", "first", controls=("weights", "alpha")),)])
 def test_an_upload_where_no_network_takes_it(others: tuple[ModelEntry, ...]) -> None:
-    message = refusal(InvalidField, "style", Catalog((*others, *LEARNED)), styles=[STYLE], style_ids=[])
+    message = refusal(InvalidField, "style", catalog(*others, *LEARNED), styles=[STYLE], style_ids=[])
     assert message == "there is no network for uploaded styles here: send an id from GET /styles"
 
 
 def test_an_upload_where_its_network_is_damaged() -> None:
     damaged = model("adain", controls=(), problem="adain.safetensors: damaged")
-    message = refusal(ModelUnavailable, "style", Catalog((damaged, *LEARNED)), styles=[STYLE], style_ids=[])
+    message = refusal(ModelUnavailable, "style", catalog(damaged, *LEARNED), styles=[STYLE], style_ids=[])
     assert message == "the network for uploaded styles cannot be used: adain.safetensors: damaged"
 
 

@@ -1,8 +1,9 @@
 """Registered styles in Redis, on a real server."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from service.errors import Conflict
 from service.queue import JobQueue
 from service.requests.registration import make_id
 from service.settings import Settings
-from service.stores.style_store import RegisteredStyle, StyleData, StyleStore
+from service.stores.redis_keys import Keys
+from service.stores.style_store import RegisteredStyle, StyleStore
 
-STYLE = RegisteredStyle("wave-abc234", "Wave", "Hokusai", 1831, "Free", "adain", "d" * 64)
-DATA = StyleData(b"jpeg", b"numbers", "sha")
+STYLE = RegisteredStyle("wave-abc234", "Wave", "Hokusai", 1831, "Free", "d" * 64)
+PAINTING = b"jpeg"
 
 
 def play(settings: Settings, scenario: Callable[[StyleStore], Awaitable[None]]) -> None:
@@ -31,17 +33,17 @@ def play(settings: Settings, scenario: Callable[[StyleStore], Awaitable[None]]) 
 
 async def add(store: StyleStore, *names: str) -> None:
     for name in names:
-        assert await store.add(replace(STYLE, id=name), DATA, b"webp")
+        assert await store.add(replace(STYLE, id=name), PAINTING, b"webp")
 
 
 def test_what_is_kept_comes_back(settings: Settings) -> None:
     async def scenario(store: StyleStore) -> None:
         assert await store.find([STYLE.id]) == {}
-        assert await store.add(STYLE, DATA, b"webp")
+        assert await store.add(STYLE, PAINTING, b"webp")
         assert await store.find(["other", STYLE.id, "no id at all"]) == {STYLE.id: STYLE}
-        assert await store.data(STYLE.id) == DATA
+        assert await store.painting(STYLE.id) == PAINTING
         assert await store.preview(STYLE.id) == b"webp"
-        assert not await store.add(replace(STYLE, title="Other"), DATA, b"other"), "the id is taken"
+        assert not await store.add(replace(STYLE, title="Other"), PAINTING, b"other"), "the id is taken"
         assert (await store.find([STYLE.id]))[STYLE.id].title == "Wave"
 
     play(settings, scenario)
@@ -52,8 +54,7 @@ def test_deleted_is_gone_and_stays_gone(settings: Settings) -> None:
         await add(store, "one")
         assert await store.remove("one")
         assert not await store.remove("one")
-        await store.refresh("one", b"late", "sha")
-        assert await store.data("one") is None and await store.preview("one") is None
+        assert await store.painting("one") is None and await store.preview("one") is None
         assert await store.after(0, 10) == []
 
     play(settings, scenario)
@@ -76,7 +77,7 @@ def test_pages_go_on_behind_a_number_whatever_was_deleted(settings: Settings) ->
 def test_not_more_than_allowed(settings: Settings) -> None:
     async def scenario(store: StyleStore) -> None:
         await add(store, "a", "b")
-        for refused in (store.require_room(), store.add(replace(STYLE, id="c"), DATA, b"")):
+        for refused in (store.require_room(), store.add(replace(STYLE, id="c"), PAINTING, b"")):
             with pytest.raises(Conflict, match="2 styles are registered, at most 2 are allowed: DELETE"):
                 await refused
         await store.remove("a")
@@ -86,11 +87,12 @@ def test_not_more_than_allowed(settings: Settings) -> None:
     play(settings.model_copy(update={"max_styles": 2}), scenario)
 
 
-def test_another_encoder_takes_the_place_of_the_first(settings: Settings) -> None:
+def test_what_another_version_wrote_beside_it_is_left_out(settings: Settings) -> None:
     async def scenario(store: StyleStore) -> None:
         await add(store, "a")
-        await store.refresh("a", b"new numbers", "new sha")
-        assert await store.data("a") == StyleData(b"jpeg", b"new numbers", "new sha")
+        key = Keys(settings.key_prefix).style("a")
+        await store._redis.hset(key, "about", json.dumps({**asdict(STYLE), "model": "adain"}))
+        assert await store.find(["a"]) == {STYLE.id: STYLE}
 
     play(settings, scenario)
 
@@ -102,7 +104,7 @@ def test_they_survive_a_restart_of_redis(settings: Settings, tmp_path: Path) -> 
 
     async def after(store: StyleStore) -> None:
         assert [(number, style.id) for number, style in await store.after(0, 10)] == [(2, "b")]
-        assert await store.data("b") == DATA
+        assert await store.painting("b") == PAINTING
         await add(store, "c")
         assert [number for number, _ in await store.after(2, 10)] == [3]
 

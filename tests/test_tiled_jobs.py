@@ -38,7 +38,7 @@ class NotedStylizer(Stylizer):
         self.pause_from, self.pause_s = pause_from, pause_s
         self.failure: Exception | None = None
 
-    def warm_up(self) -> None:
+    def warm_up(self, model_id: str = "") -> None:
         pass
 
     def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:

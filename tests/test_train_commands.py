@@ -28,9 +28,10 @@ def folder(tmp_path_factory) -> Path:
     table(
         folder / "styles.csv",
         ("id", "file", "title", "artist", "year", "rights"),
-        ("wave", "00.png", "The Wave", "Hokusai", "1831", "public domain"),
+        ("wave", "00.png", "The Wave", "Hokusai", "1831", "public domain: Hokusai died 1849"),
         ("night", "01.png", "The Night", "Someone", "", "public domain"),
     )
+    table(folder / "origins.csv", ("file", "origin"), ("00.png", "A museum"), ("01.png", "A collection"))
     assert train(folder).exit_code == 0
     return folder
 
@@ -171,10 +172,11 @@ def export(folder: Path, state: Path, out: Path, *more: object):
 @pytest.fixture(scope="module")
 def exported(folder) -> Path:
     measure = ("--pairs", folder / "pairs.csv", "--vgg", folder / "vgg.safetensors", "--size", 64)
+    notes = ("--data-rights", "ours", "--note", "a note", "--paintings", folder / "origins.csv")
     out = folder / "checkpoints/adain.safetensors"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "PAINT_PX", 256)
-        result = export(folder, folder / "out/state.pt", out, *measure, "--data-rights", "ours", "--note", "a note")
+        result = export(folder, folder / "out/state.pt", out, *measure, *notes)
     assert result.exit_code == 0, result.output
     return out
 
@@ -188,9 +190,12 @@ def test_export_writes_what_the_service_serves(folder, exported):
     assert model.training["step"] == 3 and model.training["data"]["rights"] == "ours"
     assert model.training["note"] == "a note"
     assert model.measured["pairs"] == 3 and model.measured["style"] > 0 and model.measured["untouched_content"] == 0
-    for style in model.styles:
+    for style in catalog.styles:
         with Image.open(style.preview) as preview:
             assert preview.format == "WEBP" and preview.size == (256, 193)
+    assert catalog.style("wave").painting == exported.parent / "paintings/wave.webp"
+    assert catalog.style("wave").origin == "A museum"
+    assert catalog.style("night").painting is None, "nobody knows whose it is"
 
 
 def test_a_named_style_is_that_of_its_picture(folder, exported):

@@ -28,7 +28,7 @@ class FailingStylizer(Stylizer):
         super().__init__(folder, Runtime(torch.device("cpu"), torch.float32), 8)
         self.batches: list[int] = []
 
-    def warm_up(self) -> None:
+    def warm_up(self, model_id: str = "") -> None:
         pass
 
     def failure(self, paintings: Sequence[Painting]) -> Exception | None:

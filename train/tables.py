@@ -44,7 +44,7 @@ def read_pairs(path: Path) -> list[Pair]:
     Raises:
         DataError: The file is missing, empty or lacks a column.
     """
-    rows = _read(path, ("name", "content", "style"))
+    rows = read_table(path, ("name", "content", "style"))
     return [Pair(row["name"], path.parent / row["content"], path.parent / row["style"]) for row in rows]
 
 
@@ -83,7 +83,7 @@ def read_styles(path: Path, root: Path) -> list[StyleFile]:
         DataError: The file is missing, empty or lacks a column, or an id or a year is none.
     """
     styles: dict[str, StyleFile] = {}
-    for row in _read(path, ("id", "file", "title", "artist", "year", "rights")):
+    for row in read_table(path, ("id", "file", "title", "artist", "year", "rights")):
         style_id, year = row["id"], row["year"].strip()
         if not STYLE_ID.fullmatch(style_id) or style_id in styles:
             raise DataError(f"{path}: the id {style_id!r} is taken, or not made of a-z, 0-9, - and _ (at most 64)")
@@ -118,14 +118,19 @@ def read_references(path: Path) -> list[Reference]:
     Raises:
         DataError: The file is missing, empty or lacks a column, or a distance is no number.
     """
-    rows = _read(path, ("system", "content", "style", "note"))
+    rows = read_table(path, ("system", "content", "style", "note"))
     try:
         return [Reference(row["system"], float(row["content"]), float(row["style"]), row["note"]) for row in rows]
     except ValueError as err:
         raise DataError(f"{path}: {err}") from err
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of a CSV file, by column.
+
+    Raises:
+        DataError: The file is missing, empty or lacks a column.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, restval=""))

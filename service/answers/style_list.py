@@ -7,12 +7,13 @@ other style appear twice or never.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 from urllib.parse import urlencode
 
-from model_store.catalog import Catalog, ModelEntry, StyleEntry
+from model_store.catalog import Catalog, StyleEntry
 from service.errors import InvalidField
-from service.requests.mix import UPLOAD_MODEL
+from service.requests.choice import default_model, known_model, preferred
 from service.schemas import StylePage, StyleView
 from service.stores.style_store import RegisteredStyle, StyleStore
 
@@ -27,80 +28,91 @@ CURSOR_PATTERN = f"^({ROW.pattern}|{NUMBER.pattern})$"
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which styles: up to ``limit`` of those behind ``cursor`` that are of this kind and network."""
+    """Which styles: up to ``limit`` of those behind ``cursor`` that are of this kind and for this network."""
 
     limit: int
     cursor: str | None = None
     kind: Kind | None = None
     model: str | None = None
 
+    def matches(self, view: StyleView) -> bool:
+        """Whether it asks for this style."""
+        return self.kind in (None, view.kind) and (self.model is None or self.model in view.models)
 
-async def style_page(asked: PageRequest, catalog: Catalog, store: StyleStore) -> StylePage:
+
+class StyleViews:
+    """Styles as clients see them, by the catalog of this moment."""
+
+    def __init__(self, catalog: Catalog, default: str) -> None:
+        """``default`` is the setting ``default_model``."""
+        self.catalog = catalog
+        self._default = default
+
+    def named(self, style: StyleEntry) -> StyleView:
+        """A checkpoint's style."""
+        model = self.catalog.model(preferred(style.models, self.catalog, self._default))
+        return StyleView(
+            id=style.id,
+            title=style.title,
+            artist=style.artist,
+            year=style.year,
+            rights=style.rights,
+            model=model.id,
+            models=style.models,
+            kind="shipped" if model.any_style else "learned",
+            controls=model.controls,
+            preview=f"/styles/{style.id}/preview" if style.preview is not None else None,
+        )
+
+    def registered(self, style: RegisteredStyle) -> StyleView:
+        """A registered style; it supports nothing while there is no network for it."""
+        model = default_model(self.catalog, self._default)
+        return StyleView(
+            id=style.id,
+            title=style.title,
+            artist=style.artist,
+            year=style.year,
+            rights=style.rights,
+            model=model.id if model is not None else self._default,
+            models=tuple(model.id for model in self.catalog.any_style),
+            kind="registered",
+            controls=model.controls if model is not None else (),
+            preview=f"/styles/{style.id}/preview",
+        )
+
+    def by_place(self) -> Iterator[tuple[Row, StyleView]]:
+        """All styles of the checkpoints, each at its place: its network and the row there."""
+        entries = {style.id: style for style in self.catalog.styles}
+        for model in sorted(self.catalog.models, key=lambda model: model.id):
+            for row, style in enumerate(model.styles):
+                view = self.named(entries[style.id])
+                if view.model == model.id:
+                    yield (model.id, row), view
+
+
+async def style_page(asked: PageRequest, views: StyleViews, store: StyleStore) -> StylePage:
     """One page, and the path of the next.
 
     Raises:
         InvalidField: The cursor is not one of ours.
+        NotFound: There is no such network.
         QueueUnreachable: Redis does not answer.
     """
+    if asked.model is not None:
+        known_model(asked.model, views.catalog)
     row, number = _place(asked.cursor)
+    most = asked.limit + 1  # one more than asked for says that there is a next page
     found: list[tuple[str, StyleView]] = []
     if number is None:
-        found += _of_checkpoints(asked, catalog, row)
-    wanted = asked.limit + 1 - len(found)  # one more than asked for says that there is a next page
-    if wanted > 0 and asked.kind in (None, "registered") and asked.model in (None, UPLOAD_MODEL):
-        registered = await store.after(number or 0, wanted)
-        found += [(f"number.{number}", registered_view(style, catalog)) for number, style in registered]
-    views = tuple(view for _, view in found[: asked.limit])
-    return StylePage(styles=views, next=_path(asked, found[asked.limit - 1][0]) if len(found) > asked.limit else None)
-
-
-def style_view(style: StyleEntry, catalog: Catalog) -> StyleView:
-    """A checkpoint's style, as clients see it."""
-    model = catalog.model(style.model)
-    return StyleView(
-        id=style.id,
-        title=style.title,
-        artist=style.artist,
-        year=style.year,
-        rights=style.rights,
-        model=style.model,
-        kind=_kind(model),
-        controls=model.controls,
-        preview=f"/styles/{style.id}/preview" if style.preview is not None else None,
-    )
-
-
-def registered_view(style: RegisteredStyle, catalog: Catalog) -> StyleView:
-    """A registered style, as clients see it; it heeds nothing while its network is not there."""
-    model = next((model for model in catalog.models if model.id == style.model), None)
-    return StyleView(
-        id=style.id,
-        title=style.title,
-        artist=style.artist,
-        year=style.year,
-        rights=style.rights,
-        model=style.model,
-        kind="registered",
-        controls=model.controls if model is not None else (),
-        preview=f"/styles/{style.id}/preview",
-    )
-
-
-def _of_checkpoints(asked: PageRequest, catalog: Catalog, behind: Row | None) -> Iterator[tuple[str, StyleView]]:
-    left = asked.limit + 1
-    for style in sorted(catalog.styles, key=lambda style: (style.model, style.row)):
-        is_behind = behind is None or (style.model, style.row) > behind
-        if left and is_behind and _matches(asked, catalog.model(style.model)):
-            yield f"row.{style.model}.{style.row}", style_view(style, catalog)
-            left -= 1
-
-
-def _matches(asked: PageRequest, model: ModelEntry) -> bool:
-    return asked.kind in (None, _kind(model)) and asked.model in (None, model.id)
-
-
-def _kind(model: ModelEntry) -> Kind:
-    return "shipped" if model.norm == "adaptive" else "learned"
+        behind = ((place, view) for place, view in views.by_place() if row is None or place > row)
+        wanted = ((f"row.{model}.{at}", view) for (model, at), view in behind if asked.matches(view))
+        found += islice(wanted, most)
+    for_registered = [model.id for model in views.catalog.any_style]
+    if len(found) < most and asked.kind in (None, "registered") and asked.model in (None, *for_registered):
+        registered = await store.after(number or 0, most - len(found))
+        found += [(f"number.{number}", views.registered(style)) for number, style in registered]
+    shown = tuple(view for _, view in found[: asked.limit])
+    return StylePage(styles=shown, next=_path(asked, found[asked.limit - 1][0]) if len(found) > asked.limit else None)
 
 
 def _place(cursor: str | None) -> tuple[Row | None, int | None]:

@@ -9,19 +9,22 @@ from rich.table import Table
 from rich.text import Text
 
 from model_store.catalog import default_folder, read_catalog
-from service.answers.style_list import Kind, style_view
+from service.answers.style_list import Kind, PageRequest, StyleViews
 from service.cli.terminal import AsJson, Key, Server, clear_errors, output
 from service.client import Client
+from service.requests.choice import known_model
 from service.settings import load_settings
 
-COLUMNS = ("id", "title", "artist", "year", "network", "kind", "controls")
+COLUMNS = ("id", "title", "artist", "year", "networks", "kind", "controls")
 
 
 def styles(
     server: Server = None,
     api_key: Key = None,
     kind: Annotated[Kind | None, typer.Option(help="Only those of this kind.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only those of this network: those mix with each other.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Only those that this network can paint: those mix with each other.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the styles that have an id: those of the checkpoints here, or of a running service."""
@@ -38,9 +41,13 @@ def styles(
 
 
 def _styles_here(kind: Kind | None, model: str | None) -> list[dict[str, Any]]:
-    catalog = read_catalog(load_settings().checkpoints or default_folder())
-    views = [style_view(style, catalog) for style in catalog.styles]
-    return [view.model_dump() for view in views if kind in (None, view.kind) and model in (None, view.model)]
+    settings = load_settings()
+    catalog = read_catalog(settings.checkpoints or default_folder())
+    if model is not None:
+        known_model(model, catalog)
+    asked = PageRequest(len(catalog.styles), kind=kind, model=model)
+    views = StyleViews(catalog, settings.default_model).by_place()
+    return [view.model_dump() for _, view in views if asked.matches(view)]
 
 
 def _table(styles: list[dict[str, Any]]) -> Table:
@@ -49,6 +56,7 @@ def _table(styles: list[dict[str, Any]]) -> Table:
         column.no_wrap = True
     for style in styles:
         year = "" if style["year"] is None else str(style["year"])
-        cells = [style["id"], style["title"], style["artist"], year, style["model"], style["kind"]]
+        networks = ", ".join([style["model"], *(other for other in style["models"] if other != style["model"])])
+        cells = [style["id"], style["title"], style["artist"], year, networks, style["kind"]]
         table.add_row(*(Text(cell) for cell in (*cells, ", ".join(style["controls"]))))
     return table

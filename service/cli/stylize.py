@@ -43,7 +43,7 @@ def stylize(
     ] = None,
     format: Annotated[str | None, typer.Option(help="jpeg, png, webp or avif; else as the output's name ends.")] = None,
     quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of lossy formats.")] = None,
-    model: Annotated[str | None, typer.Option(help="The network for style files.")] = None,
+    model: Annotated[str | None, typer.Option(help="The network; chosen by the styles when not given.")] = None,
     method: Annotated[Method, typer.Option(help="gatys optimises the picture: minutes, and style files only.")] = (
         "feedforward"
     ),

@@ -46,7 +46,7 @@ class AsyncClient:
         return AsyncJob(self, await self._do(calls.job(job_id)))
 
     async def styles(self, kind: str | None = None, model: str | None = None) -> AsyncIterator[Style]:
-        """All styles that have an id, of one kind or network if so wished; further pages are fetched when needed."""
+        """All styles that have an id, of one kind or for one network if so wished; pages are fetched when needed."""
         path: str | None = calls.styles_path(kind, model)
         while path is not None:
             page, path = await self._do(calls.style_page(path))

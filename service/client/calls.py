@@ -34,7 +34,7 @@ class PictureOptions(TypedDict, total=False):
         seed: Of the noise.
         format: ``jpeg``, ``png``, ``webp`` or ``avif``.
         quality: 1 to 100.
-        model: The network for style images.
+        model: The network.
         idempotency_key: Sent again with the same request, it brings the same answer. Made by the client if it retries.
     """
 

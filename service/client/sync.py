@@ -57,7 +57,7 @@ class Client:
         return Job(self, self._do(calls.job(job_id)))
 
     def styles(self, kind: str | None = None, model: str | None = None) -> Iterator[Style]:
-        """All styles that have an id, of one kind or network if so wished; further pages are fetched when needed."""
+        """All styles that have an id, of one kind or for one network if so wished; pages are fetched when needed."""
         path: str | None = calls.styles_path(kind, model)
         while path is not None:
             page, path = self._do(calls.style_page(path))

@@ -45,7 +45,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class Style:
-    """A style that has an id. ``controls`` names the fields that its network heeds."""
+    """A style that has an id.
+
+    Attributes:
+        id: The style's.
+        title: Its title.
+        artist: Empty where that is not known.
+        year: ``None`` where that is not known.
+        rights: Terms of use.
+        model: The network that paints it if none is asked for.
+        models: All networks that can paint it.
+        kind: ``shipped``, ``learned`` or ``registered``.
+        controls: The fields that ``model`` supports.
+        preview: Path of a small picture painted in it.
+    """
 
     id: str
     title: str
@@ -53,6 +66,7 @@ class Style:
     year: int | None
     rights: str
     model: str
+    models: tuple[str, ...]
     kind: str
     controls: tuple[str, ...]
     preview: str | None
@@ -60,12 +74,30 @@ class Style:
 
 @dataclass(frozen=True)
 class Model:
-    """A network. ``state`` is ``available``, or what is wrong with it."""
+    """A network.
+
+    Attributes:
+        id: The network's.
+        network: Its kind.
+        norm: Where its scale and shift come from.
+        styles: How many of its styles have an id.
+        any_style: Whether it paints in the style of any image.
+        is_default: Whether it is the one that does so if none is asked for.
+        controls: The fields that it supports.
+        parameters: How many weights it has.
+        licence: Of the weights.
+        attribution: Whom to name.
+        training: Recipe, data, losses.
+        measured: Distances on validation pairs.
+        state: ``available``, or what is wrong with it.
+    """
 
     id: str
     network: str
     norm: str
     styles: int
+    any_style: bool
+    is_default: bool
     controls: tuple[str, ...]
     parameters: int
     licence: str

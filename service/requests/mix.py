@@ -1,87 +1,21 @@
-"""The styles of a request: which network has them all, how they are mixed, and at which size they are encoded."""
+"""The styles of a request: how they are mixed, and at which size they are encoded."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from types import MappingProxyType
 from typing import get_args
 
-from model_store.catalog import Catalog, CatalogError, ModelEntry
-from service.errors import InvalidField, ModelUnavailable, NotFound
+from service.errors import InvalidField
 from service.images import Header, fitted
-from service.requests.fields import MAX_STYLES, MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
+from service.requests.fields import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
 from service.requests.which import naming
 from service.schemas import STYLE_SIZE_PX, Color, StylePart
 from service.settings import Settings
 from service.stores.style_store import RegisteredStyle
 
-UPLOAD_MODEL = "adain"
-"""The network for uploaded styles, registered ones among them; other ids know theirs."""
-
 COLORS: tuple[Color, ...] = get_args(Color)
 
 NOTHING_REGISTERED: Mapping[str, RegisteredStyle] = MappingProxyType({})
-
-
-def find_model(asked: StylizeRequest, catalog: Catalog, registered: Mapping[str, RegisteredStyle]) -> ModelEntry:
-    """The one network that can paint all the styles.
-
-    Raises:
-        InvalidField: There is none, or it is not the one that was asked for.
-        NotFound: There is no such style, or no such network.
-        ModelUnavailable: The network for uploads is damaged.
-    """
-    if asked.count == 0:
-        raise InvalidField(
-            "no style given: send a style image as `style`, or an id from GET /styles as `style_id`", "style"
-        )
-    if asked.count > MAX_STYLES:
-        raise InvalidField(f"got {asked.count} styles, at most {MAX_STYLES} are allowed: send fewer", "style")
-    models = {UPLOAD_MODEL} if asked.styles else set()
-    for style_id in asked.style_ids:
-        if style_id in registered:
-            models.add(registered[style_id].model)
-            continue
-        try:
-            models.add(catalog.style(style_id).model)
-        except CatalogError as err:
-            raise NotFound(f"there is no style {style_id!r:.80}: GET /styles lists them", "style_id") from err
-    if len(models) > 1:
-        raise InvalidField(
-            f"the styles belong to different networks ({', '.join(sorted(models))}): mix within one", "style_id"
-        )
-    if asked.model is not None:
-        _check_model(asked.model, models, catalog)
-    if asked.styles or not registered.keys().isdisjoint(asked.style_ids):
-        return upload_model(catalog)
-    return catalog.model(models.pop())
-
-
-def _check_model(name: str, models: Container[str], catalog: Catalog) -> None:
-    """Whether the network that was asked for is the one that the styles need."""
-    if name in models:
-        return
-    if all(model.id != name for model in catalog.models):
-        raise NotFound(f"there is no network {name!r:.80}: GET /models lists them", "model")
-    raise InvalidField(
-        f"got {name!r:.80}, which cannot paint these styles: uploads are for {UPLOAD_MODEL!r}, and a style with an id"
-        " knows its own network; leave `model` out",
-        "model",
-    )
-
-
-def upload_model(catalog: Catalog) -> ModelEntry:
-    """The network for uploads.
-
-    Raises:
-        ModelUnavailable: It is damaged.
-        InvalidField: There is none.
-    """
-    found = next((model for model in catalog.models if model.id == UPLOAD_MODEL), None)
-    if found is not None and found.problem is not None:
-        raise ModelUnavailable(f"the network for uploaded styles cannot be used: {found.problem}", "style")
-    if found is None or "style" not in found.controls:
-        raise InvalidField("there is no network for uploaded styles here: send an id from GET /styles", "style")
-    return found
 
 
 def check_color(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]) -> Color:

@@ -7,8 +7,9 @@ from model_store.catalog import Catalog, ModelEntry
 from service.errors import InvalidField
 from service.formats import choose_format
 from service.images import Header, ImageLimits, fitted, read_header
+from service.requests.choice import find_model
 from service.requests.fields import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
-from service.requests.mix import NOTHING_REGISTERED, check_color, find_model, style_parts, style_sizes
+from service.requests.mix import NOTHING_REGISTERED, check_color, style_parts, style_sizes
 from service.requests.optimisation import check_optimisation, checked_method
 from service.requests.which import naming
 from service.schemas import MAX_SEED, STYLE_SIZE_PX, StylizeParameters
@@ -35,12 +36,12 @@ def job_parameters(
         UnsupportedImage: A file is no image of a format that we read.
         NotFound: There is no such style, or no such network.
         NotAcceptable: The client accepts no format that we write.
-        ModelUnavailable: The network for uploads is damaged.
+        ModelUnavailable: The network is damaged.
     """
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
     header = read_header(asked.content, "content", limits)
     paintings = _headers(asked.styles, "style", limits)
-    model = find_model(asked, catalog, registered)
+    model = find_model(asked, catalog, registered, settings.default_model)
     _check_controls(asked, model)
     width, height = _size(asked.size, header, settings)
     encoded_sizes = style_sizes(asked, paintings, registered, settings)

@@ -1,7 +1,7 @@
 """Registering a style: an upload gets an id, and a worker makes of it what is kept.
 
-To register is to paint: the worker paints a sample photo in the new style, like any other job, and gives its statistics
-and its painting back beside the picture, which becomes the style's preview.
+To register is to paint: the worker paints a sample photo in the new style, like any other job, and gives the painting
+that is to be kept back beside the picture, which becomes the style's preview.
 """
 
 import re
@@ -15,11 +15,11 @@ from model_store.catalog import Catalog, default_folder
 from service.dispatch import Dispatcher
 from service.errors import InvalidField
 from service.images import ImageLimits, fitted, read_header
-from service.job import Job, Result
-from service.requests.mix import UPLOAD_MODEL, upload_model
+from service.job import Job
+from service.requests.choice import upload_model
 from service.schemas import StylePart, StylizeParameters
 from service.settings import Settings
-from service.stores.style_store import RegisteredStyle, StyleData, StyleStore, digest_of
+from service.stores.style_store import RegisteredStyle, StyleStore, digest_of
 
 SAMPLE_PX = 512
 """Longer side at which the sample is painted; larger than the preview, so that strokes look fine."""
@@ -48,7 +48,7 @@ class StyleRequest:
 async def register_style(
     asked: StyleRequest, settings: Settings, catalog: Catalog, dispatcher: Dispatcher, store: StyleStore
 ) -> RegisteredStyle:
-    """Have a style encoded, and keep it.
+    """Have a style painted with, and keep it.
 
     Raises:
         InvalidField: A value is not allowed.
@@ -66,15 +66,13 @@ async def register_style(
     if asked.year is not None and asked.year not in YEARS:
         raise InvalidField(f"got {asked.year}: a year must be from {YEARS[0]} to {YEARS[-1]}", "year")
     read_header(asked.image, "image", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
-    upload_model(catalog)
+    model = upload_model(catalog, settings.default_model)
     await store.require_room()
-    result = await dispatcher.submit(_job(asked, settings))
-    data = _data(result)
+    result = await dispatcher.submit(_job(asked, model.id, settings))
+    painting = result.blobs["painting"]
     while True:
-        style = RegisteredStyle(
-            make_id(title), title, artist, asked.year, rights, UPLOAD_MODEL, digest_of(data.painting)
-        )
-        if await store.add(style, data, result.image):
+        style = RegisteredStyle(make_id(title), title, artist, asked.year, rights, digest_of(painting))
+        if await store.add(style, painting, result.image):
             return style
 
 
@@ -91,13 +89,13 @@ def sample_photo() -> bytes:
     return (default_folder() / "sample.jpg").read_bytes()
 
 
-def _job(asked: StyleRequest, settings: Settings) -> Job:
+def _job(asked: StyleRequest, model_id: str, settings: Settings) -> Job:
     """Paint the sample in the new style, and keep the style."""
     photo = read_header(sample_photo(), "content", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
     width, height = fitted(photo.width, photo.height, SAMPLE_PX)
     parameters = StylizeParameters(
         request_id=asked.request_id,
-        model=UPLOAD_MODEL,
+        model=model_id,
         width=width,
         height=height,
         styles=(StylePart(weight=1, upload="style-0"),),
@@ -107,11 +105,6 @@ def _job(asked: StyleRequest, settings: Settings) -> Job:
         registers=True,
     )
     return Job(uuid4().hex, parameters.model_dump(), {"content": sample_photo(), "style-0": asked.image})
-
-
-def _data(result: Result) -> StyleData:
-    blobs = result.blobs
-    return StyleData(blobs["painting"], blobs["statistics"], blobs["encoder"].decode())
 
 
 def _text(text: str, field: str, most_chars: int) -> str:

@@ -13,10 +13,10 @@ from service.errors import InvalidField, ServiceError
 from service.job import Job
 from service.requests.connection import while_connected
 from service.requests.fields import MAX_STYLES, StylizeRequest
-from service.requests.mix import UPLOAD_MODEL
 from service.requests.parameters import job_parameters
 from service.requests.prefer import accepted_response, prefers_async
 from service.schemas import Facts, StylizeParameters
+from service.settings import Settings
 from service.stores.job_progress import JobProgress
 from service.stores.job_status import Accepted, JobStatus
 
@@ -42,10 +42,17 @@ async def answer_request(asked: StylizeRequest, prefer: str | None, request: Req
 
 async def _parameters(asked: StylizeRequest, context: Context) -> StylizeParameters:
     """What the worker shall do, with the styles as they are now."""
-    catalog = context.watch.now(asked.style_ids, [UPLOAD_MODEL] if asked.styles else [])
+    catalog = context.watch.now(asked.style_ids, _models_to_see(asked, context.settings))
     listed = {style.id for style in catalog.styles}
     others = [style_id for style_id in asked.style_ids[:MAX_STYLES] if style_id not in listed]
     return job_parameters(asked, context.settings, catalog, await context.styles.find(others))
+
+
+def _models_to_see(asked: StylizeRequest, settings: Settings) -> list[str]:
+    """Networks that the catalog must not have missed."""
+    if asked.model is not None:
+        return [asked.model]
+    return [settings.default_model] if asked.styles else []
 
 
 async def _accept(job: Job, parameters: StylizeParameters, context: Context) -> Response:

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from service.context import Context, ContextOfProcess
 from service.errors import ServiceError
+from service.requests.choice import default_model
 from service.schemas import ModelList, ModelView
 
 router = APIRouter(tags=["catalog"])
@@ -13,12 +14,16 @@ router = APIRouter(tags=["catalog"])
 async def list_models(context: ContextOfProcess) -> ModelList:
     """All networks, how they were trained and what they can do; also those that cannot be used, and why."""
     found_by_workers = await _problems_of_workers(context)
+    catalog = context.watch.now()
+    default = default_model(catalog, context.settings.default_model)
     views = [
         ModelView(
             id=model.id,
             network=model.network,
             norm=model.norm,
             styles=len(model.styles),
+            any_style=model.any_style,
+            is_default=model is default,
             controls=model.controls,
             parameters=model.parameters,
             licence=model.licence,
@@ -27,7 +32,7 @@ async def list_models(context: ContextOfProcess) -> ModelList:
             measured=model.measured,
             state=model.problem or found_by_workers.get(model.id, "available"),
         )
-        for model in context.watch.now().models
+        for model in catalog.models
     ]
     return ModelList(models=tuple(views))
 

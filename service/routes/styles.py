@@ -1,6 +1,7 @@
 """``/styles``: what can be asked for by id, and registering more of it."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,14 +10,13 @@ from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from model_store.catalog import Catalog, CatalogError, StyleEntry
 from service.answers.caching import NOT_MODIFIED, cacheable
 from service.answers.painted import BINARY
-from service.answers.style_list import CURSOR_PATTERN, Kind, PageRequest, registered_view, style_page, style_view
-from service.context import ContextOfProcess
+from service.answers.style_list import CURSOR_PATTERN, Kind, PageRequest, StyleViews, style_page
+from service.context import Context, ContextOfProcess
 from service.edge.problems import problem_statuses
 from service.errors import Conflict, NotFound
 from service.requests import registration
 from service.requests.connection import while_connected
 from service.requests.fields import check_fields, check_query
-from service.requests.mix import UPLOAD_MODEL
 from service.requests.once import IdempotencyKey, once
 from service.requests.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest
 from service.schemas import StylePage, StyleView
@@ -36,7 +36,7 @@ YEAR: dict[str, Any] = {"minimum": YEARS[0], "maximum": YEARS[-1]}
 RIGHTS: dict[str, Any] = {"maxLength": MAX_RIGHTS}
 
 
-@router.get("", response_model=StylePage, responses={**NOT_MODIFIED, **problem_statuses(422, 503)})
+@router.get("", response_model=StylePage, responses={**NOT_MODIFIED, **problem_statuses(404, 422, 503)})
 async def list_styles(
     request: Request,
     context: ContextOfProcess,
@@ -45,11 +45,14 @@ async def list_styles(
         str | None, Query(description="Where the page before ended: its `next` has it.", json_schema_extra=CURSOR)
     ] = None,
     kind: Annotated[Kind | None, Query(description="Only those of this kind.")] = None,
-    model: Annotated[str | None, Query(description="Only those of this network: those mix with each other.")] = None,
+    model: Annotated[
+        str | None, Query(description="Only those that this network can paint: those mix with each other.")
+    ] = None,
 ) -> Response:
     """All styles that have an id: those of the checkpoints, then the registered ones, the oldest first."""
     check_query(request.query_params, PARAMETERS)
-    page = await style_page(PageRequest(limit, cursor, kind, model), context.watch.now(), context.styles)
+    views = _views(context, model_ids=[] if model is None else [model])
+    page = await style_page(PageRequest(limit, cursor, kind, model), views, context.styles)
     return cacheable(request, page.model_dump_json().encode(), "application/json")
 
 
@@ -72,16 +75,16 @@ async def register_style(
     rights: Annotated[str, Form(description="Who may use it and how.", json_schema_extra=RIGHTS)] = "",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Keep a painting as a style with an id, for every later request. It is encoded now, and not again."""
+    """Keep a painting as a style with an id, for every later request."""
     check_query(request.query_params)
     check_fields((await request.form()).multi_items(), FIELDS, (), may_be_empty=("artist", "rights"))
     asked = StyleRequest(request.state.request_id, await image.read(), title, artist, year, rights)
-    catalog = context.watch.now(model_ids=[UPLOAD_MODEL])
+    views = _views(context, model_ids=[context.settings.default_model])
 
     async def answer() -> Response:
-        work = registration.register_style(asked, context.settings, catalog, context.dispatcher, context.styles)
+        work = registration.register_style(asked, context.settings, views.catalog, context.dispatcher, context.styles)
         style = await while_connected(request, work)
-        view = registered_view(style, catalog)
+        view = views.registered(style)
         return Response(view.model_dump_json(), 201, {"Location": f"/styles/{style.id}"}, "application/json")
 
     return await once(request, idempotency_key, context.answers, answer)
@@ -90,11 +93,11 @@ async def register_style(
 @router.get("/{style_id}", response_model=StyleView, responses={**NOT_MODIFIED, **problem_statuses(404, 503)})
 async def get_style(request: Request, style_id: str, context: ContextOfProcess) -> Response:
     """One style."""
-    catalog = context.watch.now([style_id])
-    if (style := _of_a_checkpoint(style_id, catalog)) is not None:
-        view = style_view(style, catalog)
+    views = _views(context, [style_id])
+    if (style := _of_a_checkpoint(style_id, views.catalog)) is not None:
+        view = views.named(style)
     elif (registered := (await context.styles.find([style_id])).get(style_id)) is not None:
-        view = registered_view(registered, catalog)
+        view = views.registered(registered)
     else:
         raise _unknown(style_id)
     return cacheable(request, view.model_dump_json().encode(), "application/json")
@@ -105,7 +108,8 @@ async def delete_style(style_id: str, context: ContextOfProcess) -> None:
     """Forget a registered style. Jobs that were accepted with it and have not begun will fail."""
     if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
         raise Conflict(
-            f"the style {style_id!r} is part of the checkpoint {style.model!r}: only registered styles can be deleted"
+            f"the style {style_id!r} is part of the checkpoint {style.models[0]!r}: only registered styles can be"
+            " deleted"
         )
     if not await context.styles.remove(style_id):
         raise _unknown(style_id)
@@ -129,6 +133,10 @@ async def get_style_preview(request: Request, style_id: str, context: ContextOfP
     elif (picture := await context.styles.preview(style_id)) is None:
         raise _unknown(style_id)
     return cacheable(request, picture, "image/webp")
+
+
+def _views(context: Context, style_ids: Sequence[str] = (), model_ids: Sequence[str] = ()) -> StyleViews:
+    return StyleViews(context.watch.now(style_ids, model_ids), context.settings.default_model)
 
 
 def _of_a_checkpoint(style_id: str, catalog: Catalog) -> StyleEntry | None:

@@ -43,7 +43,7 @@ async def stylize(
     style_id: Annotated[
         list[str],
         Form(
-            description="Up to four ids from `GET /styles`; those of one `model` mix.",
+            description="Up to four ids from `GET /styles`; those mix whose `models` have one in common.",
             json_schema_extra=UP_TO_FOUR,
             examples=[["hokusai-great-wave"]],
         ),
@@ -95,7 +95,11 @@ async def stylize(
     quality: Annotated[int | None, Form(ge=1, le=100, description="Of lossy formats.")] = None,
     model: Annotated[
         str | None,
-        Form(description="The network for uploaded styles; those with an id know theirs.", examples=["adain"]),
+        Form(
+            description="The network: for style images and registered styles one with `any_style`, for an id one of its"
+            " `models`. When not given, the service's default if that can paint all the styles, else one that can.",
+            examples=["adain"],
+        ),
     ] = None,
     method: Annotated[
         str,

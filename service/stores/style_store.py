@@ -1,18 +1,17 @@
 """``StyleStore``: registered styles in Redis. They have no expiry: with an append-only file they outlive everything.
 
-    about        id, title, artist, year, rights, digest of the painting, as JSON        what is listed
-    painting     the uploaded picture, bounded in size                                   can be encoded again
-    statistics   what an encoder made of the painting; ``encoder`` names its checkpoint  used as long as that is served
-    preview      a photo painted in the style
+    about      id, title, artist, year, rights, digest of the painting, as JSON    what is listed
+    painting   the uploaded picture, bounded in size                               what workers encode
+    preview    a photo painted in the style
 
 Styles are numbered in the order of their registration, so a page of them is what follows a number, whatever was deleted
-since. Writing anew what another encoder made changes nothing that a client sees.
+since.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from model_store.catalog import STYLE_ID
@@ -37,13 +36,6 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return redis.call('DEL', KEYS[1])
 """
 
-REFRESH = """
--- KEYS: style    ARGV: fields and values
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end  -- deleted meanwhile
-redis.call('HSET', KEYS[1], unpack(ARGV))
-return 1
-"""
-
 
 @dataclass(frozen=True)
 class RegisteredStyle:
@@ -55,7 +47,6 @@ class RegisteredStyle:
         artist: Empty if not given.
         year: ``None`` if not given.
         rights: Empty if not given.
-        model: The network that it is for.
         digest: Of the stored painting, see ``digest_of``.
     """
 
@@ -64,27 +55,17 @@ class RegisteredStyle:
     artist: str
     year: int | None
     rights: str
-    model: str
     digest: str
 
-
-@dataclass(frozen=True)
-class StyleData:
-    """What a worker needs of a registered style.
-
-    Attributes:
-        painting: A file of bounded size.
-        statistics: ``model_store.style_file``'s bytes.
-        encoder: SHA-256 of the checkpoint that made them of the painting.
-    """
-
-    painting: bytes
-    statistics: bytes
-    encoder: str
+    @classmethod
+    def from_json(cls, text: bytes) -> "RegisteredStyle":
+        """From what ``about`` holds; what another version of the service wrote beside it is left out."""
+        about = json.loads(text)
+        return cls(**{field.name: about[field.name] for field in fields(cls)})
 
 
 def digest_of(painting: bytes) -> str:
-    """What the statistics of a painting are remembered by: SHA-256, hexadecimal."""
+    """What an encoded painting is remembered by: SHA-256, hexadecimal."""
     return hashlib.sha256(painting).hexdigest()
 
 
@@ -98,7 +79,6 @@ class StyleStore:
         self._keys = Keys(settings.key_prefix)
         self._add = redis.register_script(ADD)
         self._remove = redis.register_script(REMOVE)
-        self._refresh = redis.register_script(REFRESH)
 
     async def require_room(self) -> None:
         """Before work is spent on one more.
@@ -111,8 +91,13 @@ class StyleStore:
         if count >= self._limit:
             raise self._full(count)
 
-    async def add(self, style: RegisteredStyle, data: StyleData, preview: bytes) -> bool:
+    async def add(self, style: RegisteredStyle, painting: bytes, preview: bytes) -> bool:
         """Keep a style for ever.
+
+        Args:
+            style: What is listed.
+            painting: A file of bounded size.
+            preview: A WebP file.
 
         Returns:
             Whether its id was free; if not, nothing has changed.
@@ -120,11 +105,10 @@ class StyleStore:
         Raises:
             Conflict: As many are registered as are allowed to.
         """
-        fields: list[str | bytes] = ["about", json.dumps(asdict(style)), "preview", preview, "painting", data.painting]
-        fields += ["statistics", data.statistics, "encoder", data.encoder]
+        values: list[str | bytes] = ["about", json.dumps(asdict(style)), "preview", preview, "painting", painting]
         async with translated():
             number = await self._add(
-                keys=[self._keys.style(style.id), *self._keys.styles], args=[self._limit, style.id, *fields]
+                keys=[self._keys.style(style.id), *self._keys.styles], args=[self._limit, style.id, *values]
             )
         if number == 0:
             raise self._full(self._limit)
@@ -154,25 +138,18 @@ class StyleStore:
 
     async def preview(self, style_id: str) -> bytes | None:
         """A photo painted in the style, a WebP file; ``None`` if there is no such style."""
+        return await self._file(style_id, "preview")
+
+    async def painting(self, style_id: str) -> bytes | None:
+        """What it was registered with, a JPEG file of bounded size; ``None`` if there is no such style."""
+        return await self._file(style_id, "painting")
+
+    async def _file(self, style_id: str, field: str) -> bytes | None:
         if not STYLE_ID.fullmatch(style_id):
             return None
         async with translated():
-            preview: bytes | None = await self._redis.hget(self._keys.style(style_id), "preview")
-        return preview
-
-    async def data(self, style_id: str) -> StyleData | None:
-        """What a worker needs; ``None`` if the style was deleted."""
-        async with translated():
-            painting, statistics, encoder = await self._redis.hmget(
-                self._keys.style(style_id), "painting", "statistics", "encoder"
-            )
-        return None if painting is None else StyleData(painting, statistics, encoder.decode())
-
-    async def refresh(self, style_id: str, statistics: bytes, encoder: str) -> None:
-        """Keep what another encoder made of a style's painting; nothing happens if the style was deleted."""
-        async with translated():
-            fields = ["statistics", statistics, "encoder", encoder]
-            await self._refresh(keys=[self._keys.style(style_id)], args=fields)
+            file: bytes | None = await self._redis.hget(self._keys.style(style_id), field)
+        return file
 
     async def _load(self, style_ids: Sequence[str]) -> list[RegisteredStyle]:
         if not style_ids:
@@ -182,7 +159,7 @@ class StyleStore:
             for style_id in style_ids:
                 pipe.hget(self._keys.style(style_id), "about")
             found = await pipe.execute()
-        return [RegisteredStyle(**json.loads(about)) for about in found if about is not None]
+        return [RegisteredStyle.from_json(about) for about in found if about is not None]
 
     def _full(self, count: int) -> Conflict:
         return Conflict(

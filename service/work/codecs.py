@@ -63,9 +63,8 @@ class Codecs:
         try:
             if decoded.kept:
                 await self.run(lambda: painted.thumbnail((PREVIEW_PX, PREVIEW_PX)))
-                blobs = await self.run(lambda: self._styles.to_keep(parameters.model, decoded.kept))
+                blobs = {"painting": decoded.kept}
             image = await self.run(lambda: images.encode(picture, parameters.format, parameters.quality))
-            await self._styles.refresh(parameters.model, decoded.stale)
         except ServiceError as err:
             return Result(error=err)
         except Exception:

@@ -1,7 +1,7 @@
 """A job's bytes to pixels: what happens in codec threads before a job can join a batch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 
 from PIL import Image
@@ -13,11 +13,11 @@ from service.images import ImageLimits, Picture
 from service.job import Job
 from service.requests.mix import check_shorter_side
 from service.requests.which import naming
-from service.schemas import STYLE_SIZE_PX, StylePart, StylizeParameters
-from service.stores.style_store import StyleData, digest_of
+from service.schemas import StylePart, StylizeParameters
+from service.stores.style_store import digest_of
 from service.stylizer import Stylizer
 from service.work.painting import Painting, Upload
-from service.work.registered import bounded_painting, encoding_of, gone, needs_painting
+from service.work.registered import bounded_painting, encoding_of, gone, needs_pixels
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Decoded:
         content: The photo.
         painting: What the network is given.
         decode_ms: How long it took.
-        stale: Registered styles, digest by id, whose stored statistics are another encoder's.
         kept: The painting that is to be kept of a style that is registered.
     """
 
@@ -37,7 +36,6 @@ class Decoded:
     content: Picture
     painting: Painting
     decode_ms: float
-    stale: Mapping[str, str] = field(default_factory=dict)
     kept: bytes = b""
 
     @property
@@ -47,7 +45,7 @@ class Decoded:
 
 
 def decode_job(
-    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, StyleData | Upload] | None = None
+    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, bytes | Upload] | None = None
 ) -> Decoded:
     """Decode the photo and the masks at the size of the result, and the style images that are not remembered.
 
@@ -71,21 +69,10 @@ def decode_job(
         kept = bounded_painting(blobs["style-0"], limits)
         blobs = {**blobs, "style-0": kept}  # what is kept is what is encoded
     materials = Materials(parameters, blobs, registered or {}, stylizer, limits)
-    sources = [materials.source(part) for part in parameters.styles]
-    styles = [(part.weight, source) for part, source in zip(parameters.styles, sources, strict=True)]
-    stale = {
-        part.style_id: part.digest
-        for part, source in zip(parameters.styles, sources, strict=True)
-        if part.style_id is not None
-        and part.digest is not None
-        and isinstance(source, Upload)
-        and source.image is not None
-        and not needs_painting(parameters)
-        and parameters.style_size == STYLE_SIZE_PX
-    }
+    styles = [(part.weight, materials.source(part)) for part in parameters.styles]
     masks = _masks(job, parameters, limits)
     painting = Painting(content.rgb, styles, parameters.alpha, parameters.seed, parameters.color, masks)
-    return Decoded(parameters, content, painting, (monotonic() - started) * 1000, stale, kept)
+    return Decoded(parameters, content, painting, (monotonic() - started) * 1000, kept)
 
 
 @dataclass(frozen=True)
@@ -94,7 +81,7 @@ class Materials:
 
     parameters: StylizeParameters
     blobs: Mapping[str, bytes]
-    registered: Mapping[str, StyleData | Upload]
+    registered: Mapping[str, bytes | Upload]
     stylizer: Stylizer
     limits: ImageLimits
 
@@ -110,7 +97,7 @@ class Materials:
                 return self._upload(self.blobs[part.upload])
         assert part.style_id is not None
         if part.digest is not None:
-            return self._registered(part.style_id, part.digest)
+            return self._registered(part.style_id)
         if self.parameters.method == "gatys":
             raise InvalidField(
                 f"got {part.style_id!r}: of this style only the statistics are stored, which the method gatys cannot"
@@ -122,25 +109,18 @@ class Materials:
     def _upload(self, file: bytes) -> Upload:
         """A style image; without its pixels where the network remembers it, and the method needs no more than that."""
         encoding = encoding_of(digest_of(file), self.parameters.style_size)
-        if not needs_painting(self.parameters):
+        if not needs_pixels(self.parameters):
             remembered = self.stylizer.remembered(self.parameters.model, encoding)
             if remembered is not None:
                 return remembered
         return Upload(encoding, self._pixels(file))
 
-    def _registered(self, style_id: str, digest: str) -> Upload:
-        """As an upload of its painting, whose statistics at the usual size are stored beside it."""
-        model, data, size_px = self.parameters.model, self.registered.get(style_id), self.parameters.style_size
-        if data is None:
+    def _registered(self, style_id: str) -> Upload:
+        """As an upload of the painting that is kept."""
+        found = self.registered.get(style_id)
+        if found is None:
             raise gone(style_id)
-        if isinstance(data, Upload):
-            return data
-        encoding = encoding_of(digest, size_px)
-        if size_px == STYLE_SIZE_PX and not needs_painting(self.parameters):
-            recalled = self.stylizer.recall(model, encoding, data.statistics, data.encoder)
-            if recalled is not None:
-                return recalled
-        return Upload(encoding, self._pixels(data.painting))
+        return found if isinstance(found, Upload) else self._upload(found)
 
     def _pixels(self, file: bytes) -> Image.Image:
         image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb

@@ -1,22 +1,19 @@
 """A worker's way to registered styles: fetched when a job names one, made when a job registers one.
 
 - ``fetch``: what a job needs of them, from the store or from what this process remembers.
-- ``bounded_painting``, ``to_keep``: what is stored of a new one. Its statistics are those of the file that is kept, so
-  they come out the same whenever it is encoded again.
-- ``refresh``: once a checkpoint was replaced, what its encoder made takes the place of the old statistics.
+- ``bounded_painting``: what is stored of a new one. The file that is kept is the one that is encoded, so the style
+  comes out the same whenever it is encoded again.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
 from time import monotonic
 
 from service import images
-from service.errors import ModelUnavailable, NotFound, QueueUnreachable, ServiceError
+from service.errors import NotFound, QueueUnreachable
 from service.images import ImageLimits
 from service.job import Claim
-from service.schemas import STYLE_SIZE_PX, StylizeParameters
-from service.stores.style_store import StyleData, StyleStore, digest_of
+from service.schemas import StylizeParameters
+from service.stores.style_store import StyleStore
 from service.stylizer import Stylizer
 from service.work.answering import RETRY_S
 from service.work.painting import Upload
@@ -35,54 +32,36 @@ class RegisteredStyles:
         self._store = store
         self._stylizer = stylizer
 
-    async def fetch(self, claim: Claim) -> dict[str, StyleData | Upload]:
-        """A job's registered styles, by id: as remembered where that will do, else as stored; without those deleted.
+    async def fetch(self, claim: Claim) -> dict[str, bytes | Upload]:
+        """A job's registered styles, by id: as remembered where that will do, else their file; without those deleted.
 
         Raises:
             QueueUnreachable: Redis did not answer before the job's deadline.
         """
         parameters = StylizeParameters.model_validate(claim.job.parameters)
-        found: dict[str, StyleData | Upload] = {}
+        found: dict[str, bytes | Upload] = {}
         for part in parameters.styles:
             if part.style_id is None or part.digest is None:
                 continue
             remembered = self._stylizer.remembered(parameters.model, encoding_of(part.digest, parameters.style_size))
-            if remembered is not None and not needs_painting(parameters):
+            if remembered is not None and not needs_pixels(parameters):
                 found[part.style_id] = remembered
-            elif (data := await self._data(part.style_id, claim.deadline)) is not None:
-                found[part.style_id] = data
+            elif (file := await self._painting(part.style_id, claim.deadline)) is not None:
+                found[part.style_id] = file
         return found
 
-    async def refresh(self, model: str, stale: Mapping[str, str]) -> None:
-        """Store the statistics of styles, digest by id, which this process has just encoded anew."""
-        for style_id, digest in stale.items():
-            if (encoded := self._stylizer.encoded(model, encoding_of(digest, STYLE_SIZE_PX))) is not None:
-                with contextlib.suppress(ServiceError):  # the next who needs it does it
-                    await self._store.refresh(style_id, *encoded)
-
-    def to_keep(self, model: str, painting: bytes) -> dict[str, bytes]:
-        """What ``registration`` stores of a style that was just painted with.
-
-        Raises:
-            ModelUnavailable: Another checkpoint took the place of the one that encoded it.
-        """
-        if (encoded := self._stylizer.encoded(model, encoding_of(digest_of(painting), STYLE_SIZE_PX))) is None:
-            raise ModelUnavailable(f"the network {model!r} was replaced while this was encoded: send it again")
-        statistics, encoder = encoded
-        return {"painting": painting, "statistics": statistics, "encoder": encoder.encode()}
-
-    async def _data(self, style_id: str, deadline: float) -> StyleData | None:
+    async def _painting(self, style_id: str, deadline: float) -> bytes | None:
         while True:
             try:
-                return await self._store.data(style_id)
+                return await self._store.painting(style_id)
             except QueueUnreachable:
                 if monotonic() + RETRY_S > deadline:
                     raise
                 await asyncio.sleep(RETRY_S)
 
 
-def needs_painting(parameters: StylizeParameters) -> bool:
-    """Whether a job needs the painting of a registered style, not its statistics alone."""
+def needs_pixels(parameters: StylizeParameters) -> bool:
+    """Whether a job needs the pixels of its style images, not what a network once made of them."""
     return parameters.method == "gatys" or parameters.color == "match"
 
 

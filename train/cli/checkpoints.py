@@ -31,6 +31,7 @@ from train.cli.options import (
 )
 from train.evaluate import JudgedPair, distance_table, judge_pairs, save_grid
 from train.matrix import paint_matrix
+from train.paintings import export_paintings, read_origins
 from train.recipe import SettingError
 from train.sheet import contact_sheet
 from train.tables import StyleFile, learned_pairs, read_pairs, read_references, read_styles
@@ -73,9 +74,12 @@ def evaluate(
 
 def export(
     state: Annotated[Path, typer.Option(help="A training's state.pt, or an exported .safetensors to add styles to.")],
-    out: Annotated[Path, typer.Option(help="The checkpoint; previews/ and the model card go beside it.")] = SHIPPED,
+    out: Annotated[Path, typer.Option(help="The checkpoint; its pictures and the card go beside it.")] = SHIPPED,
     styles: StylesOption = None,
     style_root: StyleRootOption = Path(),
+    paintings: Annotated[
+        Path | None, typer.Option(help="CSV with file, origin: ship those of --styles that are in the public domain.")
+    ] = None,
     preview_photo: Annotated[Path | None, typer.Option(help="Paint this in every named style, as its preview.")] = None,
     pairs: Annotated[Path | None, typer.Option(help="Measure on these pairs, and note it in the header.")] = None,
     vgg: Annotated[str, typer.Option(help=f"The judge for --pairs: {VGG_HELP}")] = "vgg16",
@@ -106,6 +110,8 @@ def export(
         out.with_suffix(".md").write_text(model_card(header, out.stem), encoding="utf-8")
         if preview_photo:
             exporting.paint_previews(trained, preview_photo, out.parent / "previews", runtime)
+        if paintings:
+            export_paintings(files, read_origins(paintings, style_root), out.parent / "paintings")
         typer.echo(f"{out}: {header.parameters:,} parameters, {len(header.styles)} styles")
 
 
