@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Mapping
 from time import monotonic
 
+from model_store.image_files import Picture
 from service import images
 from service.errors import ModelUnavailable, NotFound, QueueUnreachable, ServiceError
 from service.images import ImageLimits
@@ -100,7 +101,7 @@ def bounded_painting(upload: bytes, limits: ImageLimits) -> bytes:
     header = images.read_header(upload, "image", limits)
     longer_px = min(PAINTING_PX, max(header.width, header.height))
     picture = images.decode(upload, "image", limits, longer_px)
-    return images.encode(images.Picture(picture.rgb, None), PAINTING_FORMAT, None)
+    return images.encode(Picture(picture.rgb, None), PAINTING_FORMAT, None)
 
 
 def gone(style_id: str) -> NotFound:
