@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from model_store.convolutions import pad_to_stride
+from model_store.large_image import Box, LargeImage
 from model_store.network import AnyStyle, Stage, StyleNetwork
-from model_store.picture import Box, Picture
 from model_store.spatial_masks import SpatialMasks, fill_of
 from model_store.statistics import RunningStatistics, Statistics
 from model_store.style import Context, StatisticsHook, Style
@@ -53,7 +53,7 @@ class Tile:
 
 
 @torch.inference_mode()
-def paint_tiled(network: StyleNetwork, picture: Picture, style: Style, tile_px: int = TILE_PX) -> Iterator[Tile]:
+def paint_tiled(network: StyleNetwork, picture: LargeImage, style: Style, tile_px: int = TILE_PX) -> Iterator[Tile]:
     """Paint one picture, as ``StyleNetwork.paint`` would.
 
     Args:
@@ -93,7 +93,7 @@ def paint_tiled(network: StyleNetwork, picture: Picture, style: Style, tile_px: 
 
 
 @torch.inference_mode()
-def encode_style_tiled(network: AnyStyle, picture: Picture, tile_px: int = TILE_PX) -> Iterator[Style]:
+def encode_style_tiled(network: AnyStyle, picture: LargeImage, tile_px: int = TILE_PX) -> Iterator[Style]:
     """``AnyStyle.encode_style`` for a style image of any size: after every tile, the style of the tiles so far."""
     found = {layer: RunningStatistics() for layer in network.style_layers}
     stride = network.encoder.stride
@@ -105,13 +105,13 @@ def encode_style_tiled(network: AnyStyle, picture: Picture, tile_px: int = TILE_
         yield network.style_from({layer: one.statistics for layer, one in found.items()})
 
 
-def paint_steps(network: StyleNetwork, picture: Picture, tile_px: int = TILE_PX) -> int:
+def paint_steps(network: StyleNetwork, picture: LargeImage, tile_px: int = TILE_PX) -> int:
     """Count the steps that ``paint_tiled`` will take."""
     passes = sum(len(_unknown_layers(network, stage)) + 1 for stage in network.stages)
     return passes * len(tiles(picture.box, network.stride, tile_px))
 
 
-def style_steps(network: AnyStyle, picture: Picture, tile_px: int = TILE_PX) -> int:
+def style_steps(network: AnyStyle, picture: LargeImage, tile_px: int = TILE_PX) -> int:
     """Count the steps that ``encode_style_tiled`` will take."""
     return len(tiles(picture.box, network.encoder.stride, tile_px))
 
@@ -148,7 +148,7 @@ class Parts:
         known: Statistics of the whole picture, by layer, as far as they were found.
     """
 
-    def __init__(self, network: StyleNetwork, picture: Picture, style: Style) -> None:
+    def __init__(self, network: StyleNetwork, picture: LargeImage, style: Style) -> None:
         """Masks are read once, to see how much there is of each style; nothing else is."""
         self.known: dict[int, Statistics] = {}
         self._network = network
@@ -213,7 +213,7 @@ class Parts:
         return network.finish(content, given, style) if stage.factor == 1 else given
 
 
-def _read(picture: Picture, outer: Box, stride: int) -> Tensor:
+def _read(picture: LargeImage, outer: Box, stride: int) -> Tensor:
     """Pixels of a box that may reach beyond the picture by less than a stride."""
     return pad_to_stride(picture.pixels(outer.cut(picture.box)), stride)
 

@@ -17,8 +17,8 @@ from model_store.catalog import Catalog, CatalogError, ModelEntry
 from model_store.catalog_watch import CatalogWatch
 from model_store.color import ColorStatistics, color_statistics, keep_chroma, match_colors
 from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries, resized
+from model_store.large_image import Box, LargeImage
 from model_store.network import AnyStyle
-from model_store.picture import Box, Picture
 from model_store.pixels import to_images, to_mask, to_tensor
 from model_store.runtime import Runtime, give_back_freed_memory
 from model_store.spatial_masks import mask_weights, spatial_masks
@@ -272,7 +272,7 @@ class Stylizer:
         if colors is None:
             self._cache.put((resident.entry.sha256, upload.digest), style)
 
-    def _content(self, painting: Painting) -> Picture:
+    def _content(self, painting: Painting) -> LargeImage:
         """A painting's photo and masks, to be read in parts."""
         image, masks = painting.content, painting.masks
         weights = style_weights(painting, self.runtime.device)
@@ -281,12 +281,12 @@ class Stylizer:
             parts = torch.cat([to_mask(mask.crop(box.corners), self.runtime.device) for mask in masks], dim=1)
             return mask_weights(parts, weights)
 
-        return Picture(image.height, image.width, self._reader(image), mask_part if masks else None)
+        return LargeImage(image.height, image.width, self._reader(image), mask_part if masks else None)
 
-    def _style_picture(self, image: Image.Image, colors: ColorStatistics | None) -> Picture:
+    def _style_picture(self, image: Image.Image, colors: ColorStatistics | None) -> LargeImage:
         """A style image, to be read in parts, recoloured if so wished."""
         read = self._reader(image)
-        picture = Picture(image.height, image.width, read)
+        picture = LargeImage(image.height, image.width, read)
         if colors is None:
             return picture
         match = match_colors(color_statistics(map(read, picture.bands())), colors)

@@ -19,8 +19,8 @@ from torch._subclasses import FakeTensorMode
 
 from model_store import checkpoint
 from model_store.gatys import Gatys, GatysOptions, Scale
+from model_store.large_image import Box, LargeImage
 from model_store.network import AnyStyle, StyleNetwork
-from model_store.picture import Box, Picture
 from model_store.runtime import Runtime, to_runtime
 from model_store.spatial_masks import spatial_masks
 from model_store.style import Style, mix, place, stack
@@ -103,12 +103,12 @@ def test_networks_paint_in_tiles(network: StyleNetwork) -> None:
         return torch.rand(1, 2, box.height, box.width, device=CUDA) / 2
 
     style = network.stored_style(0).with_seed(1).with_alpha(0.5)
-    for tile in paint_tiled(network, Picture(40, 72, read), style, tile_px=48):
+    for tile in paint_tiled(network, LargeImage(40, 72, read), style, tile_px=48):
         assert tile.painted is None or tile.painted.device == CUDA
     first, second = styles(network)
     placed = place([first, second], spatial_masks(weights(Box(0, 0, 40, 72)), torch.ones(1, 2, device=CUDA)))
     placed = Style(placed.scales, placed.shifts, seeds=(1,))
-    for tile in paint_tiled(network, Picture(40, 72, read, weights), placed, tile_px=48):
+    for tile in paint_tiled(network, LargeImage(40, 72, read, weights), placed, tile_px=48):
         assert tile.painted is None or tile.painted.device == CUDA
 
 
@@ -116,7 +116,9 @@ def test_networks_paint_in_tiles(network: StyleNetwork) -> None:
 def test_styles_are_encoded(name: str) -> None:
     network = to_runtime(NETWORKS[name](), RUNTIME)
     assert isinstance(network, AnyStyle)
-    *_, tiled = encode_style_tiled(network, Picture(72, 136, lambda box: pixels(1, box.height, box.width)), tile_px=64)
+    *_, tiled = encode_style_tiled(
+        network, LargeImage(72, 136, lambda box: pixels(1, box.height, box.width)), tile_px=64
+    )
     for style in (network.encode_style(pixels(2)), tiled):
         assert {tensor.device for tensor in (*style.scales, *style.shifts)} == {CUDA}
 

@@ -55,6 +55,19 @@ def test_the_catalog_is_standard_library_only(module):
     assert not foreign(ROOT / "model_store/__init__.py")
 
 
+def test_image_files_need_pillow_alone():
+    waiting, seen = ["model_store.image_files"], set()
+    while waiting:
+        if (module := waiting.pop()) in seen:
+            continue
+        seen.add(module)
+        path = ROOT / f"{module.replace('.', '/')}.py"
+        if path.exists():  # else a name that is imported from a module
+            assert foreign(path) <= {"PIL"}, path
+            waiting += [name for name in imports(path) if name.startswith("model_store.")]
+    assert {"model_store.colour_profile", "model_store.file_formats.png"} <= seen
+
+
 def test_the_client_needs_httpx_alone():
     paths = modules("service/client")
     assert paths

@@ -8,8 +8,8 @@ import tiny
 import torch
 
 from model_store.adain import AdaIN
+from model_store.large_image import Box, LargeImage
 from model_store.network import AnyStyle, StyleNetwork
-from model_store.picture import Box, Picture
 from model_store.spatial_masks import SpatialMasks, fill_of, mask_weights
 from model_store.statistics import RunningStatistics, Statistics, instance_statistics
 from model_store.style import Context, Style, side_by_side
@@ -40,12 +40,12 @@ def part_of(image: torch.Tensor) -> Callable[[Box], torch.Tensor]:
     return lambda box: image[box.within(whole(image))].clone()
 
 
-def in_parts(image: torch.Tensor, shares: torch.Tensor | None = None) -> Picture:
+def in_parts(image: torch.Tensor, shares: torch.Tensor | None = None) -> LargeImage:
     height, width = image.shape[2:]
-    return Picture(height, width, part_of(image), part_of(shares) if shares is not None else None)
+    return LargeImage(height, width, part_of(image), part_of(shares) if shares is not None else None)
 
 
-def painted(network: StyleNetwork, picture: Picture, style: Style) -> torch.Tensor:
+def painted(network: StyleNetwork, picture: LargeImage, style: Style) -> torch.Tensor:
     """All tiles, each painted once."""
     canvas = torch.full((1, 3, picture.height, picture.width), torch.nan)
     steps = []

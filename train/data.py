@@ -17,9 +17,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from model_store.image_files import ImageFile, ImageFileError
 from train.recipe import Recipe, Stage
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF")
+"""Pillow's names of what is read, whatever suffix a file has."""
+
+MAX_PIXELS = 180_000_000
+"""The most pixels of a file: a few bytes can announce any number."""
 
 
 class DataError(Exception):
@@ -88,21 +95,31 @@ def folder_counts(folders: Sequence[Path]) -> dict[str, int]:
     return dict(counts)
 
 
+def open_file(path: Path) -> ImageFile:
+    """An image file, its pixels still to be read.
+
+    Raises:
+        OSError: The file cannot be read.
+        ImageFileError: It is no image of ``FORMATS``, is damaged, or has more than ``MAX_PIXELS``.
+    """
+    file = ImageFile(path.read_bytes(), FORMATS)
+    if file.width * file.height > MAX_PIXELS:
+        raise ImageFileError(f"got {file.width} × {file.height} pixels, at most {MAX_PIXELS} in all are allowed")
+    return file
+
+
 def random_crop(path: Path, stage: Stage, rng: random.Random) -> np.ndarray:
     """A random square of an image at a random scale, mirrored half of the time: (crop, crop, 3), uint8.
 
     Raises:
-        OSError: The file cannot be decoded.
+        OSError: The file cannot be read.
+        ImageFileError: The file cannot be decoded.
     """
-    with Image.open(path) as image:
-        shorter_px = max(stage.crop_px, rng.randint(*stage.shorter_px))
-        image.draft("RGB", (shorter_px, shorter_px))  # lets a large JPEG decode at a reduced size
-        width, height = image.size
-        side = min(width, height) * stage.crop_px / shorter_px  # of the crop, in pixels of the file
-        left, top = rng.random() * (width - side), rng.random() * (height - side)
-        crop = image.convert("RGB").resize(
-            (stage.crop_px, stage.crop_px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
-        )
+    file = open_file(path)
+    shorter_px = max(stage.crop_px, rng.randint(*stage.shorter_px))
+    side = min(file.width, file.height) * stage.crop_px / shorter_px  # of the crop, in pixels of the file
+    left, top = rng.random() * (file.width - side), rng.random() * (file.height - side)
+    crop = file.read((stage.crop_px, stage.crop_px), (left, top, left + side, top + side), Image.Resampling.BICUBIC).rgb
     pixels = np.asarray(crop)
     return pixels[:, ::-1] if rng.random() < 0.5 else pixels
 
@@ -170,7 +187,7 @@ def random_crops(paths: Sequence[Path], count: int, stage: Stage, rng: random.Ra
         try:
             crops.append(random_crop(path, stage, rng))
             failures = 0
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except (OSError, ImageFileError):
             unreadable.append(path)
             failures += 1
             if failures > 100:

@@ -4,19 +4,19 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from train.data import DataError
+from model_store.image_files import ImageFileError
+from train.data import DataError, open_file
 
 
 def read_image(path: Path) -> Image.Image:
-    """An upright RGB image.
+    """An upright RGB image in sRGB, as the service reads it; what is transparent has the mean colour of the rest.
 
     Raises:
         DataError: The file is missing or cannot be decoded.
     """
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as err:
+        return open_file(path).read().rgb
+    except (OSError, ImageFileError) as err:
         raise DataError(f"{path}: cannot be read as an image ({err})") from err
 
 

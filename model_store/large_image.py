@@ -1,4 +1,4 @@
-"""``Box``: a part of an image. ``Picture``: an image that is read in parts, so that it is never in memory as floats."""
+"""``Box``: a part of an image. ``LargeImage``: an image that is read in parts, so that it is never in memory as floats."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Picture:
+class LargeImage:
     """A content or style image, given in parts.
 
     Attributes:
