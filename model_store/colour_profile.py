@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageCms
 
-PRESS_PROFILE = Path(__file__).parent / "profiles/CGATS001Compat-v2-micro.icc"
-"""The press of CMYK images that do not name theirs: SWOP, as CGATS TR 001 describes it."""
+PRESS_PROFILE = Path(__file__).parent / "profiles/cgats-tr003.icc"
+"""The press of CMYK images that do not name theirs: SWOP on coated paper, as CGATS TR 003 measured it."""
 
 SRGB = ImageCms.createProfile("sRGB")
 

@@ -1,4 +1,4 @@
-"""``Box``: a part of an image. ``LargeImage``: an image that is read in parts, so that it is never in memory as floats."""
+"""``Box``: a part of an image. ``LargeImage``: one that is read in parts, so that it is never in memory as floats."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
