@@ -9,6 +9,15 @@ from tiny import adain, images, vgg_file
 from torch import nn
 from typer.testing import CliRunner
 
+from experiments import batch_vs_instance, resolution
+from experiments.__main__ import app
+from experiments.batch_vs_instance import change, with_contrast
+from experiments.decoders import OwnScaleAndShift, concatenated, decoder_with, restyled, wide_decoder
+from experiments.methods import read_pairings
+from experiments.plots import smoothed
+from experiments.results import Findings, markdown_table, publish
+from experiments.training import Curve
+from experiments.why_instance import filtered, with_equal_luminance
 from model_store import checkpoint
 from model_store.adain import mirrored_decoder
 from model_store.catalog import Header, NamedStyle
@@ -19,15 +28,6 @@ from model_store.residual import ResidualGenerator
 from model_store.runtime import Runtime
 from model_store.statistics import instance_statistics
 from train import generator
-from train.__main__ import app
-from train.experiments import batch_vs_instance, resolution
-from train.experiments.batch_vs_instance import change, with_contrast
-from train.experiments.decoders import OwnScaleAndShift, concatenated, decoder_with, restyled, wide_decoder
-from train.experiments.methods import read_pairings
-from train.experiments.plots import smoothed
-from train.experiments.results import Findings, markdown_table, publish
-from train.experiments.training import Curve
-from train.experiments.why_instance import filtered, with_equal_luminance
 from train.sheet import LEADING_PX, MARGIN_PX, TEXT_PX
 
 TRAINING = "--content {0}/photos --steps 2 --crop 32 --batch-size 2 --workers 0"
@@ -100,7 +100,7 @@ def run(folder: Path, name: str, out: Path, *more: object):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch_vs_instance, "GRID_PX", 32)
         patch.setattr(generator, "STYLE_PX", 32)
-        return CliRunner().invoke(app, ["experiment", name, *arguments, "--out", str(out), *map(str, more)])
+        return CliRunner().invoke(app, [name, *arguments, "--out", str(out), *map(str, more)])
 
 
 def read(path: Path) -> list[dict[str, str]]:

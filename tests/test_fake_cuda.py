@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 from torch._subclasses import FakeTensorMode
 
+from experiments.decoders import DECODERS, DecoderTask
 from model_store import checkpoint
 from model_store.gatys import Gatys, GatysOptions, Scale
 from model_store.large_image import Box, LargeImage
@@ -31,7 +32,6 @@ from service.work.painting import Painting, Upload
 from train.adain import AdaINTask
 from train.any_style import AnyStyleTask
 from train.data import Batch, Draw
-from train.experiments.decoders import DECODERS, DecoderTask
 from train.generator import GeneratorTask, Plan
 from train.loop import Task
 from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, SWIFT_RECIPES

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"model_store", "service", "train", "bench"}
+OURS = {"model_store", "service", "train", "experiments", "bench"}
 TORCH = {"torch", "torchvision", "safetensors", "numpy"}
 TRAINING = {"torch", "torchvision", "numpy", "PIL", "safetensors", "typer", "rich", "tensorboard", "matplotlib"}
 
@@ -40,7 +40,12 @@ def foreign(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
-    [("service", {"train", "bench"}), ("train", {"service", "bench"}), ("model_store", {"service", "train", "bench"})],
+    [
+        ("service", {"train", "experiments", "bench"}),
+        ("train", {"service", "experiments", "bench"}),
+        ("experiments", {"service", "bench"}),
+        ("model_store", {"service", "train", "experiments", "bench"}),
+    ],
 )
 def test_rooms_import_along_the_arrows_only(package, forbidden):
     assert modules(package)
@@ -100,7 +105,7 @@ def test_only_the_stores_talk_to_redis_and_one_module_names_the_keys():
     assert [path.stem for path in modules("service") if named.search(path.read_text())] == ["redis_keys"]
 
 
-@pytest.mark.parametrize("package", ["model_store", "train"])
+@pytest.mark.parametrize("package", ["model_store", "train", "experiments"])
 def test_training_needs_no_other_package(package):
     wrong = {str(path.relative_to(ROOT)): foreign(path) - TRAINING for path in modules(package)}
     assert not {path: names for path, names in wrong.items() if names}

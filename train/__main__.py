@@ -2,7 +2,7 @@
 
 import typer
 
-from train.cli import checkpoints, experiments, trainings
+from train.cli import checkpoints, trainings
 
 app = typer.Typer(
     help="Train the networks that the service serves, measure them, export them.",
@@ -20,7 +20,6 @@ for command in (
     checkpoints.matrix,
 ):
     app.command()(command)
-app.add_typer(experiments.app, name="experiment")
 
 
 if __name__ == "__main__":

@@ -12,15 +12,15 @@ from statistics import median
 from PIL import Image
 from torch import Tensor
 
+from experiments.judging import Judge, timed
+from experiments.painters import AnyStylePainter, LearnedStyles, Optimisation, Painter, known_files
+from experiments.plots import Line, Panel, draw
+from experiments.results import Findings, Row, environment, say
 from model_store.catalog import read_catalog
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
 from train.data import DataError
 from train.evaluate import Distances, median_distances
-from train.experiments.judging import Judge, timed
-from train.experiments.painters import AnyStylePainter, LearnedStyles, Optimisation, Painter, known_files
-from train.experiments.plots import Line, Panel, draw
-from train.experiments.results import Findings, Row, environment, say
 from train.images import centre_square, read_image
 from train.sheet import captioned_grid
 from train.tables import StyleFile

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from experiments.decoders import DECODERS, DecoderTask
+from experiments.plots import draw
+from experiments.results import Findings, Row
+from experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
 from model_store.pixels import to_images, to_tensor
 from model_store.vgg import load_vgg
 from train.data import PairCrops
-from train.experiments.decoders import DECODERS, DecoderTask
-from train.experiments.plots import draw
-from train.experiments.results import Findings, Row
-from train.experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
 from train.images import centre_square, read_image
 from train.sheet import captioned_grid
 from train.tables import Pair

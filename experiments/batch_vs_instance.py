@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from experiments.plots import Line, Panel, draw
+from experiments.results import Findings, Row
+from experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
 from model_store.pixels import to_images, to_tensor
 from model_store.vgg import VGG
 from train.data import StyleDraws
-from train.experiments.plots import Line, Panel, draw
-from train.experiments.results import Findings, Row
-from train.experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
 from train.generator import GeneratorTask, loss_network, new_network, style_images
 from train.images import centre_square, fit_longer_side, read_image
 from train.sheet import captioned_grid

@@ -11,12 +11,12 @@ from statistics import median
 from PIL import Image
 from torch import Tensor
 
+from experiments.judging import Judge, timed
+from experiments.painters import OneStyle
+from experiments.results import Findings, Row, environment, say
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
 from train.evaluate import Distances, median_distances
-from train.experiments.judging import Judge, timed
-from train.experiments.painters import OneStyle
-from train.experiments.results import Findings, Row, environment, say
 from train.images import centre_square, fit_longer_side, read_image
 from train.sheet import captioned_grid
 
