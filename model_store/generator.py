@@ -57,6 +57,7 @@ class Generator(StyleNetwork):
 
     def learned_styles(self, rows: Tensor) -> Style:
         """Rows of the tables, (B,) → a style of B rows; gradients flow into the tables."""
+        rows = rows.to(self.tables[0].scale.device)
         return Style(
             tuple(table.scale[rows] for table in self.tables), tuple(table.shift[rows] for table in self.tables)
         )

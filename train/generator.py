@@ -6,6 +6,7 @@ The style loss compares with what was computed once from each style image. It is
 ``model_store.perceptual.style_distance``), so that each of N styles weighs the same.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from model_store.catalog import CheckpointError, read_header
 from model_store.checkpoint import NETWORKS, load
 from model_store.generator import Generator
 from model_store.perceptual import content_distance, style_distance, style_summary, total_variation
-from model_store.pixels import to_tensor
+from model_store.pixels import from_bytes, to_tensor
 from model_store.vgg import VGG, load_vgg
+from train.data import Batch
 from train.images import fit_longer_side, read_image
 from train.loop import Task
 from train.recipe import Recipe, SettingError
@@ -82,17 +84,21 @@ class GeneratorTask(Task):
     def _summary(self, images: Tensor) -> dict[str, Tensor]:
         return style_summary(self._judge(images, self._recipe.style_layers), self._recipe.style_loss)
 
+    def inputs(self, batch: Batch, device: torch.device) -> Sequence[Tensor]:
+        """Content on the device; the draws stay on the host, where their numbers are needed."""
+        return from_bytes(batch.content.to(device, non_blocking=True)), batch.style
+
     def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
         """Content, style and smoothness of the painted batch: photos (B, 3, H, W), draws (B, 2) → three scalars."""
         (content, style), recipe = inputs, self._recipe
-        rows, columns = window(content.shape[2], content.shape[3], recipe.window, seed=int(style[0, 1]))
+        rows, columns = window(content.shape[2], content.shape[3], recipe.window, seed=style.tolist()[0][1])
         painted = self._paint(content, style)[:, :, rows, columns]
         content = content[:, :, rows, columns]
         with torch.no_grad():
             wanted = self._judge(content, [recipe.content_layer])[recipe.content_layer]
         seen = self._judge(painted, {recipe.content_layer, *recipe.style_layers})
         summary = style_summary({layer: seen[layer] for layer in recipe.style_layers}, recipe.style_loss)
-        targets = {layer: target[style[:, 0]] for layer, target in self._targets.items()}
+        targets = {layer: target[style[:, 0].to(target.device)] for layer, target in self._targets.items()}
         return {
             "content": content_distance(seen[recipe.content_layer], wanted).mean(),
             "style": style_distance(summary, targets).mean(),
@@ -108,16 +114,16 @@ class GeneratorTask(Task):
 
     def _paint(self, content: Tensor, style: Tensor) -> Tensor:
         learned = self.network.learned_styles(self._first_row + style[:, 0])
-        return self.network.paint(content, replace(learned, seeds=tuple(style[:, 1].tolist())))
+        return self.network.paint(content, replace(learned, seeds=tuple(seed for _, seed in style.tolist())))
 
 
 def window(height: int, width: int, share: float, seed: int) -> tuple[slice, slice]:
     """Rows and columns of a part of a picture, at a random place; of all of it where ``share`` is 1."""
-    generator = torch.Generator().manual_seed(seed)
+    rng = random.Random(seed)
     sides = []
     for length in (height, width):
         side = round(share * length)
-        start = int(torch.randint(length - side + 1, (), generator=generator))
+        start = rng.randrange(length - side + 1)
         sides.append(slice(start, start + side))
     return sides[0], sides[1]
 
