@@ -11,6 +11,7 @@ from model_store.adain import FEATURE_SCALE, mirrored_decoder
 from model_store.convolutions import UpsampledConv, padded_conv
 from model_store.layers import BatchNorm, InstanceNorm, adaptive_instance_norm
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
+from model_store.runtime import Runtime, to_runtime
 from model_store.statistics import instance_statistics
 from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, VGG
@@ -90,7 +91,7 @@ class DecoderTask(Task):
     def to(self, device: torch.device) -> None:
         """Put decoder and VGG where they are used."""
         for module in (self.network, self._vgg):
-            module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            to_runtime(module, Runtime(device, torch.float32))
 
     def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
         """Content and style distance of the painted batch: (B, 3, H, W) in [0, 1] each → two scalars."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from model_store.catalog import read_header
 from model_store.checkpoint import load
 from model_store.network import AnyStyle
+from model_store.runtime import Runtime, to_runtime
 from model_store.vgg import VGG, WeightsError, load_vgg
 from train.data import Batch
 from train.loop import Task
@@ -72,7 +73,7 @@ class AnyStyleTask(Task):
 
     def to(self, device: torch.device) -> None:
         """Put the network where it is trained, with empty pools."""
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        to_runtime(self.network, Runtime(device, torch.float32))
         self._pools = Pools(self.network.encoder, self._pool_sizes, device)
 
     def state(self) -> dict[str, Any]:

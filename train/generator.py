@@ -21,6 +21,7 @@ from model_store.checkpoint import NETWORKS, load
 from model_store.generator import Generator
 from model_store.perceptual import content_distance, style_distance, style_summary, total_variation
 from model_store.pixels import from_bytes, to_tensor
+from model_store.runtime import Runtime, to_runtime
 from model_store.vgg import VGG, load_vgg
 from train.data import Batch
 from train.images import fit_longer_side, read_image
@@ -74,7 +75,7 @@ class GeneratorTask(Task):
     def to(self, device: torch.device) -> None:
         """Put network and judge where they are used, and judge the styles."""
         for module in (self.network, self._judge):
-            module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            to_runtime(module, Runtime(device, torch.float32))
         summaries = [self._summary(style.to(device)) for style in self._styles]
         self._targets = {
             layer: torch.cat([summary[layer] for summary in summaries]) for layer in self._recipe.style_layers
