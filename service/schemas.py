@@ -11,7 +11,7 @@ STYLE_SIZE_PX = 512
 CONTROLS = (
     "Which of the fields `style`, `style_size`, `weights`, `alpha`, `seed`, `mask` and `color` the network heeds; the"
     " others are refused. `color=match` and"
-    " `style_size` are for styles whose picture is there: uploaded and registered ones."
+    " `style_size` are for styles whose painting is there: uploads, and styles whose `image` is not null."
 )
 
 Method = Literal["feedforward", "gatys"]
@@ -27,13 +27,15 @@ class Frozen(BaseModel):
 class StylePart(Frozen):
     """One style of a mix: a stored one by id, or an upload by the name of its blob; and its mask's blob, if it has one.
 
-    A digest tells a registered one.
+    A digest tells a registered one. Of the others, ``from_painting`` has the painting encoded that lies beside the
+    checkpoints, in place of the numbers that the network stores.
     """
 
     weight: float
     style_id: str | None = None
     upload: str | None = None
     digest: str | None = None
+    from_painting: bool = False
     mask: str | None = None
 
 
@@ -50,7 +52,7 @@ class StylizeParameters(Frozen):
     quality: int | None
     seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
     color: Color = "style"
-    style_size: int = Field(STYLE_SIZE_PX, description="Longer side at which uploaded styles are encoded, in pixels.")
+    style_size: int = Field(STYLE_SIZE_PX, description="Longer side at which style images are encoded, in pixels.")
     tiled: bool = Field(False, description="Whether it is painted in tiles, on the lane of long jobs.")
     method: Method = "feedforward"
     steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
@@ -111,6 +113,8 @@ class StyleView(Frozen):
     )
     controls: tuple[str, ...] = Field(description=CONTROLS)
     preview: str | None = Field(description="Path of a small picture painted in this style.")
+    image: str | None = Field(description="Path of the painting that it was made from.")
+    origin: str = Field(description="Where that painting was taken from.")
 
 
 class StylePage(Frozen):

@@ -107,6 +107,13 @@ class Stylizer:
             style = model.styles[0].id if model.styles else Upload("warm-up", image)
             self.paint(model.id, [Painting(image, [(1.0, style)], 1.0, seed=0)])
 
+    def painting(self, style_id: str) -> Path | None:
+        """Where the painting of a named style lies; ``None`` if there is none."""
+        try:
+            return self._watch.now([style_id]).style(style_id).painting
+        except CatalogError:
+            return None
+
     def remembered(self, model: str, digest: str) -> Upload | None:
         """An upload that this process encoded before with the network as it is now."""
         entry = next((entry for entry in self.catalog.models if entry.id == model), None)

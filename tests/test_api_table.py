@@ -12,7 +12,7 @@ from answers import problem
 from conftest import starter
 from controls import WHITE, registered_style, send
 from processes import Service, photo, wait_for
-from tiny import learned_checkpoint
+from tiny import add_painting, learned_checkpoint
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 FLAT = photo(128, 16, seed=1)
@@ -52,6 +52,7 @@ def cells() -> list[tuple[str, str, str]]:
 @pytest.fixture(scope="module")
 def service(queue_url: str, every_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = shutil.copytree(every_network, tmp_path_factory.mktemp("table") / "checkpoints")
+    add_painting(folder, files.photo(96, 32, seed=7), "first", "sea", "ink", "mist")
     learned_checkpoint(folder / "fog.safetensors", "mist", network="pyramid", norm="instance")
     with starter(queue_url, folder) as start:
         yield start()

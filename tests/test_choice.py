@@ -72,9 +72,15 @@ def test_one_that_is_asked_for(style_ids: list[str], asked_for: str) -> None:
         (["dawn", "dusk"], {}, InvalidField, "style_id", "different networks (a-table, new, old): mix within one"),
         (["sea", "mine"], {}, InvalidField, "style_id", "different networks (a-table, new, old)"),
         (["sea"], {"styles": [STYLE]}, InvalidField, "style_id", "different networks (a-table, new, old)"),
-        (["dawn"], {"model": "new"}, InvalidField, "model", "got 'new', which cannot paint these styles: old can"),
+        (
+            ["dawn"],
+            {"model": "new"},
+            InvalidField,
+            "model",
+            "got 'new', which cannot paint these styles: old can; leave `mo",
+        ),
         (["mine"], {"model": "a-table"}, InvalidField, "model", "cannot paint these styles: new, old can"),
-        (["sea", "dawn"], {"model": "old"}, InvalidField, "model", "cannot paint these styles: no network can"),
+        (["sea", "dawn"], {"model": "old"}, InvalidField, "model", "these styles: no network can; mix within one"),
         (
             ["wave"],
             {"model": "nope"},

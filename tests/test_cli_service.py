@@ -67,7 +67,7 @@ def test_a_service_optimises(service: Service, folder: Path) -> None:
     assert picture(folder / "x.png").size == (64, 43)
     refused = run(*arguments, "--style", "first", "--server", service.url)
     assert refused.exit_code == 1
-    assert "photos/0.jpg: got 'first': of this style no painting is stored" in on_one_line(refused)
+    assert "photos/0.jpg: got 'first': the painting of this style is not here" in on_one_line(refused)
 
 
 def test_more_photos_than_the_queue_takes(start_service: Start, folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_what_a_service_refuses(api_alone: Service, arguments: list[str], exit_c
 def test_the_styles_here(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLIZE_CHECKPOINTS", str(every_network))
     lines = run("styles").stdout.splitlines()
-    assert lines[0].split() == ["id", "title", "artist", "year", "networks", "kind", "controls"]
+    assert lines[0].split() == ["id", "title", "artist", "year", "networks", "kind", "painting", "controls"]
     first = next(line for line in lines if line.startswith("first"))
     assert first.split()[:6] == ["first", "First", "Nobody", "1900", "adain", "shipped"]
     moss = next(line for line in lines if line.startswith("moss"))

@@ -167,7 +167,7 @@ def test_an_optimisation_needs_no_server(folder: Path) -> None:
     assert picture(folder / "x.png").size == (64, 32)
     refused = stylize(*arguments, "--style", "first")
     assert refused.exit_code == 1
-    assert "of this style no painting is stored" in on_one_line(refused)
+    assert "the painting of this style is not here" in on_one_line(refused)
 
 
 def test_a_large_picture_is_painted_in_tiles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

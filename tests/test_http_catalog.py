@@ -31,6 +31,8 @@ def test_a_style(client: httpx.Client) -> None:
         "kind": "shipped",
         "controls": ["style", "weights", "alpha", "mask", "color", "style_size"],
         "preview": "/styles/first/preview",
+        "image": None,
+        "origin": "",
     }
     assert client.get("/styles/second").json()["preview"] is None
     problem(client.get("/styles/third"), 404, None, "there is no style 'third': GET /styles lists them")

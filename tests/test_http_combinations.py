@@ -65,7 +65,7 @@ def test_a_registered_style_has_strokes_of_every_size(client: httpx.Client, mine
     small, large = (painted(client, style_id=mine, style_size=size) for size in (64, 300))
     default, usual = painted(client, style_id=mine), painted(client, style_id=mine, style_size=512)
     assert min(largest_difference(small, large), largest_difference(large, default)) > 3
-    assert largest_difference(default, usual) <= 2, "statistics that were stored, and those encoded anew"
+    assert largest_difference(default, usual) <= 2, "the size is the usual one"
     assert apart(small, painted(client, (PAINTING,), style_size=64)) < apart(small, default)
 
 
@@ -96,7 +96,7 @@ def test_every_control_of_a_registered_style_at_once(client: httpx.Client, mine:
 
 def test_what_a_shipped_style_beside_it_cannot_have(client: httpx.Client, mine: str) -> None:
     answer = send(client, style_id=[mine, "first"], color="match")
-    problem(answer, 422, "color", "of 'first' only the encoded statistics are stored")
+    problem(answer, 422, "color", "for 'first' there is none to encode: ask for luminance")
 
 
 def test_a_size_is_for_the_styles_that_have_a_picture(client: httpx.Client, mine: str) -> None:
@@ -124,7 +124,7 @@ def test_a_network_that_has_the_styles(client: httpx.Client, mine: str) -> None:
 
 
 def test_a_network_that_is_not_there_or_does_not_fit(client: httpx.Client, mine: str) -> None:
-    problem(send(client, (STYLE,), model="nope"), 404, "model", "there is no network 'nope': GET /models lists them")
+    problem(send(client, (STYLE,), model="nope"), 404, "model", "there is no network 'nope': known are adain, coast, i")
     for styles, fields, model in (
         ((STYLE,), {}, "coast"),
         ((), {"style_id": mine}, "coast"),

@@ -63,7 +63,7 @@ def test_a_matched_style_is_not_remembered_for_another_photo(client: httpx.Clien
 @pytest.mark.parametrize("with_upload", [False, True])
 def test_match_is_refused_for_styles_without_a_picture(client: httpx.Client, with_upload: bool) -> None:
     answer = send(client, (STYLE,) if with_upload else (), style_id="first", color="match")
-    problem(answer, 422, "color", "of 'first' only the encoded statistics", "ask for luminance, or send the picture")
+    problem(answer, 422, "color", "for 'first' there is none", "ask for luminance, or send the painting")
     problem(send(client, style_id="sea", color="match"), 422, "color", "ask for luminance")
 
 
@@ -180,7 +180,7 @@ def test_sizes_of_styles_that_are_refused(client: httpx.Client) -> None:
     problem(send(client, (STYLE,), style_size="big"), 422, "style_size", "got 'big'", "valid integer")
     for style_id in ("first", "sea"):
         answer = send(client, style_id=style_id, style_size=256)
-        problem(answer, 422, "style_size", "leave it out, or send the picture itself")
+        problem(answer, 422, "style_size", "leave it out, or send the painting itself")
 
 
 # ---- tiles --------------------------------------------------------------------------------------------------------

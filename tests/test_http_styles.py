@@ -59,6 +59,8 @@ def test_a_registered_style_is_listed_shown_and_painted_with(
         "kind": "registered",
         "controls": client.get("/styles/first").json()["controls"],
         "preview": f"{path}/preview",
+        "image": f"{path}/image",
+        "origin": "",
     }
     assert registered["id"].startswith("great-wave-")
     assert client.get(path).json() == registered
@@ -67,6 +69,12 @@ def test_a_registered_style_is_listed_shown_and_painted_with(
     picture(preview, "webp", (256, 171))
     unchanged = client.get(registered["preview"], headers={"If-None-Match": preview.headers["etag"]})
     assert unchanged.status_code == 304
+
+    kept = client.get(registered["image"])
+    painting = picture(kept, "jpeg", (96, 64))
+    assert largest_difference(painting, Image.open(BytesIO(PAINTING)).convert("RGB")) < 60, "a JPEG of it"
+    unchanged = client.get(registered["image"], headers={"If-None-Match": kept.headers["etag"]})
+    assert (unchanged.status_code, kept.headers["cache-control"]) == (304, "no-cache")
 
     by_id = picture(post(style_id=registered["id"], format="png"), "png")
     by_upload = picture(post(styles=(PAINTING,), format="png"), "png")
@@ -94,6 +102,7 @@ def test_a_deleted_style_is_gone(client: httpx.Client, post: Post) -> None:
     problem(client.delete(path), 404, None, f"there is no style '{style_id}'")
     problem(client.get(path), 404, None)
     problem(client.get(f"{path}/preview"), 404, None)
+    problem(client.get(f"{path}/image"), 404, None)
     problem(post(style_id=style_id), 404, "style_id", "GET /styles lists them")
     assert style_id not in [style["id"] for style in client.get("/styles").json()["styles"]]
 

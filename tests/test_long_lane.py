@@ -14,7 +14,7 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service.errors import InvalidField, JobFailed
+from service.errors import JobFailed, ModelUnavailable
 from service.job import Claim, Job, Result
 from service.queue import JobQueue
 from service.schemas import StylePart, StylizeParameters
@@ -318,13 +318,13 @@ def test_a_device_that_fails_in_a_step_ends_the_worker_and_keeps_the_job(
     play(settings, stylizer, scenario)
 
 
-def test_stored_styles_and_bad_files_are_refused(settings: Settings, tiny_checkpoints: Path) -> None:
+def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_checkpoints: Path) -> None:
     async def scenario(stage: Stage) -> None:
-        await stage.api.enqueue(long_job("id", styles=(StylePart(weight=1, style_id="first"),)), 20)
+        await stage.api.enqueue(long_job("id", styles=(StylePart(weight=1, style_id="first", from_painting=True),)), 20)
         broken = long_job("broken")
         await stage.api.enqueue(Job("broken", broken.parameters, {**broken.blobs, "content": photo()[:-40]}), 20)
         by_id, by_file = (await stage.result("id")).error, (await stage.result("broken")).error
-        assert isinstance(by_id, InvalidField) and by_id.field == "style_id" and "upload the painting" in by_id.detail
+        assert isinstance(by_id, ModelUnavailable) and by_id.field == "style_id" and "try again" in by_id.detail
         assert by_file is not None and by_file.field == "content"
         assert (await stage.api.status()).long_depth == 0
 

@@ -276,8 +276,8 @@ def test_a_color_for_styles_with_ids(color: str) -> None:
 @pytest.mark.parametrize("uploads", [[], [STYLE]])
 def test_match_needs_the_picture_of_every_style(uploads: list[bytes]) -> None:
     message = refusal(InvalidField, "color", styles=uploads, style_ids=["second"], color="match")
-    assert message.startswith("match recolours the style's picture before it is encoded, and of 'second' only the")
-    assert message.endswith("ask for luminance, or send the picture itself as `style`")
+    assert message.startswith("match recolours a style's painting before it is encoded, and for 'second' there is none")
+    assert message.endswith("ask for luminance, or send the painting itself as `style`")
     assert parameters(styles=[STYLE], style_ids=[], color="match").color == "match"
 
 
@@ -320,10 +320,10 @@ def test_a_size_for_the_style_that_is_not_allowed(size: int) -> None:
 
 
 @pytest.mark.parametrize("style_id", ["first", "ink"])
-def test_a_size_for_a_style_that_is_encoded_already(style_id: str) -> None:
+def test_a_size_for_a_style_without_its_painting(style_id: str) -> None:
     message = refusal(InvalidField, "style_size", style_ids=[style_id], style_size=256)
-    assert message.startswith("style_size is the size at which a style's picture is encoded")
-    assert message.endswith("leave it out, or send the picture itself as `style`")
+    assert message.startswith(f"style_size is for paintings that are encoded, and for {style_id!r} there is none")
+    assert message.endswith("leave it out, or send the painting itself as `style`")
 
 
 def test_a_style_that_would_be_too_narrow() -> None:
@@ -344,6 +344,62 @@ def test_a_style_that_would_be_too_narrow() -> None:
 )
 def test_large_pictures_and_large_styles_are_tiled(changes: dict, tiled: bool) -> None:
     assert parameters(**changes).tiled is tiled
+
+
+# ---- named styles whose painting lies beside the checkpoints ------------------------------------------------------
+
+WITH_PAINTINGS = Catalog(
+    CATALOG.models,
+    tuple(
+        replace(style, painting=Path("wave.webp")) if style.id in ("first", "great-wave") else style
+        for style in CATALOG.styles
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "from_painting"),
+    [
+        ({}, False),
+        ({"color": "luminance", "alpha": 0.5}, False),
+        ({"style_size": 512}, False),
+        ({"style_size": 256}, True),
+        ({"color": "match"}, True),
+        ({"method": "gatys"}, True),
+    ],
+)
+def test_a_painting_is_encoded_where_numbers_will_not_do(changes: dict, from_painting: bool) -> None:
+    answer = parameters(WITH_PAINTINGS, style_ids=["first"], **changes)
+    assert answer.styles == (StylePart(weight=1, style_id="first", from_painting=from_painting),)
+    assert answer.model == "adain"
+
+
+def test_in_a_mix_a_size_is_for_the_paintings_that_are_there() -> None:
+    parts = parameters(WITH_PAINTINGS, style_ids=["first", "second"], style_size=256).styles
+    assert [part.from_painting for part in parts] == [True, False]
+    refusal(InvalidField, "style_size", WITH_PAINTINGS, style_ids=["second"], style_size=256)
+    message = refusal(InvalidField, "color", WITH_PAINTINGS, style_ids=["first", "second"], color="match")
+    assert "for 'second' there is none" in message
+
+
+def test_a_network_that_encodes_nothing_has_no_use_for_a_painting() -> None:
+    refusal(InvalidField, "style_size", WITH_PAINTINGS, style_ids=["great-wave"], style_size=256)
+    refusal(InvalidField, "color", WITH_PAINTINGS, style_ids=["great-wave"], color="match")
+
+
+def test_an_optimisation_looks_at_paintings_whatever_network_knows_their_styles() -> None:
+    answer = parameters(WITH_PAINTINGS, styles=[STYLE], style_ids=["great-wave", "first"], method="gatys")
+    assert (answer.model, [part.from_painting for part in answer.styles]) == ("adain", [False, True, True])
+    message = refusal(InvalidField, "style_id", WITH_PAINTINGS, style_ids=["first", "second"], method="gatys")
+    assert message.startswith("got 'second': the painting of this style is not here, and the method gatys needs it")
+    refusal(NotFound, "style_id", WITH_PAINTINGS, style_ids=["first", "nope"], method="gatys")
+    message = refusal(InvalidField, "method", catalog(*LEARNED), style_ids=["ink"], method="gatys")
+    assert message.startswith("the method gatys needs a network that takes style images, and there is none here")
+
+
+@pytest.mark.parametrize(("size", "tiled"), [(707, False), (708, True)])
+def test_a_large_painting_is_tiled(size: int, tiled: bool) -> None:
+    assert parameters(WITH_PAINTINGS, style_ids=["first"], style_size=size).tiled is tiled
 
 
 def test_the_format_follows_the_photo_the_header_and_the_field() -> None:

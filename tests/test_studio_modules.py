@@ -39,9 +39,9 @@ def test_mixes_stay_within_one_network_and_begin_in_equal_shares(page: Studio) -
     keys, notes, shares = page.module(
         "mix",
         """({toggled, weights}) => {
-          const slot = ([key, model]) => ({key, model, controls: ["weights"]});
+          const slot = ([key, ...models]) => ({key, models, controls: ["weights"]});
           const mixes = [{slots: [], point: {x: 0, y: 0}, note: ""}];
-          for (const style of ["a1", "b1", "c1", "d1", "e1", "a1", "z2"])
+          for (const style of ["a1", "b12", "c1", "d1", "e1", "a1", "z2"])
             mixes.push(toggled(mixes.at(-1), slot(style)));
           return [
             mixes.map(({slots}) => slots.map(({key}) => key).join("")),

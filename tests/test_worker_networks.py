@@ -21,13 +21,13 @@ def folder(every_network: Path, tmp_path: Path) -> Path:
     return shutil.copytree(every_network, tmp_path / "checkpoints", ignore=shutil.ignore_patterns("adain*"))
 
 
-def job(name: str, model: str, style_id: str) -> Job:
+def job(name: str, model: str, style_id: str, from_painting: bool = False) -> Job:
     parameters = StylizeParameters(
         request_id=name,
         model=model,
         width=64,
         height=48,
-        styles=(StylePart(weight=1, style_id=style_id),),
+        styles=(StylePart(weight=1, style_id=style_id, from_painting=from_painting),),
         alpha=1.0,
         format="png",
         quality=None,
@@ -59,6 +59,11 @@ def test_a_style_that_is_gone_fails_alone_in_its_batch(settings: Settings, folde
         "gone": "the network 'coast' has no style 'gone' now: GET /styles lists them",
         "sky": None,
     }
+
+
+def test_a_painting_that_is_gone_fails_its_jobs(settings: Settings, folder: Path) -> None:
+    found = errors(settings, folder, [job("a", "coast", "sea", from_painting=True), job("b", "coast", "sky")])
+    assert found == {"a": "the painting of 'sea' is being replaced or removed: try again", "b": None}
 
 
 def test_a_network_that_is_gone_fails_its_jobs(settings: Settings, folder: Path) -> None:

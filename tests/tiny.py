@@ -90,6 +90,16 @@ def learned(network: str = "residual", norm: str = "conditional", styles: int = 
     return generator
 
 
+def add_painting(folder: Path, picture: Image.Image, *style_ids: str, origin: str = "A museum") -> Path:
+    """Give styles of a folder of checkpoints their painting, and nothing to the others."""
+    (folder / "paintings").mkdir(exist_ok=True)
+    path = folder / "paintings" / f"{style_ids[0]}.webp"
+    picture.save(path, "WEBP", quality=90)
+    rows = [f'{style_id},{path.name},"{origin}"\n' for style_id in style_ids]
+    (folder / "paintings" / "paintings.csv").write_text("".join(["style,file,origin\n", *rows]))
+    return path
+
+
 def learned_checkpoint(
     path: Path, *style_ids: str, network: str = "residual", norm: str = "conditional", seed: int = 0
 ) -> Path:

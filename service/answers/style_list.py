@@ -62,6 +62,8 @@ class StyleViews:
             kind="shipped" if model.any_style else "learned",
             controls=model.controls,
             preview=f"/styles/{style.id}/preview" if style.preview is not None else None,
+            image=f"/styles/{style.id}/image" if style.painting is not None else None,
+            origin=style.origin,
         )
 
     def registered(self, style: RegisteredStyle) -> StyleView:
@@ -78,6 +80,8 @@ class StyleViews:
             kind="registered",
             controls=model.controls if model is not None else (),
             preview=f"/styles/{style.id}/preview",
+            image=f"/styles/{style.id}/image",
+            origin="",
         )
 
     def by_place(self) -> Iterator[tuple[Row, StyleView]]:

@@ -15,7 +15,7 @@ from service.client import Client
 from service.requests.choice import known_model
 from service.settings import load_settings
 
-COLUMNS = ("id", "title", "artist", "year", "networks", "kind", "controls")
+COLUMNS = ("id", "title", "artist", "year", "networks", "kind", "painting", "controls")
 
 
 def styles(
@@ -57,6 +57,7 @@ def _table(styles: list[dict[str, Any]]) -> Table:
     for style in styles:
         year = "" if style["year"] is None else str(style["year"])
         networks = ", ".join([style["model"], *(other for other in style["models"] if other != style["model"])])
-        cells = [style["id"], style["title"], style["artist"], year, networks, style["kind"]]
+        painting = "yes" if style["image"] else ""
+        cells = [style["id"], style["title"], style["artist"], year, networks, style["kind"], painting]
         table.add_row(*(Text(cell) for cell in (*cells, ", ".join(style["controls"]))))
     return table

@@ -34,7 +34,7 @@ def stylize(
         typer.Option(help="Grey image: where a style applies; one for each.", exists=True, dir_okay=False),
     ] = None,
     style_size: Annotated[
-        int | None, typer.Option(help="Longer side of style files, in pixels: the size of their strokes.")
+        int | None, typer.Option(help="Longer side of the paintings, in pixels: the size of their strokes.")
     ] = None,
     size: Annotated[str, typer.Option(help="Longer side in pixels, or `original`.")] = "512",
     seed: Annotated[
@@ -44,7 +44,7 @@ def stylize(
     format: Annotated[str | None, typer.Option(help="jpeg, png, webp or avif; else as the output's name ends.")] = None,
     quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of lossy formats.")] = None,
     model: Annotated[str | None, typer.Option(help="The network; chosen by the styles when not given.")] = None,
-    method: Annotated[Method, typer.Option(help="gatys optimises the picture: minutes, and style files only.")] = (
+    method: Annotated[Method, typer.Option(help="gatys optimises the picture: minutes, and paintings only.")] = (
         "feedforward"
     ),
     steps: Annotated[int | None, typer.Option(help="Of gatys: more take longer and come closer.")] = None,

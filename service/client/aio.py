@@ -57,6 +57,10 @@ class AsyncClient:
         """One style."""
         return await self._do(calls.style(style_id))
 
+    async def style_image(self, style_id: str) -> bytes:
+        """The painting that a style was made from, as ``Client.style_image``."""
+        return await self._do(calls.style_image(style_id))
+
     async def register_style(self, image: ImageSource, title: str, **facts: Unpack[StyleFacts]) -> Style:
         """Keep a painting as a style with an id."""
         return await self._do(calls.register_style(image, title, facts))

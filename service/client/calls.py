@@ -170,6 +170,11 @@ def style(style_id: str) -> Operation[Style]:
     return Operation(Call("GET", _path("styles", style_id)), _style)
 
 
+def style_image(style_id: str) -> Operation[bytes]:
+    """The painting that a style was made from."""
+    return Operation(Call("GET", _path("styles", style_id, "image")), lambda answer: answer.body)
+
+
 def register_style(image: ImageSource, title: str, facts: StyleFacts) -> Operation[Style]:
     """Keep a painting as a style."""
     fields = {"title": title, **cast(dict[str, Any], facts)}

@@ -67,6 +67,10 @@ class Client:
         """One style."""
         return self._do(calls.style(style_id))
 
+    def style_image(self, style_id: str) -> bytes:
+        """The painting that a style was made from, a WebP or JPEG file; a 404 where ``Style.image`` is ``None``."""
+        return self._do(calls.style_image(style_id))
+
     def register_style(self, image: ImageSource, title: str, **facts: Unpack[StyleFacts]) -> Style:
         """Keep a painting as a style with an id."""
         return self._do(calls.register_style(image, title, facts))

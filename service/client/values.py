@@ -58,6 +58,8 @@ class Style:
         kind: ``shipped``, ``learned`` or ``registered``.
         controls: The fields that ``model`` supports.
         preview: Path of a small picture painted in it.
+        image: Path of the painting that it was made from; ``None`` where only numbers are kept.
+        origin: Where that painting was taken from.
     """
 
     id: str
@@ -70,6 +72,8 @@ class Style:
     kind: str
     controls: tuple[str, ...]
     preview: str | None
+    image: str | None
+    origin: str
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ STYLE_EXAMPLE: dict[str, JsonValue] = {
     "kind": "shipped",
     "controls": ["style", "weights", "alpha"],
     "preview": "/styles/hokusai-great-wave/preview",
+    "image": "/styles/hokusai-great-wave/image",
+    "origin": "The Metropolitan Museum of Art, JP1847",
 }
 
 MODEL_EXAMPLE: dict[str, JsonValue] = {

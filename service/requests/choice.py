@@ -1,7 +1,8 @@
 """Choice of the network that paints a request: the one that it names, or one that knows all its styles.
 
 A named style is known by one network or by several. Images, uploaded or kept of registered styles, are for every
-network with ``any_style``; of these the setting ``default_model`` is preferred.
+network with ``any_style``; of these the setting ``default_model`` is preferred. An optimisation looks at images alone,
+with the encoder of such a network.
 """
 
 import logging
@@ -31,24 +32,22 @@ def find_model(
         NotFound: There is no such style, or no such network.
         ModelUnavailable: The network is damaged.
     """
-    if asked.count == 0:
-        raise InvalidField(
-            "no style given: send a style image as `style`, or an id from GET /styles as `style_id`", "style"
-        )
-    if asked.count > MAX_STYLES:
-        raise InvalidField(f"got {asked.count} styles, at most {MAX_STYLES} are allowed: send fewer", "style")
+    _check_count(asked)
     named = [_models_of(style_id, catalog) for style_id in asked.style_ids if style_id not in registered]
-    has_images = bool(asked.styles or registered)
+    if asked.method == "gatys":
+        _check_encoder(catalog, default)
+        named = []  # it looks at their paintings
     if asked.model is None and not named:
         return upload_model(catalog, default)
-    for_images = [{model.id for model in catalog.any_style}] if has_images else []
-    able = set.intersection(*named, *for_images)
+    takes_images = bool(asked.styles or registered or not named)
+    sets = [*named, {model.id for model in catalog.any_style}] if takes_images else named
+    able = set.intersection(*sets)
     if asked.model is not None:
         return _checked(asked.model, able, catalog)
-    if not able and has_images:
+    if not able and takes_images:
         upload_model(catalog, default)  # which says what is wrong with it, if that is why
     if not able:
-        names = ", ".join(sorted(set().union(*named, *for_images)))
+        names = ", ".join(sorted(set().union(*sets)))
         raise InvalidField(f"the styles belong to different networks ({names}): mix within one", "style_id")
     return catalog.model(preferred(able, catalog, default))
 
@@ -94,6 +93,22 @@ def warn_of_default(catalog: Catalog, default: str) -> None:
         log.warning("STYLIZE_DEFAULT_MODEL=%s: no network that takes style images, %s does", default, found.id)
 
 
+def _check_count(asked: StylizeRequest) -> None:
+    if asked.count == 0:
+        raise InvalidField(
+            "no style given: send a style image as `style`, or an id from GET /styles as `style_id`", "style"
+        )
+    if asked.count > MAX_STYLES:
+        raise InvalidField(f"got {asked.count} styles, at most {MAX_STYLES} are allowed: send fewer", "style")
+
+
+def _check_encoder(catalog: Catalog, default: str) -> None:
+    if default_model(catalog, default) is None:
+        raise InvalidField(
+            "the method gatys needs a network that takes style images, and there is none here: leave it out", "method"
+        )
+
+
 def _models_of(style_id: str, catalog: Catalog) -> set[str]:
     try:
         return set(catalog.style(style_id).models)
@@ -107,8 +122,8 @@ def _checked(name: str, able: set[str], catalog: Catalog) -> ModelEntry:
     if model.problem is not None:
         raise ModelUnavailable(f"the network {name!r} cannot be used: {model.problem}", "model")
     if name not in able:
-        others = f"{', '.join(sorted(able))} can" if able else "no network can"
-        raise InvalidField(f"got {name!r}, which cannot paint these styles: {others}", "model")
+        hint = f"{', '.join(sorted(able))} can; leave `model` out" if able else "no network can; mix within one"
+        raise InvalidField(f"got {name!r}, which cannot paint these styles: {hint}", "model")
     return model
 
 

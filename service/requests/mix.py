@@ -1,10 +1,11 @@
 """The styles of a request: how they are mixed, and at which size they are encoded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from math import isfinite
 from types import MappingProxyType
 from typing import get_args
 
+from model_store.catalog import Catalog, ModelEntry
 from service.errors import InvalidField
 from service.images import Header, fitted
 from service.requests.fields import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
@@ -18,42 +19,64 @@ COLORS: tuple[Color, ...] = get_args(Color)
 NOTHING_REGISTERED: Mapping[str, RegisteredStyle] = MappingProxyType({})
 
 
-def check_color(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]) -> Color:
+def ids_with_painting(
+    asked: StylizeRequest, catalog: Catalog, registered: Container[str], model: ModelEntry
+) -> frozenset[str]:
+    """The ids in a request whose painting the network can encode: it is registered, or beside the checkpoints."""
+    if not model.any_style:
+        return frozenset()
+    here = {style.id for style in catalog.styles if style.painting is not None}
+    return frozenset(style_id for style_id in asked.style_ids if style_id in registered or style_id in here)
+
+
+def needs_paintings(asked: StylizeRequest) -> bool:
+    """Whether the numbers that a network stores of a style will not do."""
+    return asked.method == "gatys" or asked.color == "match" or asked.style_size not in (None, STYLE_SIZE_PX)
+
+
+def check_color(asked: StylizeRequest, with_painting: Container[str]) -> Color:
     """Whose colours.
 
+    Args:
+        asked: The request.
+        with_painting: See ``ids_with_painting``.
+
     Raises:
-        InvalidField: There is no such way, or it needs the picture of a style of which only numbers are stored.
+        InvalidField: There is no such way, or it needs the painting of a style that has none.
     """
     color = next((color for color in COLORS if color == asked.color), None)
     if color is None:
         raise InvalidField(f"got {asked.color!r:.80}: allowed are {', '.join(COLORS)}", "color")
-    without_picture = next((style_id for style_id in asked.style_ids if style_id not in registered), None)
-    if color == "match" and without_picture is not None:
+    without = next((style_id for style_id in asked.style_ids if style_id not in with_painting), None)
+    if color == "match" and without is not None:
         raise InvalidField(
-            f"match recolours the style's picture before it is encoded, and of {without_picture!r:.80} only the encoded"
-            " statistics are stored: ask for luminance, or send the picture itself as `style`",
+            f"match recolours a style's painting before it is encoded, and for {without!r:.80} there is none to encode:"
+            " ask for luminance, or send the painting itself as `style`",
             "color",
         )
     return color
 
 
-def style_sizes(
-    asked: StylizeRequest,
-    paintings: Sequence[Header],
-    registered: Mapping[str, RegisteredStyle],
-    settings: Settings,
+def upload_sizes(
+    asked: StylizeRequest, uploads: Sequence[Header], with_painting: Collection[str], settings: Settings
 ) -> list[tuple[int, int]]:
-    """Width and height, at most, at which styles are encoded whose pictures are there.
+    """Width and height at which style images are encoded; checks ``style_size``.
+
+    Args:
+        asked: The request.
+        uploads: Headers of its style images.
+        with_painting: See ``ids_with_painting``.
+        settings: What is allowed.
 
     Raises:
-        InvalidField: That cannot be, or no style has a picture that could be encoded.
+        InvalidField: That cannot be, or no style has a painting that could be encoded.
     """
     size_px = STYLE_SIZE_PX if asked.style_size is None else asked.style_size
     if asked.style_size is not None:
-        if not paintings and not registered:
+        if not uploads and not with_painting:
             raise InvalidField(
-                f"style_size is the size at which a style's picture is encoded, and of {asked.style_ids[0]!r:.80} only"
-                " the encoded statistics are stored: leave it out, or send the picture itself as `style`",
+                f"style_size is for paintings that are encoded, and for {asked.style_ids[0]!r:.80} there is none: leave"
+                " it out, or send the painting itself as `style`",
                 "style_size",
             )
         if not MIN_SIZE_PX <= size_px <= settings.max_size_px:
@@ -61,11 +84,11 @@ def style_sizes(
                 f"got {size_px}: the longer side must be from {MIN_SIZE_PX} to {settings.max_size_px} pixels",
                 "style_size",
             )
-    sizes = [fitted(painting.width, painting.height, size_px) for painting in paintings]
+    sizes = [fitted(upload.width, upload.height, size_px) for upload in uploads]
     for index, (width, height) in enumerate(sizes):
         with naming("style", index, len(sizes)):
             check_shorter_side(width, height)
-    return [*sizes, *([(size_px, size_px)] if registered else [])]
+    return sizes
 
 
 def check_shorter_side(width: int, height: int) -> None:
@@ -82,26 +105,34 @@ def check_shorter_side(width: int, height: int) -> None:
         )
 
 
-def style_parts(asked: StylizeRequest, registered: Mapping[str, RegisteredStyle]) -> tuple[StylePart, ...]:
+def style_parts(
+    asked: StylizeRequest, registered: Mapping[str, RegisteredStyle], with_painting: Container[str]
+) -> tuple[StylePart, ...]:
     """The mix: uploads first, then ids, their weights normalised to sum 1, each with its mask.
+
+    Args:
+        asked: The request.
+        registered: The registered ones among its styles, by id.
+        with_painting: See ``ids_with_painting``.
 
     Raises:
         InvalidField: The weights are no such numbers.
     """
+
+    def stored(style_id: str) -> StylePart:
+        if style_id in registered:
+            return StylePart(weight=1, style_id=style_id, digest=registered[style_id].digest)
+        is_encoded = needs_paintings(asked) and style_id in with_painting
+        return StylePart(weight=1, style_id=style_id, from_painting=is_encoded)
+
     parts = [StylePart(weight=1, upload=f"style-{index}") for index in range(len(asked.styles))]
-    parts += [
-        StylePart(weight=1, style_id=style_id, digest=_digest(style_id, registered)) for style_id in asked.style_ids
-    ]
+    parts += [stored(style_id) for style_id in asked.style_ids]
     weights = _weights(asked.weights, len(parts))
     masks = [f"mask-{index}" if asked.masks else None for index in range(len(parts))]
     return tuple(
         part.model_copy(update={"weight": weight, "mask": mask})
         for part, weight, mask in zip(parts, weights, masks, strict=True)
     )
-
-
-def _digest(style_id: str, registered: Mapping[str, RegisteredStyle]) -> str | None:
-    return registered[style_id].digest if style_id in registered else None
 
 
 def _weights(text: str | None, count: int) -> list[float]:

@@ -11,12 +11,14 @@ from service.settings import Settings
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
-def check_optimisation(asked: StylizeRequest, with_picture: Container[str], longer_px: int, settings: Settings) -> None:
+def check_optimisation(
+    asked: StylizeRequest, with_painting: Container[str], longer_px: int, settings: Settings
+) -> None:
     """Whether this can be optimised.
 
     Args:
         asked: The request.
-        with_picture: The ids of those stored styles whose painting is stored, not its statistics alone.
+        with_painting: The ids of those of its styles whose painting is here, not numbers alone.
         longer_px: Longer side of the result.
         settings: What is allowed.
 
@@ -25,9 +27,9 @@ def check_optimisation(asked: StylizeRequest, with_picture: Container[str], long
     """
     if asked.steps is not None and not 1 <= asked.steps <= settings.max_steps:
         raise InvalidField(f"got {asked.steps}: steps must be from 1 to {settings.max_steps}", "steps")
-    if style_id := next((style_id for style_id in asked.style_ids if style_id not in with_picture), None):
+    if style_id := next((style_id for style_id in asked.style_ids if style_id not in with_painting), None):
         raise InvalidField(
-            f"got {style_id!r:.80}: of this style no painting is stored, which the method gatys needs: upload the"
+            f"got {style_id!r:.80}: the painting of this style is not here, and the method gatys needs it: upload the"
             " painting itself as `style`, or register it with POST /styles",
             "style_id",
         )

@@ -9,7 +9,7 @@ from service.formats import choose_format
 from service.images import Header, ImageLimits, fitted, read_header
 from service.requests.choice import find_model
 from service.requests.fields import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
-from service.requests.mix import NOTHING_REGISTERED, check_color, style_parts, style_sizes
+from service.requests.mix import NOTHING_REGISTERED, check_color, ids_with_painting, style_parts, upload_sizes
 from service.requests.optimisation import check_optimisation, checked_method
 from service.requests.which import naming
 from service.schemas import MAX_SEED, STYLE_SIZE_PX, StylizeParameters
@@ -40,26 +40,31 @@ def job_parameters(
     """
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
     header = read_header(asked.content, "content", limits)
-    paintings = _headers(asked.styles, "style", limits)
+    uploads = _headers(asked.styles, "style", limits)
     model = find_model(asked, catalog, registered, settings.default_model)
     _check_controls(asked, model)
     width, height = _size(asked.size, header, settings)
-    encoded_sizes = style_sizes(asked, paintings, registered, settings)
+    with_painting = ids_with_painting(asked, catalog, registered, model)
+    sizes = [(width, height), *upload_sizes(asked, uploads, with_painting, settings)]
     method = checked_method(asked.method, asked.steps)
     if method == "gatys":
-        check_optimisation(asked, registered, max(width, height), settings)
+        check_optimisation(asked, with_painting, max(width, height), settings)
     if not 0 <= asked.alpha <= 1:
         raise InvalidField(f"got {asked.alpha}: alpha must be from 0 to 1", "alpha")
     if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
         raise InvalidField(f"got {asked.seed}: a seed must be from 0 to {MAX_SEED}", "seed")
-    color = check_color(asked, registered)
+    color = check_color(asked, with_painting)
     _check_masks(asked, limits)
+    styles = style_parts(asked, registered, with_painting)
+    style_size_px = asked.style_size or STYLE_SIZE_PX
+    if any(part.digest is not None or part.from_painting for part in styles):
+        sizes.append((style_size_px, style_size_px))  # at most
     return StylizeParameters(
         request_id=asked.request_id,
         model=model.id,
         width=width,
         height=height,
-        styles=style_parts(asked, registered),
+        styles=styles,
         alpha=asked.alpha,
         format=choose_format(asked.accept, asked.format, header.has_alpha),
         quality=asked.quality,
@@ -67,8 +72,8 @@ def job_parameters(
         method=method,
         steps=asked.steps,
         color=color,
-        style_size=asked.style_size or STYLE_SIZE_PX,
-        tiled=max(wide * high for wide, high in [(width, height), *encoded_sizes]) > settings.tile_above_pixels,
+        style_size=style_size_px,
+        tiled=max(wide * high for wide, high in sizes) > settings.tile_above_pixels,
     )
 
 

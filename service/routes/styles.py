@@ -25,6 +25,9 @@ router = APIRouter(prefix="/styles", tags=["styles"])
 
 FIELDS = ("image", "title", "artist", "year", "rights")
 PARAMETERS = ("limit", "cursor", "kind", "model")
+SHIPPED, KEPT = "image/webp", "image/jpeg"
+"""Types of paintings: of those beside the checkpoints, and of registered ones."""
+
 PAGE = 100
 LARGEST_PAGE = 500
 
@@ -133,6 +136,27 @@ async def get_style_preview(request: Request, style_id: str, context: ContextOfP
     elif (picture := await context.styles.preview(style_id)) is None:
         raise _unknown(style_id)
     return cacheable(request, picture, "image/webp")
+
+
+@router.get(
+    "/{style_id}/image",
+    response_class=Response,
+    responses={
+        200: {"description": "The painting", "content": {kind: {"schema": BINARY} for kind in (SHIPPED, KEPT)}},
+        **NOT_MODIFIED,
+        **problem_statuses(404, 503),
+    },
+)
+async def get_style_image(request: Request, style_id: str, context: ContextOfProcess) -> Response:
+    """The painting that this style was made from, in at most 512 pixels, or 1024 of a registered one."""
+    if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
+        painting = await asyncio.to_thread(_read, style.painting) if style.painting is not None else None
+        if painting is None:
+            raise NotFound(f"the painting of the style {style_id!r} is not here: only what was learned from it is")
+        return cacheable(request, painting, SHIPPED)
+    if (painting := await context.styles.painting(style_id)) is None:
+        raise _unknown(style_id)
+    return cacheable(request, painting, KEPT)
 
 
 def _views(context: Context, style_ids: Sequence[str] = (), model_ids: Sequence[str] = ()) -> StyleViews:

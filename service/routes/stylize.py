@@ -58,8 +58,9 @@ async def stylize(
     color: Annotated[
         Color,
         Form(
-            description="Whose colours: the `style`'s; or the photo's, by `match` (the style image is recoloured to the"
-            " photo before it is encoded: for uploads) or by `luminance` (the photo's chroma is kept: for every style)."
+            description="Whose colours: the `style`'s; or the photo's, by `match` (the painting is recoloured to the"
+            " photo before it is encoded: for styles whose painting is there) or by `luminance` (the photo's chroma is"
+            " kept: for every style)."
         ),
     ] = "style",
     mask: Annotated[
@@ -73,8 +74,8 @@ async def stylize(
     style_size: Annotated[
         int | None,
         Form(
-            description="Longer side in pixels at which uploaded styles are encoded, 512 when not given. A larger one"
-            " makes larger strokes.",
+            description="Longer side in pixels at which paintings are encoded, uploads and those of styles that"
+            " have an `image`; 512 when not given. A larger one makes larger strokes.",
             json_schema_extra=STYLE_SIZE,
         ),
     ] = None,

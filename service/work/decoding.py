@@ -1,5 +1,6 @@
 """A job's bytes to pixels: what happens in codec threads before a job can join a batch."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -9,7 +10,7 @@ from PIL import Image
 from model_store.image_files import Picture
 from service import images
 from service.batching import Shape
-from service.errors import InvalidField
+from service.errors import InvalidField, ModelUnavailable
 from service.images import ImageLimits
 from service.job import Job
 from service.requests.mix import check_shorter_side
@@ -59,8 +60,8 @@ def decode_job(
     Raises:
         ServiceError: An image cannot be decoded.
         NotFound: A registered style was deleted.
-        InvalidField: A style of which only the statistics are stored, for an optimisation, which needs its image; masks
-            that are black all over.
+        ModelUnavailable: The painting of a named style is not there any more.
+        InvalidField: The masks are black all over.
     """
     started = monotonic()
     parameters = StylizeParameters.model_validate(job.parameters)
@@ -90,7 +91,7 @@ class Materials:
         """One style, as the stylizer takes it.
 
         Raises:
-            ServiceError: It cannot be decoded, is not there any more, or is of no use to the job's method.
+            ServiceError: It cannot be decoded, or is not there any more.
         """
         if part.upload is not None:
             uploads = [other.upload for other in self.parameters.styles if other.upload is not None]
@@ -99,13 +100,7 @@ class Materials:
         assert part.style_id is not None
         if part.digest is not None:
             return self._registered(part.style_id)
-        if self.parameters.method == "gatys":
-            raise InvalidField(
-                f"got {part.style_id!r}: of this style only the statistics are stored, which the method gatys cannot"
-                " use: upload the painting itself as `style`",
-                "style_id",
-            )
-        return part.style_id
+        return self._upload(self._painting(part.style_id)) if part.from_painting else part.style_id
 
     def _upload(self, file: bytes) -> Upload:
         """A style image; without its pixels where the network remembers it, and the method needs no more than that."""
@@ -122,6 +117,14 @@ class Materials:
         if found is None:
             raise gone(style_id)
         return found if isinstance(found, Upload) else self._upload(found)
+
+    def _painting(self, style_id: str) -> bytes:
+        """The file that lies beside the checkpoints, as it is now."""
+        path = self.stylizer.painting(style_id)
+        if path is not None:
+            with contextlib.suppress(OSError):
+                return path.read_bytes()
+        raise ModelUnavailable(f"the painting of {style_id!r} is being replaced or removed: try again", "style_id")
 
     def _pixels(self, file: bytes) -> Image.Image:
         image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb

@@ -11,7 +11,7 @@ from service.schemas import Color
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A style image that a client sent.
+    """A style image: a client's, or the painting of a style that has an id.
 
     Attributes:
         digest: Of the file's bytes and the size at which it is encoded; the same digest is the same style.

@@ -4,7 +4,7 @@ import { $, showText } from "./dom.js";
 import { hasPictures, heeds } from "./mix.js";
 
 const MAX_SEED = 2 ** 31 - 1;
-const NEEDS_PICTURE = "For paintings of your own: of these styles only statistics are stored.";
+const NEEDS_PICTURE = "For styles whose painting is here: of these, only what was learned from it is.";
 
 /** @param {number} strokes From 64 to 2048 px, in steps of a quarter of an octave. */
 const rounded = (strokes) => Math.round(strokes / 4) * 4;

@@ -12,7 +12,7 @@ const SURE_WITHIN_MS = 4000;
  * @param {any} style
  * @returns {import("./mix.js").Slot}
  */
-export const slotOf = (style) => ({ ...style, key: style.id, hasPicture: style.kind === "registered", upload: null });
+export const slotOf = (style) => ({ ...style, key: style.id, hasPicture: style.image !== null && style.controls.includes("style"), upload: null });
 
 /**
  * Styles in groups, in the order of the wall: one's own, then by network.
@@ -28,7 +28,7 @@ export function groups(styles, models, uploads) {
   for (const model of models) {
     const slots = styles.filter((style) => style.model === model.id && style.kind !== "registered").map(slotOf);
     if (!model.controls.includes("weights")) single.slots.push(...slots);
-    else if (model.norm === "adaptive") found.push({ title: "Any painting", facts: `${model.id} · mix freely`, slots });
+    else if (model.any_style) found.push({ title: "Any painting", facts: `${model.id} · mix freely`, slots });
     else found.push({ title: "Learned together", facts: `${model.id} · mix freely`, slots });
   }
   return [...found, single].filter(({ slots }) => slots.length > 0);
@@ -83,8 +83,7 @@ export function createGallery(store) {
       el("span", { class: "card-by" }, el("span", {}, slot.artist || (slot.upload ? "In this tab" : "")), el("span", {}, slot.year ? String(slot.year) : "")),
     );
     const add = el("button", { class: "card-add", type: "button", onclick: () => store.dispatch({ type: "toggle", slot }) }, icon("plus"));
-    const isKept = slot.id !== null && slot.hasPicture;
-    const item = el("li", { class: "card", "data-key": slot.key }, pick, add, isKept ? deleteButton(slot) : null);
+    const item = el("li", { class: "card", "data-key": slot.key }, pick, add, slot.kind === "registered" ? deleteButton(slot) : null);
     item.addEventListener("focusin", () => moveTo(slot.key));
     return item;
   }

@@ -32,11 +32,11 @@ export function createIntake(store, notice) {
     showText(place, "");
     try {
       await measured(file);
-      const model = uploadModel();
+      const { models, controls } = uploadModels();
       const url = URL.createObjectURL(await smaller(file, 512));
       const slot = {
         key: `upload-${++uploads}`, id: null, title: stem(file.name), artist: "", year: null,
-        model: model.id, controls: model.controls, hasPicture: true, preview: null, upload: { blob: file, name: file.name, url },
+        models, controls, hasPicture: true, preview: null, upload: { blob: file, name: file.name, url },
       };
       store.dispatch({ type: "upload", slot });
       announce(`${slot.title} is the style now`);
@@ -47,11 +47,12 @@ export function createIntake(store, notice) {
     }
   }
 
-  /** The network that takes uploads. */
-  function uploadModel() {
-    const model = store.get().catalog.models.find(({ controls }) => controls.includes("style"));
-    if (!model) throw new Problem({ title: "No network", status: 0, detail: "No network here takes paintings of your own." });
-    return model;
+  /** The networks that take uploads, and what the one that does by default supports. */
+  function uploadModels() {
+    const models = store.get().catalog.models.filter(({ any_style }) => any_style);
+    const usual = models.find(({ is_default }) => is_default);
+    if (!usual) throw new Problem({ title: "No network", status: 0, detail: "No network here takes paintings of your own." });
+    return { models: models.map(({ id }) => id), controls: usual.controls };
   }
 
   /** The browser cannot read a file; the service knows best what is wrong with it. */

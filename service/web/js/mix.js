@@ -1,4 +1,4 @@
-/** A mix of up to four styles of one network, and a point between them: pure functions. */
+/** A mix of up to four styles that one network can paint, and a point between them: pure functions. */
 
 /**
  * @typedef {object} Slot A style of the mix.
@@ -7,9 +7,10 @@
  * @property {string} title
  * @property {string} artist
  * @property {number | null} year
- * @property {string} model
+ * @property {string[]} models Networks that can paint it.
+ * @property {string} [kind] Of a style that the service knows.
  * @property {string[]} controls What its network heeds.
- * @property {boolean} hasPicture Whether the painting itself can be encoded anew: uploads and registered styles.
+ * @property {boolean} hasPicture Whether the painting itself can be encoded anew.
  * @property {string | null} preview A path of the API.
  * @property {{blob: Blob, name: string, url: string} | null} upload
  *
@@ -53,7 +54,7 @@ export const only = (slot) => ({ slots: [slot], point: CENTRE, note: "" });
 export function toggled(mix, slot) {
   if (mix.slots.some(({ key }) => key === slot.key)) return without(mix, slot.key);
   if (mix.slots.length === 0) return only(slot);
-  if (mix.slots[0].model !== slot.model) {
+  if (!slot.models.some((model) => mix.slots.every(({ models }) => models.includes(model)))) {
     return { ...only(slot), note: "Styles of different networks do not mix. This one starts a new mix." };
   }
   if (!slot.controls.includes("weights")) {
