@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from processes import Service
 
-from service.client import Client
+from stylize_client import Client
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "model_store/checkpoints/sample.jpg"
