@@ -6,9 +6,10 @@ from time import perf_counter
 
 from bench.pictures import Ask, request_mix
 from bench.timing import Stages
+from model_store.image_files import Picture
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
-from service.images import ImageLimits, Picture
+from service.images import ImageLimits
 from service.job import Job
 from service.requests.parameters import job_parameters
 from service.settings import Settings

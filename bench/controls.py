@@ -88,8 +88,9 @@ class Requests:
 
     def time_s(self, model: str, name: str) -> float:
         """From the request's files to the answer's."""
+        from model_store.image_files import Picture
         from service import images
-        from service.images import ImageLimits, Picture
+        from service.images import ImageLimits
         from service.job import Job
         from service.requests.parameters import job_parameters
         from service.work.decoding import decode_job

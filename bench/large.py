@@ -77,8 +77,9 @@ class LargePicture:
 
     def run(self, content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
         """From the file to the file."""
+        from model_store.image_files import Picture
         from service import images
-        from service.images import ImageLimits, Picture
+        from service.images import ImageLimits
         from service.job import Job
         from service.requests.fields import StylizeRequest
         from service.requests.parameters import job_parameters

@@ -1,6 +1,6 @@
 """AdaIN: arbitrary style transfer in one forward pass (Huang & Belongie 2017, arXiv 1703.06868).
 
-    image = decode(AdaIN(encode(content), style))
+    image = decode(restyle(encode(content), style))          restyle = AdaIN
 
 The encoder is VGG up to relu4_1, frozen. The decoder mirrors it, with reflection padding, nearest upsampling in place
 of pooling, and no normalisation layers (they would undo the style; paper, section 7.1).
@@ -9,19 +9,15 @@ Ours differs in one point: the decoder divides its input by ``FEATURE_SCALE``. T
 instead, so that features have a mean near one; either way the decoder's first layer starts in a sane range.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-from model_store.layers import (
-    Measure,
-    UpsampledConv,
-    adaptive_instance_norm,
-    instance_statistics,
-    pad_to_stride,
-    padded_conv,
-    style_regions,
-)
-from model_store.network import Stage, StyleNetwork, View
+from model_store.convolutions import UpsampledConv, pad_to_stride, padded_conv
+from model_store.layers import StyledNorm
+from model_store.network import AnyStyle, Stage
+from model_store.statistics import Statistics
 from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, IMAGENET, VGG, InputConvention
 
@@ -34,15 +30,13 @@ MARGIN_PX = 32
 26 or 30 pixels of what is decoded."""
 
 
-class AdaIN(StyleNetwork):
-    """Encoder, adaptive instance norm, decoder, and the statistics of the styles it knows by name.
-
-    Call it with a content batch and a ``Style`` of as many rows: each image gets its own style, mix and strength.
-    """
+class AdaIN(AnyStyle):
+    """Encoder, adaptive instance norm, decoder, and the statistics of the styles it knows by name."""
 
     stride = 8
     norm = "adaptive"
     controls = ("style", "weights", "alpha")
+    style_layers = ("relu4_1",)
 
     style_scales: Tensor
     style_shifts: Tensor
@@ -65,45 +59,47 @@ class AdaIN(StyleNetwork):
         super().__init__()
         self.encoder = VGG(architecture, "relu4_1", InputConvention(tuple(mean), tuple(std)))  # type: ignore[arg-type]
         self.encoder.requires_grad_(False)
+        self.restyle = StyledNorm(0, keeps_own=True)
         self.decoder = mirrored_decoder(architecture)
         self.register_buffer("style_scales", torch.ones(styles, BLOCK_CHANNELS[3]))
         self.register_buffer("style_shifts", torch.zeros(styles, BLOCK_CHANNELS[3]))
 
+    def forward(self, content: Tensor, style: Style) -> Tensor:
+        """Encode, give the features the style's statistics, decode: shapes as for ``StyleNetwork``."""
+        return self.decode(self.restyle(self.encode(content), style))
+
     def encode(self, images: Tensor) -> Tensor:
-        """relu4_1: (B, 3, H, W), RGB in [0, 1] → (B, 512, ⌈H/8⌉, ⌈W/8⌉)."""
+        """relu4_1: (B, 3, H, W), RGB in [0, 1] → (B, 512, H/8, W/8), rounded up."""
         return self.encoder(pad_to_stride(images, self.stride))["relu4_1"]  # type: ignore[no-any-return]
 
     def decode(self, features: Tensor) -> Tensor:
         """(B, 512, H/8, W/8) → (B, 3, H, W), RGB, near [0, 1] but not clamped."""
         return self.decoder(features / FEATURE_SCALE)  # type: ignore[no-any-return]
 
-    def encode_style(self, images: Tensor) -> Style:
-        """What the network keeps of a style image: (B, 3, H, W) → deviations and means, each (B, 512)."""
-        mean, deviation = instance_statistics(self.encode(images))
-        return Style((deviation.flatten(1),), (mean.flatten(1),))
+    def style_from(self, statistics: Mapping[str, Statistics]) -> Style:
+        """The style image's std is the scale, its mean the shift: each (B, 512, 1, 1) → B rows."""
+        mean, std = statistics["relu4_1"]
+        return Style((std.flatten(1),), (mean.flatten(1),))
 
     def stored_style(self, row: int) -> Style:
         """The style that the checkpoint lists at this row."""
         return Style((self.style_scales[row : row + 1],), (self.style_shifts[row : row + 1],))
 
-    def restyle(self, features: Tensor, style: Style, measure: Measure = instance_statistics) -> Tensor:
-        """The target t of the paper: content features with the style's statistics, everywhere or region by region."""
-        (scale,), (shift,) = style.scales, style.shifts
-        if style.regions is not None:
-            return style_regions(features, scale, shift, style.regions, style.alpha, measure)
-        return adaptive_instance_norm(features, scale, shift, style.alpha, statistics=measure(features, None))
+    def with_styles(self, rows: Style) -> None:
+        """Store named styles: N rows."""
+        self.style_scales, self.style_shifts = rows[0]
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Encode; restyle and decode."""
-        return (
-            Stage(lambda photo, *_: self.encode(photo), norms=0, factor=8, margin_px=MARGIN_PX),
-            Stage(self._decoded, norms=1, factor=1, margin_px=MARGIN_PX),
-        )
 
-    def _decoded(self, _photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
-        assert features is not None
-        return self.decode(self.restyle(features, style, view.measure))
+        def decode(_content: Tensor, features: Tensor | None, style: Style) -> Tensor:
+            return self.decode(self.restyle(features, style))
+
+        return (
+            Stage(lambda content, *_: self.encode(content), layers=(), factor=8, margin_px=MARGIN_PX),
+            Stage(decode, layers=(0,), factor=1, margin_px=MARGIN_PX),
+        )
 
 
 def mirrored_decoder(architecture: str) -> nn.Sequential:

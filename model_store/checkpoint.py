@@ -21,10 +21,12 @@ from model_store.catalog import SUFFIX, CheckpointError, Header, read_header, te
 from model_store.network import StyleNetwork
 from model_store.pyramid import PyramidGenerator
 from model_store.residual import ResidualGenerator
+from model_store.swift import Swift
 
 Network = TypeVar("Network", bound=StyleNetwork)
 
 NETWORKS: dict[str, type[StyleNetwork]] = {
+    "swift": Swift,
     "adain": AdaIN,
     "residual": ResidualGenerator,
     "pyramid": PyramidGenerator,

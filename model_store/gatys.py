@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model_store.layers import pad_to_stride
+from model_store.convolutions import pad_to_stride
 from model_store.perceptual import content_distance, style_distance, style_summary, total_variation
 from model_store.vgg import VGG
 
@@ -161,8 +161,7 @@ class Gatys(nn.Module):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Of the content layer and the style layers: (B, 3, H, W) → each (B, C, H / 2ᵇ, W / 2ᵇ), rounded up."""
-        stride = 2 ** (int(self.vgg.layers[-1][4]) - 1)
-        return self.vgg(pad_to_stride(images, stride), {self.content_layer, *self.style_layers})  # type: ignore[no-any-return]
+        return self.vgg(pad_to_stride(images, self.vgg.stride), {self.content_layer, *self.style_layers})  # type: ignore[no-any-return]
 
     def summarise(self, features: Mapping[str, Tensor]) -> Summaries:
         """What of them stands for the style."""

@@ -1,59 +1,49 @@
-"""``StyleNetwork``: what every network of ours is to its callers, ``network(content, style) -> image``."""
+"""``StyleNetwork``: what every network is to its callers: ``network.paint(content, style) -> image``.
 
-from collections.abc import Callable, Iterator
+Each network's ``forward`` is the formula of its paper. ``paint`` is what callers use: any image size, strength, masks.
+A network that takes any style image is an ``AnyStyle``: it encodes the image to a ``Style``.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from model_store.layers import Measure, instance_statistics, pad_to_stride
+from model_store.convolutions import pad_to_stride
+from model_store.layers import StyledNorm
+from model_store.statistics import Statistics, instance_statistics
 from model_store.style import Style
-
-
-@dataclass(frozen=True)
-class View:
-    """Which part of a picture a network is shown, if not all of it.
-
-    Attributes:
-        top: Of the part in the picture, in pixels; a multiple of the network's stride.
-        left: Like ``top``.
-        measure: Where its normalisation layers take the content's statistics from, layer by layer.
-    """
-
-    top: int = 0
-    left: int = 0
-    measure: Measure = instance_statistics
-
-
-WHOLE = View()
+from model_store.vgg import VGG
 
 
 @dataclass(frozen=True)
 class Stage:
     """A part of a network, from one grid of features to the next: what lies between them need not be kept.
 
+    Stages exist for ``model_store.tiling`` alone; together they compute what ``forward`` does.
+
     Attributes:
-        run: (photo (B, 3, H, W), the features that came before or ``None``, the style of its own layers, view) →
-            features (B, C, H/factor, W/factor).
-        norms: How many normalisation layers it has.
-        factor: Between the photo and the grid that it gives.
+        run: (content (B, 3, H, W), the features that came before or ``None``, style) → (B, C, H/factor, W/factor).
+        layers: Indices of its normalisation layers that no earlier stage has, in the order in which they run.
+        factor: Between the content and the grid that it gives.
         margin_px: How far from a place its inputs still change what it gives there, but through statistics; a multiple
             of the network's stride.
     """
 
-    run: Callable[[Tensor, Tensor | None, Style, View], Tensor]
-    norms: int
+    run: Callable[[Tensor, Tensor | None, Style], Tensor]
+    layers: tuple[int, ...]
     factor: int
     margin_px: int
 
 
 class StyleNetwork(nn.Module):
-    """A feed-forward network that paints photos in styles, each image of a batch in its own.
+    """A feed-forward network that paints content images in styles, each image of a batch in its own.
 
     Attributes:
         stride: Factor between the image and the network's coarsest grid.
-        norm: Where scale and shift come from: ``adaptive``, ``conditional``, ``instance`` or ``batch``.
-        controls: The request fields it heeds, besides the choice of its styles and what ``catalog.all_controls`` adds.
+        norm: Where scale and shift come from: ``adaptive``, ``predicted``, ``conditional``, ``instance`` or ``batch``.
+        controls: The request fields it supports, besides its styles and what ``catalog.all_controls`` adds.
     """
 
     stride: int
@@ -62,57 +52,101 @@ class StyleNetwork(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of its convolutions, and so of the features between its stages."""
+        """Number type of its convolutions, and so of the features between its stages."""
         return next(module.weight.dtype for module in self.modules() if isinstance(module, nn.Conv2d))
 
     @property
+    def norms(self) -> list[StyledNorm]:
+        """The normalisation layers, by index."""
+        return sorted(
+            (layer for layer in self.modules() if isinstance(layer, StyledNorm)), key=lambda layer: layer.index
+        )
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
-        """The network, part after part: the last gives the picture, RGB."""
+        """The network, part after part: the last gives the image, RGB."""
         raise NotImplementedError
 
     def forward(self, content: Tensor, style: Style) -> Tensor:
-        """Paint a batch of any size: the network sees it padded to its stride, and the result is cropped back.
+        """Compute the network's formula.
 
         Args:
-            content: (B, 3, H, W), RGB in [0, 1].
-            style: B rows; its regions, if any, have the content's size.
+            content: (B, 3, H, W), RGB in [0, 1]; H and W are multiples of ``stride``.
+            style: B rows.
 
         Returns:
             (B, 3, H, W), RGB, near [0, 1] but not clamped.
         """
-        height, width = content.shape[2:]
-        if style.regions is not None:
-            shares = pad_to_stride(style.regions.shares, self.stride)
-            style = replace(style, regions=replace(style.regions, shares=shares))
-        return self.paint(pad_to_stride(content, self.stride), style)[:, :, :height, :width]
+        raise NotImplementedError
 
     def paint(self, content: Tensor, style: Style) -> Tensor:
-        """As ``forward``, for H and W that are multiples of ``stride``."""
-        features = None
-        for stage, own in self.staged(style):
-            features = stage.run(content, features, own, WHOLE)
-        assert features is not None
-        return self.finish(content, features, style)
+        """Paint a batch of any size: the network sees it padded to its stride, and the result is cropped back.
 
-    def staged(self, style: Style) -> Iterator[tuple[Stage, Style]]:
-        """Each stage with what the style says to its layers.
+        Args:
+            content: (B, 3, H, W), RGB in [0, 1].
+            style: B rows; its masks, if any, have the content's size.
+
+        Returns:
+            (B, 3, H, W), RGB, near [0, 1] but not clamped.
+
+        Raises:
+            ValueError: The style is another network's.
+        """
+        self.check(style)
+        height, width = content.shape[2:]
+        content = pad_to_stride(content, self.stride)
+        if style.masks is not None:
+            style = replace(style, masks=style.masks.padded(self.stride))
+        painted = self(content, self.weakened(style))
+        return self.finish(content, painted, style)[:, :, :height, :width]
+
+    def check(self, style: Style) -> None:
+        """Refuse the style of another network.
 
         Raises:
             ValueError: The style has another number of layers.
         """
-        stages = self.stages
-        if (count := sum(stage.norms for stage in stages)) != len(style.scales):
+        if (count := len(self.norms)) != len(style.scales):
             raise ValueError(f"got a style for {len(style.scales)} layers, this network has {count}: it is another's")
-        first = 0
-        for stage in stages:
-            layers = slice(first, first + stage.norms)
-            yield stage, replace(style, scales=style.scales[layers], shifts=style.shifts[layers])
-            first += stage.norms
+
+    def weakened(self, style: Style) -> Style:
+        """Carry out a style's ``alpha``, where strength is a mix of rows; elsewhere layers or ``finish`` do it."""
+        return style
 
     def finish(self, content: Tensor, painted: Tensor, style: Style) -> Tensor:
-        """What becomes of the last stage's picture, place by place: (B, 3, H, W), twice → (B, 3, H, W)."""
+        """Apply what the network leaves to a mixture of pixels: (B, 3, H, W), twice → (B, 3, H, W)."""
         return painted
 
     def stored_style(self, row: int) -> Style:
         """The style that the checkpoint lists at this row: one row."""
+        raise NotImplementedError
+
+
+class AnyStyle(StyleNetwork):
+    """A network that takes any style image, seen through VGG.
+
+    Attributes:
+        encoder: VGG up to the last of ``style_layers``; frozen.
+        style_layers: Whose statistics make a style.
+    """
+
+    encoder: VGG
+    style_layers: tuple[str, ...]
+
+    def encode_style(self, images: Tensor) -> Style:
+        """Encode style images of any size: (B, 3, H, W), RGB in [0, 1] → B rows."""
+        return self.style_from(
+            {layer: instance_statistics(features) for layer, features in self.style_features(images).items()}
+        )
+
+    def style_features(self, images: Tensor) -> dict[str, Tensor]:
+        """Features whose statistics ``style_from`` takes: (B, 3, H, W) → by layer, (B, C, H/2ᵇ, W/2ᵇ), rounded up."""
+        return self.encoder(pad_to_stride(images, self.encoder.stride), self.style_layers)  # type: ignore[no-any-return]
+
+    def style_from(self, statistics: Mapping[str, Statistics]) -> Style:
+        """Make a style from the statistics of ``style_layers``, each (B, C, 1, 1) → B rows."""
+        raise NotImplementedError
+
+    def with_styles(self, rows: Style) -> None:
+        """Store styles with the network, to be listed by name: N rows."""
         raise NotImplementedError

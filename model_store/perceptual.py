@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from model_store.layers import instance_statistics, normalise
+from model_store.layers import normalise
+from model_store.statistics import mean_std
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """Where AdaIN's style loss looks (Huang & Belongie 2017, section 6.1)."""
@@ -36,13 +37,8 @@ def gram_matrix(features: Tensor) -> Tensor:
         return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-def moments(features: Tensor) -> Tensor:
-    """Mean and deviation of each feature map: (B, C, H, W) → (B, 2·C), fp32."""
-    return torch.cat(instance_statistics(features), dim=1).flatten(1)
-
-
 STYLE_SUMMARIES: dict[str, Callable[[Tensor], Tensor]] = {
-    "statistics": moments,
+    "statistics": mean_std,
     "gram": gram_matrix,
 }
 """What a style loss keeps of a layer's features: AdaIN's statistics, or Gatys' correlations. Both mix linearly."""

@@ -8,16 +8,16 @@ sigmoid, like the residual generator.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_store.generator import Generator, NormalisedConv, Rows, rows_of, run
-from model_store.layers import InstanceNorm, doubled, padded_conv
-from model_store.network import Stage, View
+from model_store.blocks import NormalisedConv, StyledSequential, norm_indices
+from model_store.convolutions import doubled, padded_conv
+from model_store.generator import Generator
+from model_store.network import Stage
 from model_store.style import Style
 
 NOISE_BLOCK = 64
@@ -51,28 +51,39 @@ class PyramidGenerator(Generator):
         )
         self.last = padded_conv(channels * scales, 3, 1)
 
+    def forward(self, content: Tensor, style: Style) -> Tensor:
+        """Scale by scale, from coarse to fine: shapes as for ``StyleNetwork``; the result is in (0, 1)."""
+        features: Tensor | None = None
+        for index in range(len(self.scales)):
+            features = self.scale(index, content, features, style)  # (B, channels·(index + 1), H/factor, W/factor)
+        return torch.sigmoid(self.last(features).float())
+
+    def scale(self, index: int, content: Tensor, coarser: Tensor | None, style: Style) -> Tensor:
+        """One scale: content and noise at 1/factor of the size, and what the coarser scales gave.
+
+        Without seeds the noise is never the same.
+        """
+        factor, context = self.stride >> index, style.context
+        content = nn.functional.avg_pool2d(content, factor)  # (B, 3, H/factor, W/factor)
+        noise = self._noise(content, style.seeds, index, context.top // factor, context.left // factor)
+        seen = torch.cat([content, noise], dim=1).to(self.dtype)
+        return self.scales[index](seen, coarser, style)  # type: ignore[no-any-return]
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Scale by scale: four 3×3 convolutions at most, which see four places far."""
-        factors = [self.stride >> index for index in range(len(self.scales))]
-        return tuple(
-            Stage(
-                partial(self._scaled, index),
-                norms=sum(isinstance(module, InstanceNorm) for module in self.scales[index].modules()),
-                factor=factor,
-                margin_px=-(-4 * factor // self.stride) * self.stride,
-            )
-            for index, factor in enumerate(factors)
-        )
+        return tuple(self._stage(index) for index in range(len(self.scales)))
 
-    def _scaled(self, index: int, photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
-        """One scale; the last gives the picture, (B, 3, H, W) in (0, 1). Without seeds its noise is never the same."""
+    def _stage(self, index: int) -> Stage:
         factor = self.stride >> index
-        photo = nn.functional.avg_pool2d(photo, factor)  # (B, 3, H/factor, W/factor)
-        noise = self._noise(photo, style.seeds, index, view.top // factor, view.left // factor)
-        seen = torch.cat([photo, noise], dim=1).to(self.last.weight.dtype)
-        features = self.scales[index](seen, features, rows_of(style, view))
-        return features if factor > 1 else torch.sigmoid(self.last(features).float())
+
+        def run(content: Tensor, coarser: Tensor | None, style: Style) -> Tensor:
+            features = self.scale(index, content, coarser, style)
+            return features if factor > 1 else torch.sigmoid(self.last(features).float())
+
+        return Stage(
+            run, norm_indices(self.scales[index]), factor, margin_px=-(-4 * factor // self.stride) * self.stride
+        )
 
     def _noise(self, photo: Tensor, seeds: Sequence[int] | None, scale: int, top: int, left: int) -> Tensor:
         """Of a photo's size at one scale, (B, noise_channels, H, W), fp32."""
@@ -91,23 +102,22 @@ class PyramidScale(nn.Module):
         super().__init__()
         self.own = convolutions(generator, in_channels, channels)
         self.norms = nn.ModuleList([generator.norm_layer(joined), generator.norm_layer(channels)] if joined else [])
-        self.merge = convolutions(generator, joined + channels, joined + channels) if joined else nn.ModuleList()
+        self.merge = convolutions(generator, joined + channels, joined + channels) if joined else StyledSequential()
 
-    def forward(self, photo: Tensor, coarser: Tensor | None, rows: Rows) -> Tensor:
-        """Photo and noise (B, C_in, H, W), the coarser scales' features (B, joined, H/2, W/2) → (B, all, H, W)."""
-        features = run(self.own, photo, rows)
+    def forward(self, content: Tensor, coarser: Tensor | None, style: Style) -> Tensor:
+        """Content and noise (B, C_in, H, W), the coarser scales' features (B, joined, H/2, W/2) → (B, all, H, W)."""
+        features: Tensor = self.own(content, style)
         if coarser is None:
             return features
-        branches = [
-            norm(branch, *next(rows)) for norm, branch in zip(self.norms, (doubled(coarser), features), strict=True)
-        ]
-        return run(self.merge, torch.cat(branches, dim=1), rows)
+        joined, own = self.norms
+        both = torch.cat([joined(doubled(coarser), style), own(features, style)], dim=1)
+        return self.merge(both, style)  # type: ignore[no-any-return]
 
 
-def convolutions(generator: Generator, in_channels: int, channels: int) -> nn.ModuleList:
+def convolutions(generator: Generator, in_channels: int, channels: int) -> StyledSequential:
     """3×3, 3×3, 1×1, each with norm and ReLU."""
     sizes = ((in_channels, 3), (channels, 3), (channels, 1))
-    return nn.ModuleList(
+    return StyledSequential(
         NormalisedConv(
             padded_conv(size, channels, kernel_px, bias=False, padding="replicate"), generator.norm_layer(channels)
         )

@@ -12,14 +12,15 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from model_store.generator import Generator, NormalisedConv, Rows, rows_of, run
-from model_store.layers import InstanceNorm, UpsampledConv, padded_conv
-from model_store.network import Stage, View
+from model_store.blocks import NormalisedConv, ResidualBlock, StyledSequential, norm_indices
+from model_store.convolutions import UpsampledConv, padded_conv
+from model_store.generator import Generator
+from model_store.network import Stage
 from model_store.style import Style
 
 
 class ResidualGenerator(Generator):
-    """One generator for all three norms; call it with a content batch and a ``Style`` of as many rows."""
+    """One generator for all three norms; its layers are numbered in the order in which they run."""
 
     stride = 4
 
@@ -37,17 +38,17 @@ class ResidualGenerator(Generator):
         """
         super().__init__(norm, styles)
         channels = 4 * width
-        self.down = nn.ModuleList(
+        self.down = StyledSequential(
             [
                 NormalisedConv(padded_conv(3, width, 9, bias=False), self.norm_layer(width)),
                 NormalisedConv(padded_conv(width, 2 * width, stride=2, bias=False), self.norm_layer(2 * width)),
                 NormalisedConv(padded_conv(2 * width, channels, stride=2, bias=False), self.norm_layer(channels)),
             ]
         )
-        self.body = nn.ModuleList(
+        self.body = StyledSequential(
             ResidualBlock(channels, self.norm_layer(channels), self.norm_layer(channels)) for _ in range(blocks)
         )
-        self.up = nn.ModuleList(
+        self.up = StyledSequential(
             [
                 NormalisedConv(UpsampledConv(channels, 2 * width, bias=False), self.norm_layer(2 * width)),
                 NormalisedConv(UpsampledConv(2 * width, width, bias=False), self.norm_layer(width)),
@@ -55,37 +56,32 @@ class ResidualGenerator(Generator):
             ]
         )
 
+    def forward(self, content: Tensor, style: Style) -> Tensor:
+        """Down, residual blocks, up: shapes as for ``StyleNetwork``; the result is in (0, 1)."""
+        return self.enlarge(self.body(self.shrink(content, style), style), style)
+
+    def shrink(self, content: Tensor, style: Style) -> Tensor:
+        """(B, 3, H, W) → (B, 4·width, H/4, W/4)."""
+        return self.down(content.to(self.dtype), style)  # type: ignore[no-any-return]
+
+    def enlarge(self, features: Tensor, style: Style) -> Tensor:
+        """(B, 4·width, H/4, W/4) → (B, 3, H, W) in (0, 1), fp32."""
+        return torch.sigmoid(self.up(features, style).float())
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Down, the residual blocks one by one, up: each sees 7 or 8 pixels far."""
-        blocks = (Stage(partial(self._through, block), norms=2, factor=4, margin_px=8) for block in self.body)
+
+        def enlarge(_content: Tensor, features: Tensor | None, style: Style) -> Tensor:
+            assert features is not None
+            return self.enlarge(features, style)
+
         return (
-            Stage(self._shrunk, norms=3, factor=4, margin_px=8),
-            *blocks,
-            Stage(self._enlarged, norms=3, factor=1, margin_px=8),
+            Stage(lambda content, _, style: self.shrink(content, style), norm_indices(self.down), 4, margin_px=8),
+            *(Stage(partial(_through, block), norm_indices(block), 4, margin_px=8) for block in self.body),
+            Stage(enlarge, norm_indices(self.up), 1, margin_px=8),
         )
 
-    def _shrunk(self, photo: Tensor, _features: Tensor | None, style: Style, view: View) -> Tensor:
-        weight = next(self.down.parameters())
-        return run(self.down, photo.to(weight.dtype), rows_of(style, view))  # (B, 128, H/4, W/4)
 
-    def _through(self, block: nn.Module, _photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
-        return block(features, rows_of(style, view))  # type: ignore[no-any-return]
-
-    def _enlarged(self, _photo: Tensor, features: Tensor | None, style: Style, view: View) -> Tensor:
-        assert features is not None
-        return torch.sigmoid(run(self.up, features, rows_of(style, view)).float())  # (B, 3, H, W) in (0, 1)
-
-
-class ResidualBlock(nn.Module):
-    """x + norm(conv(relu(norm(conv(x))))): no ReLU after the sum."""
-
-    def __init__(self, channels: int, first: InstanceNorm, second: InstanceNorm) -> None:
-        """Two 3×3 convolutions, each with its norm."""
-        super().__init__()
-        self.first = NormalisedConv(padded_conv(channels, channels, bias=False), first)
-        self.second = NormalisedConv(padded_conv(channels, channels, bias=False), second, activate=False)
-
-    def forward(self, features: Tensor, rows: Rows) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W); takes two of ``rows``."""
-        return features + run((self.first, self.second), features, rows)
+def _through(block: nn.Module, _content: Tensor, features: Tensor | None, style: Style) -> Tensor:
+    return block(features, style)  # type: ignore[no-any-return]

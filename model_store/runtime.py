@@ -3,8 +3,12 @@
 import contextlib
 import ctypes
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8  # glibc, malloc.h
 _KEPT_BYTES = 2**31 - 1
@@ -16,6 +20,11 @@ class Runtime:
 
     device: torch.device
     dtype: torch.dtype
+
+    @property
+    def on_cpu(self) -> "Runtime":
+        """The same number type on the CPU: what is prepared there need only be copied to the device."""
+        return Runtime(torch.device("cpu"), self.dtype)
 
 
 def choose_runtime(device: str = "auto", dtype: str = "auto") -> Runtime:
@@ -42,6 +51,17 @@ def choose_runtime(device: str = "auto", dtype: str = "auto") -> Runtime:
     if dtype not in dtypes:
         raise ValueError(f"unknown number type {dtype!r}: use auto, {', '.join(dtypes)}")
     return Runtime(chosen, dtypes[dtype])
+
+
+def to_runtime(network: Network, runtime: Runtime) -> Network:
+    """Put a network where it runs: its convolutions in the runtime's type and channels last, all else in fp32.
+
+    The service, measurements, previews and exports all use it, so what is measured is what is served.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(runtime.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.to(runtime.device)
 
 
 def _best_dtype(device: torch.device) -> torch.dtype:

@@ -1,62 +1,95 @@
 """``Style``: for each normalisation layer of a network a scale and a shift, for each image of a batch a row.
 
 All of the papers' controls are arithmetic on it: ``mix`` blends styles, ``alpha`` goes back towards the content's own
-statistics, ``place`` gives each style its region, ``stack`` puts requests with different styles into one forward pass.
+statistics, ``place`` gives each style its mask, ``stack`` puts requests with different styles into one forward pass.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
 from torch import Tensor
 
-from model_store.regions import Regions, everywhere, stack_regions
+from model_store.spatial_masks import SpatialMasks, everywhere, stack_masks
+from model_store.statistics import Statistics, instance_statistics
+
+StatisticsHook = Callable[[int, Tensor, Tensor | None], Statistics]
+"""(layer's index, features, mask weights or ``None``) → the mean and std that normalise them."""
+
+
+def own_statistics(_index: int, features: Tensor, mask_weights: Tensor | None) -> Statistics:
+    """Compute the features' own statistics: what a whole image is normalised by."""
+    return instance_statistics(features, mask_weights)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Which part of an image a network is given, if not all of it.
+
+    Attributes:
+        statistics: Where the normalisation layers take the content's statistics from.
+        top: Offset of the part in the image, in pixels; a multiple of the network's stride.
+        left: Like ``top``.
+    """
+
+    statistics: StatisticsHook = own_statistics
+    top: int = 0
+    left: int = 0
+
+
+WHOLE_IMAGE = Context()
 
 
 @dataclass(frozen=True)
 class Style:
-    """What a style is to a network.
+    """Scale and shift of every normalisation layer, and how they apply.
 
     Attributes:
-        scales: One (B, C) tensor per normalisation layer; C differs from layer to layer. With regions (B, K, C).
+        scales: One (B, C) tensor per normalisation layer; C differs from layer to layer. With masks (B, K, C).
         shifts: Like ``scales``.
         alpha: (B,), the strength from 0 (the content's own statistics) to 1 (this style); ``None`` means 1 throughout.
         seeds: One per image, for networks that take noise; ``None`` leaves it to chance.
-        regions: Where each of an image's K styles applies; ``None`` where an image has one style, or one mix.
+        masks: Where each of an image's K styles applies; ``None`` where an image has one style, or one mix.
+        context: Where the layers take the content's statistics from: the image, or for a tile the whole image.
     """
 
     scales: tuple[Tensor, ...]
     shifts: tuple[Tensor, ...]
     alpha: Tensor | None = None
     seeds: tuple[int, ...] | None = None
-    regions: Regions | None = None
+    masks: SpatialMasks | None = None
+    context: Context = WHOLE_IMAGE
+
+    def __getitem__(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Scale and shift of one layer."""
+        return self.scales[layer], self.shifts[layer]
 
     def __len__(self) -> int:
-        """How many images the style is for."""
+        """Number of images that the style is for."""
         return self.scales[0].shape[0]
 
     def to(self, device: torch.device) -> "Style":
-        """The same style on another device."""
+        """Copy to another device."""
         return replace(
             self,
             scales=tuple(scale.to(device, non_blocking=True) for scale in self.scales),
             shifts=tuple(shift.to(device, non_blocking=True) for shift in self.shifts),
             alpha=None if self.alpha is None else self.alpha.to(device, non_blocking=True),
-            regions=None if self.regions is None else self.regions.to(device),
+            masks=None if self.masks is None else self.masks.to(device),
         )
 
     def with_alpha(self, alpha: float) -> "Style":
-        """The same style at one strength for every row."""
-        return replace(self, alpha=torch.full((len(self),), alpha, device=self.device))
+        """Set one strength for every row."""
+        return replace(self, alpha=torch.full((len(self),), float(alpha), device=self.device))
 
     def with_seed(self, seed: int) -> "Style":
-        """The same style with the same noise for every row."""
+        """Set the same noise for every row."""
         return replace(self, seeds=(seed,) * len(self))
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """Device of its tensors."""
         return self.scales[0].device
 
     @property
@@ -66,9 +99,9 @@ class Style:
 
 
 def stack(styles: Iterable[Style]) -> Style:
-    """One style with the rows of all: what a batch of requests with different styles and strengths needs.
+    """Join the rows of all: what a batch of requests with different styles and strengths needs.
 
-    Where some have regions, all get as many: those of the others are one that is everywhere, and empty ones.
+    Where some have masks, all get as many: those of the others are one that is everywhere, and empty ones.
 
     Raises:
         ValueError: Some of the styles have seeds and some have none, or they belong to different networks.
@@ -77,22 +110,23 @@ def stack(styles: Iterable[Style]) -> Style:
     seeds = [style.seeds for style in styles if style.seeds is not None]
     if 0 < len(seeds) < len(styles):
         raise ValueError("some styles of the batch have a seed and some have none: give one to all")
-    regions = next((style.regions for style in styles if style.regions is not None), None)
-    if regions is not None:
-        styles = _with_regions(styles, *regions.shares.shape[2:])
+    masks = next((style.masks for style in styles if style.masks is not None), None)
+    if masks is not None:
+        styles = _with_masks(styles, *masks.weights.shape[2:])
+    is_weakened = any(style.alpha is not None for style in styles)
     return Style(
         tuple(torch.cat(rows) for rows in zip(*(style.scales for style in styles), strict=True)),
         tuple(torch.cat(rows) for rows in zip(*(style.shifts for style in styles), strict=True)),
-        torch.cat([style.strength for style in styles]),
+        torch.cat([style.strength for style in styles]) if is_weakened else None,
         tuple(chain.from_iterable(seeds)) if seeds else None,
-        stack_regions([style.regions for style in styles if style.regions is not None]) if regions else None,
+        stack_masks([style.masks for style in styles if style.masks is not None]) if masks is not None else None,
     )
 
 
-def _with_regions(styles: Sequence[Style], height: int, width: int) -> list[Style]:
-    """The same styles, all with the same number of regions; those that they lack are empty."""
+def _with_masks(styles: Sequence[Style], height: int, width: int) -> list[Style]:
+    """The same styles, all with the same number of masks; those that they lack are empty."""
     placed = [
-        style if style.regions is not None else place([style], everywhere(len(style), height, width, style.device))
+        style if style.masks is not None else place([style], everywhere(len(style), height, width, style.device))
         for style in styles
     ]
     count = max(style.scales[0].shape[1] for style in placed)
@@ -103,23 +137,23 @@ def _with_regions(styles: Sequence[Style], height: int, width: int) -> list[Styl
     return [replace(style, scales=extended(style.scales), shifts=extended(style.shifts)) for style in placed]
 
 
-def place(styles: Sequence[Style], regions: Regions) -> Style:
-    """Each style in its own region.
+def place(styles: Sequence[Style], masks: SpatialMasks) -> Style:
+    """Give each style its mask.
 
     Args:
         styles: K, all for the same network and number of images. Strength and seeds are the first one's.
-        regions: K, of as many images.
+        masks: K, of as many images.
 
     Raises:
-        ValueError: There are not as many regions as styles.
+        ValueError: There are not as many masks as styles.
     """
-    if len(styles) != regions.shares.shape[1]:
-        raise ValueError(f"got {regions.shares.shape[1]} regions for {len(styles)} styles: give one for each")
-    return replace(side_by_side(styles), regions=regions)
+    if len(styles) != masks.weights.shape[1]:
+        raise ValueError(f"got {masks.weights.shape[1]} masks for {len(styles)} styles: give one for each")
+    return replace(side_by_side(styles), masks=masks)
 
 
 def side_by_side(styles: Sequence[Style]) -> Style:
-    """The rows (B, C) of K styles as (B, K, C), for regions that are yet to come."""
+    """Join the rows (B, C) of K styles to (B, K, C), for masks that are yet to come."""
 
     def joined(tables: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         return tuple(torch.stack(rows, dim=1) for rows in zip(*tables, strict=True))

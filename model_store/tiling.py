@@ -4,93 +4,35 @@ A convolution sees no further than its margin, so a tile with a margin around it
 long as its features are normalised by the statistics of the *whole*. So these are found first:
 
     for each stage of the network:
-        for each of its normalisation layers: run all tiles up to it, accumulate its features' means and deviations
+        for each of its normalisation layers: run all tiles up to it, accumulate its features' means and stds
         run all tiles through the stage, with these statistics, and keep what it gives
 
 In between the features of the whole picture are kept, in half precision. AdaIN normalises once, right after a stage:
 it encodes every tile once and decodes it once, and keeps 16 bytes for a pixel of the picture. Generators normalise at
-every layer: they keep about 32 bytes, and do two to three times the work of one pass.
+every layer: they keep up to 32 bytes, and do two to three times the work of one pass.
 
 Every step is a part of a forward pass of one tile; between two nothing runs, and to drop the iterator is to cancel.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from types import EllipsisType
 
 import torch
 from torch import Tensor
 
-from model_store.adain import AdaIN
-from model_store.layers import Measure, Statistics, pad_to_stride
-from model_store.moments import Moments
-from model_store.network import Stage, StyleNetwork, View
-from model_store.regions import Regions, fill_of
-from model_store.style import Style
+from model_store.convolutions import pad_to_stride
+from model_store.large_image import Box, LargeImage
+from model_store.network import AnyStyle, Stage, StyleNetwork
+from model_store.spatial_masks import SpatialMasks, fill_of
+from model_store.statistics import RunningStatistics, Statistics
+from model_store.style import Context, StatisticsHook, Style
 
 TILE_PX = 768
 """Side of a tile, at most, without its margin. Larger ones waste less on margins and take more memory and time each."""
 
-
-@dataclass(frozen=True)
-class Box:
-    """A part of a picture, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def corners(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom, as Pillow has them."""
-        return self.left, self.top, self.left + self.width, self.top + self.height
-
-    def grown(self, margin_px: int, within: "Box") -> "Box":
-        """With a margin on all sides, as far as the box ``within`` goes."""
-        large = Box(
-            self.top - margin_px, self.left - margin_px, self.height + 2 * margin_px, self.width + 2 * margin_px
-        )
-        return large.cut(within)
-
-    def cut(self, other: "Box") -> "Box":
-        """What both have in common."""
-        left, top, right, bottom = self.corners
-        (other_left, other_top, other_right, other_bottom) = other.corners
-        top, left = max(top, other_top), max(left, other_left)
-        return Box(top, left, min(bottom, other_bottom) - top, min(right, other_right) - left)
-
-    def within(self, outer: "Box", scale: int = 1) -> tuple[EllipsisType, slice, slice]:
-        """Where it lies in a tensor (B, C, H/scale, W/scale) of a box around it."""
-        top, left = (self.top - outer.top) // scale, (self.left - outer.left) // scale
-        return ..., slice(top, top + self.height // scale), slice(left, left + self.width // scale)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What is to be painted, given in parts: it need not be in memory as floats.
-
-    Attributes:
-        height: In pixels.
-        width: In pixels.
-        photo: A part of it as (1, 3, H, W), RGB in [0, 1], on the network's device.
-        shares: The same part of the styles' regions (1, K, H, W), see ``regions.mask_shares``; ``None`` without masks.
-    """
-
-    height: int
-    width: int
-    photo: Callable[[Box], Tensor]
-    shares: Callable[[Box], Tensor] | None = None
-
-    @property
-    def box(self) -> Box:
-        """All of it."""
-        return Box(0, 0, self.height, self.width)
-
-    def bands(self, height: int = 256) -> list[Box]:
-        """The whole in parts of its full width."""
-        return [Box(top, 0, height, self.width).cut(self.box) for top in range(0, self.height, height)]
+ENCODER_MARGIN_PX = 32
+"""How far VGG sees up to relu4_1: a wrong border spoils 4 places there."""
 
 
 @dataclass(frozen=True)
@@ -111,35 +53,38 @@ class Tile:
 
 
 @torch.inference_mode()
-def paint_tiled(network: StyleNetwork, picture: Picture, style: Style, tile_px: int = TILE_PX) -> Iterator[Tile]:
-    """Paint one picture.
+def paint_tiled(network: StyleNetwork, picture: LargeImage, style: Style, tile_px: int = TILE_PX) -> Iterator[Tile]:
+    """Paint one picture, as ``StyleNetwork.paint`` would.
 
     Args:
         network: Any.
         picture: Of any size.
-        style: One row; with rows (1, K, C), but no regions of its own, where the picture has shares.
+        style: One row; with rows (1, K, C), but no masks of its own, where the picture has mask weights.
         tile_px: Side of a tile, at most.
 
     Yields:
         After every step. All boxes together are the picture.
+
+    Raises:
+        ValueError: The style is another network's.
     """
-    boxes, step = tiles(network, picture, tile_px), 0
-    steps = tile_steps(network, picture, tile_px)
-    shown = Shown(network, picture)
+    network.check(style)
+    boxes, step = tiles(picture.box, network.stride, tile_px), 0
+    steps = paint_steps(network, picture, tile_px)
+    part_of = Parts(network, picture, network.weakened(style))
     before: Tensor | None = None
-    for stage, own in network.staged(style):
-        statistics: list[Statistics] = []
-        for _ in range(_measured(network, stage)):
-            moments = Moments()
+    for stage in network.stages:
+        for layer in _unknown_layers(network, stage):
+            found = RunningStatistics()
             for box in boxes:
-                shown.measure(stage, own, box, before, statistics, moments)
+                part_of.measure(stage, layer, box, before, found)
                 yield Tile(step := step + 1, steps)
-            statistics.append(moments.statistics)
+            part_of.known[layer] = found.statistics
         given: Tensor | None = None
         for box in boxes:
-            part = shown.run(stage, own, box, before, statistics)
+            part = part_of.run(stage, box, before)
             if stage.factor > 1:
-                given = shown.kept(stage, box, part, given)
+                given = part_of.kept(stage, box, part, given)
                 yield Tile(step := step + 1, steps)
             else:
                 seen = box.cut(picture.box)
@@ -148,25 +93,33 @@ def paint_tiled(network: StyleNetwork, picture: Picture, style: Style, tile_px: 
 
 
 @torch.inference_mode()
-def encode_style_tiled(network: AdaIN, picture: Picture, tile_px: int = TILE_PX) -> Iterator[Style]:
-    """``AdaIN.encode_style`` for a style image of any size: after every tile, the style of the tiles so far."""
-    moments, shown = Moments(), Shown(network, picture)
-    for box in tiles(network, picture, tile_px):
-        moments.add(shown.run(network.stages[0], Style((), ()), box, None, []))
-        mean, deviation = moments.statistics
-        yield Style((deviation.flatten(1),), (mean.flatten(1),))
+def encode_style_tiled(network: AnyStyle, picture: LargeImage, tile_px: int = TILE_PX) -> Iterator[Style]:
+    """``AnyStyle.encode_style`` for a style image of any size: after every tile, the style of the tiles so far."""
+    found = {layer: RunningStatistics() for layer in network.style_layers}
+    stride = network.encoder.stride
+    whole = picture.box.extended(stride)
+    for box in tiles(picture.box, stride, tile_px):
+        outer = box.grown(ENCODER_MARGIN_PX, whole)
+        for layer, features in network.style_features(_read(picture, outer, stride)).items():
+            found[layer].add(features[box.within(outer, outer.height // features.shape[2])])
+        yield network.style_from({layer: one.statistics for layer, one in found.items()})
 
 
-def tile_steps(network: StyleNetwork, picture: Picture, tile_px: int = TILE_PX, is_style: bool = False) -> int:
-    """How many steps a picture will take, or a style image."""
-    passes = 1 if is_style else sum(_measured(network, stage) + 1 for stage in network.stages)
-    return passes * len(tiles(network, picture, tile_px))
+def paint_steps(network: StyleNetwork, picture: LargeImage, tile_px: int = TILE_PX) -> int:
+    """Count the steps that ``paint_tiled`` will take."""
+    passes = sum(len(_unknown_layers(network, stage)) + 1 for stage in network.stages)
+    return passes * len(tiles(picture.box, network.stride, tile_px))
 
 
-def tiles(network: StyleNetwork, picture: Picture, tile_px: int) -> list[Box]:
-    """The picture, extended to the network's stride, in boxes of about the same size on its coarsest grid."""
-    whole = extended(picture.box, network.stride)
-    height, width = (_even_part(side, network.stride, tile_px) for side in (whole.height, whole.width))
+def style_steps(network: AnyStyle, picture: LargeImage, tile_px: int = TILE_PX) -> int:
+    """Count the steps that ``encode_style_tiled`` will take."""
+    return len(tiles(picture.box, network.encoder.stride, tile_px))
+
+
+def tiles(picture: Box, stride: int, tile_px: int) -> list[Box]:
+    """Cut a picture, extended to a network's stride, into boxes of about the same size on its coarsest grid."""
+    whole = picture.extended(stride)
+    height, width = (_even_part(side, stride, tile_px) for side in (whole.height, whole.width))
     return [
         Box(top, left, height, width).cut(whole)
         for top in range(0, whole.height, height)
@@ -174,80 +127,69 @@ def tiles(network: StyleNetwork, picture: Picture, tile_px: int) -> list[Box]:
     ]
 
 
-def extended(box: Box, stride: int) -> Box:
-    """To multiples of a stride at the bottom and right, as ``pad_to_stride`` does with pixels."""
-    return Box(box.top, box.left, box.height + -box.height % stride, box.width + -box.width % stride)
-
-
 def _even_part(side: int, stride: int, tile_px: int) -> int:
-    """The smallest multiple of the stride by which a side falls into as few parts as ``tile_px`` allows."""
+    """Smallest multiple of the stride by which a side falls into as few parts as ``tile_px`` allows."""
     parts = -(-side // max(stride, tile_px))
     return -(-side // (parts * stride)) * stride
 
 
-def _measured(network: StyleNetwork, stage: Stage) -> int:
-    """How many of a stage's layers need statistics of the content: batch norm brings its own along."""
-    return 0 if network.norm == "batch" else stage.norms
+def _unknown_layers(network: StyleNetwork, stage: Stage) -> tuple[int, ...]:
+    """Layers of a stage that need statistics of the content: batch norm brings its own along."""
+    return () if network.norm == "batch" else stage.layers
 
 
 # ---- one tile -----------------------------------------------------------------------------------------------------
 
 
-class Shown:
-    """A picture as it is shown to a network: tile by tile, each with the margin that a stage needs."""
+class Parts:
+    """Runs a network's stages on parts of a picture, each with the margin that a stage needs.
 
-    def __init__(self, network: StyleNetwork, picture: Picture) -> None:
+    Attributes:
+        known: Statistics of the whole picture, by layer, as far as they were found.
+    """
+
+    def __init__(self, network: StyleNetwork, picture: LargeImage, style: Style) -> None:
         """Masks are read once, to see how much there is of each style; nothing else is."""
+        self.known: dict[int, Statistics] = {}
         self._network = network
         self._picture = picture
-        self._whole = extended(picture.box, network.stride)
+        self._style = style
+        self._whole = picture.box.extended(network.stride)
         self._fill: Tensor | None = None
-        if picture.shares is not None:
-            self._fill = fill_of(torch.stack([picture.shares(band).sum(dim=(2, 3)) for band in picture.bands()]).sum(0))
+        if (weights := picture.mask_weights) is not None:
+            self._fill = fill_of(torch.stack([weights(band).sum(dim=(2, 3)) for band in picture.bands()]).sum(0))
 
-    def run(self, stage: Stage, style: Style, box: Box, before: Tensor | None, statistics: list[Statistics]) -> Tensor:
-        """What a stage gives in a box.
+    def run(self, stage: Stage, box: Box, before: Tensor | None) -> Tensor:
+        """Run a stage whose layers' statistics are all known.
 
         Args:
             stage: Of the network.
-            style: Of the stage's layers.
             box: Of the extended picture.
             before: What the stage before gave, of the whole.
-            statistics: Of all the stage's layers, of the whole.
 
         Returns:
             (1, C, H/factor, W/factor) of the box.
         """
-        remembered = iter(statistics)
         outer = box.grown(stage.margin_px, self._whole)
-        given = self._run(stage, style, outer, before, lambda *_: next(remembered))
+        given = self._run(stage, outer, before, lambda layer, *_: self.known[layer])
         return given[box.within(outer, stage.factor)]
 
-    def measure(
-        self,
-        stage: Stage,
-        style: Style,
-        box: Box,
-        before: Tensor | None,
-        statistics: list[Statistics],
-        moments: Moments,
-    ) -> None:
-        """Add what the first layer that is not in ``statistics`` sees of a box to ``moments``; the rest is as above."""
-        remembered = iter(statistics)
+    def measure(self, stage: Stage, wanted: int, box: Box, before: Tensor | None, found: RunningStatistics) -> None:
+        """Add what a layer sees of a box to ``found``; the layers before it are known."""
         outer = box.grown(stage.margin_px, self._whole)
 
-        def measure(features: Tensor, shares: Tensor | None) -> Statistics:
-            if (known := next(remembered, None)) is not None:
-                return known
+        def statistics(layer: int, features: Tensor, mask_weights: Tensor | None) -> Statistics:
+            if layer != wanted:
+                return self.known[layer]
             inner = box.within(outer, outer.height // features.shape[2])
-            moments.add(features[inner], shares[inner] if shares is not None else None)
+            found.add(features[inner], mask_weights[inner] if mask_weights is not None else None)
             raise _Reached
 
         with suppress(_Reached):
-            self._run(stage, style, outer, before, measure)
+            self._run(stage, outer, before, statistics)
 
     def kept(self, stage: Stage, box: Box, part: Tensor, given: Tensor | None) -> Tensor:
-        """All that a stage gives, in half precision, with its part of a box; ``given`` is what there is so far."""
+        """Write a box's part into all that a stage gives, in half precision; ``given`` is what there is so far."""
         if given is None:
             size = (1, part.shape[1], self._whole.height // stage.factor, self._whole.width // stage.factor)
             dtype = part.dtype if part.dtype == torch.bfloat16 else torch.float16
@@ -256,20 +198,24 @@ class Shown:
         given[box.within(self._whole, stage.factor)] = part.clamp(-largest, largest)
         return given
 
-    def _run(self, stage: Stage, style: Style, outer: Box, before: Tensor | None, measure: Measure) -> Tensor:
-        """A stage over a box with its margin."""
-        photo = self._read(self._picture.photo, outer)
-        if self._picture.shares is not None and self._fill is not None:
-            style = replace(style, regions=Regions(self._read(self._picture.shares, outer), self._fill))
+    def _run(self, stage: Stage, outer: Box, before: Tensor | None, statistics: StatisticsHook) -> Tensor:
+        """Run a stage over a box with its margin."""
+        network = self._network
+        content = _read(self._picture, outer, network.stride)
+        style = replace(self._style, context=Context(statistics, outer.top, outer.left))
+        if (read := self._picture.mask_weights) is not None and self._fill is not None:
+            weights = pad_to_stride(read(outer.cut(self._picture.box)), network.stride)
+            style = replace(style, masks=SpatialMasks(weights, self._fill))
         if before is not None:
             scale = self._whole.height // before.shape[2]
-            before = before[outer.within(self._whole, scale)].to(self._network.dtype)
-        given = stage.run(photo, before, style, View(outer.top, outer.left, measure))
-        return self._network.finish(photo, given, style) if stage.factor == 1 else given
+            before = before[outer.within(self._whole, scale)].to(network.dtype)
+        given = stage.run(content, before, style)
+        return network.finish(content, given, style) if stage.factor == 1 else given
 
-    def _read(self, read: Callable[[Box], Tensor], outer: Box) -> Tensor:
-        """A box that may reach beyond the picture by less than a stride."""
-        return pad_to_stride(read(outer.cut(self._picture.box)), self._network.stride)
+
+def _read(picture: LargeImage, outer: Box, stride: int) -> Tensor:
+    """Pixels of a box that may reach beyond the picture by less than a stride."""
+    return pad_to_stride(picture.pixels(outer.cut(picture.box)), stride)
 
 
 class _Reached(Exception):

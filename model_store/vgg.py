@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model_store.layers import padded_conv
+from model_store.convolutions import padded_conv
 
 BLOCK_CHANNELS = (64, 128, 256, 512, 512)
 Pooling = Literal["max", "average"]
@@ -78,6 +78,11 @@ class VGG(nn.Module):
             out_channels = BLOCK_CHANNELS[int(layer[4]) - 1]
             self.convs[conv_name(layer)] = padded_conv(in_channels, out_channels)
             in_channels = out_channels
+
+    @property
+    def stride(self) -> int:
+        """Factor between the image and the grid of the last layer."""
+        return 1 << (int(self.layers[-1][4]) - 1)
 
     def forward(self, images: Tensor, layers: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Features of the named layers.

@@ -5,25 +5,25 @@ rest may be called from others.
 """
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from model_store.adain import AdaIN
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from model_store.catalog_watch import CatalogWatch
 from model_store.color import ColorStatistics, color_statistics, keep_chroma, match_colors
 from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries, resized
-from model_store.network import StyleNetwork
-from model_store.regions import mask_shares, regions_of
+from model_store.large_image import Box, LargeImage
+from model_store.network import AnyStyle
+from model_store.pixels import to_images, to_mask, to_tensor
 from model_store.runtime import Runtime, give_back_freed_memory
+from model_store.spatial_masks import mask_weights, spatial_masks
 from model_store.style import Style, mix, side_by_side, stack
-from model_store.tiling import TILE_PX, Box, Picture, encode_style_tiled, paint_tiled, tile_steps
+from model_store.tiling import TILE_PX, encode_style_tiled, paint_steps, paint_tiled, style_steps
 from service.errors import ModelUnavailable
 from service.work.networks import Networks, Resident
 from service.work.painting import Painting, TiledProgress, Upload
@@ -61,7 +61,7 @@ class Stylizer:
         self._folder = folder
         self._watch = CatalogWatch(folder)
         self.runtime = runtime
-        self._networks = Networks(self._watch, runtime, prepare, model_memory_bytes)
+        self._networks = Networks(self._watch, runtime, model_memory_bytes)
         self._cache = StyleCache(style_cache_entries)
         self._tile_px = tile_px
         if all(model.problem is not None for model in self.catalog.models):
@@ -136,11 +136,11 @@ class Stylizer:
         """
         resident = self._resident(model, paintings)
         with torch.inference_mode():
-            content = to_tensor([painting.content for painting in paintings], self.runtime)
+            content = to_tensor([painting.content for painting in paintings], self.runtime.device)
             photos = content.chunk(len(paintings))
             pairs = zip(paintings, photos, strict=True)
             style = stack(self._placed(resident, painting, photo) for painting, photo in pairs)
-            painted = resident.network(content, style)
+            painted = resident.network.paint(content, style)
             for image, photo, painting in zip(painted.chunk(len(paintings)), photos, paintings, strict=True):
                 if painting.color == "luminance":
                     image.copy_(keep_chroma(photo, image))
@@ -165,14 +165,14 @@ class Stylizer:
         resident = self._resident(model, [painting])
         content, canvas = self._content(painting), painting.content.copy()
         canvas.info = {}  # nobody shall have to copy a large picture to be rid of its metadata
-        colors = color_statistics(map(content.photo, content.bands())) if painting.color == "match" else None
+        colors = color_statistics(map(content.pixels, content.bands())) if painting.color == "match" else None
         uploads = {
             source: self._style_picture(source.image, colors)
             for _, source in painting.styles
             if isinstance(source, Upload) and source.image is not None
         }
-        steps = sum(tile_steps(resident.network, picture, self._tile_px, is_style=True) for picture in uploads.values())
-        steps += tile_steps(resident.network, content, self._tile_px)
+        steps = sum(style_steps(self._encoder(resident), picture, self._tile_px) for picture in uploads.values())
+        steps += paint_steps(resident.network, content, self._tile_px)
         known: dict[str | Upload, str | Upload] = {}
         step = 0
         for upload, picture in uploads.items():
@@ -185,7 +185,7 @@ class Stylizer:
         for tile in paint_tiled(resident.network, content, style, self._tile_px):
             if tile.box is not None and tile.painted is not None:
                 is_kept = painting.color == "luminance"
-                painted = keep_chroma(content.photo(tile.box), tile.painted) if is_kept else tile.painted
+                painted = keep_chroma(content.pixels(tile.box), tile.painted) if is_kept else tile.painted
                 canvas.paste(to_images(painted)[0], (tile.box.left, tile.box.top))
             yield TiledProgress(step := step + 1, steps, canvas)
             if step % TIDY_EVERY == 0:
@@ -209,17 +209,17 @@ class Stylizer:
             ModelUnavailable: The network cannot be used, or has no encoder.
         """
         network = self._networks.resident(model).network
-        if not isinstance(network, AdaIN):
+        if not isinstance(network, AnyStyle):
             raise ModelUnavailable(f"the network {model!r} has no encoder to optimise with")
         gatys = Gatys(network.encoder, replace(DEFAULT, steps=steps or DEFAULT.steps))
-        content = to_tensor([painting.content], self.runtime)
+        content = to_tensor([painting.content], self.runtime.device)
         colors = color_statistics([content]) if painting.color == "match" else None
         summaries, weights = [gatys.encode_style(content)], [1 - painting.alpha]
         for weight, source in painting.styles:
             assert isinstance(source, Upload) and source.image is not None
             summaries.append(gatys.encode_style(self._style_pixels(source.image, colors)))
             weights.append(weight * painting.alpha)
-        done, picture = (begin[0], to_tensor([begin[1]], self.runtime)) if begin is not None else (0, None)
+        done, picture = (begin[0], to_tensor([begin[1]], self.runtime.device)) if begin is not None else (0, None)
         for progress in gatys.run(content, mix_summaries(summaries, weights), done, picture):
             if painting.color == "luminance":
                 photo = resized(content, (progress.iterate.shape[2], progress.iterate.shape[3]))
@@ -238,15 +238,15 @@ class Stylizer:
         style = self._style(resident, painting, colors)
         if not painting.masks:
             return style
-        masks = torch.cat([to_mask(mask, self.runtime) for mask in painting.masks], dim=1)  # (1, K, H, W)
-        weights = torch.tensor([[weight for weight, _ in painting.styles]], device=masks.device)
-        return replace(style, regions=regions_of(masks, weights))
+        masks = torch.cat([to_mask(mask, self.runtime.device) for mask in painting.masks], dim=1)  # (1, K, H, W)
+        return replace(style, masks=spatial_masks(masks, style_weights(painting, self.runtime.device)))
 
     def _style(self, resident: Resident, painting: Painting, colors: ColorStatistics | None) -> Style:
         """One row: the mix, or, for masks, the styles side by side. Uploads are recoloured to ``colors``, if given."""
         sources = [self._source(resident, source, colors) for _, source in painting.styles]
         style = side_by_side(sources) if painting.masks else mix(sources, [weight for weight, _ in painting.styles])
-        style = style.with_alpha(painting.alpha)
+        if painting.alpha < 1:
+            style = style.with_alpha(painting.alpha)
         return style if painting.seed is None else style.with_seed(painting.seed)
 
     def _source(self, resident: Resident, source: str | Upload, colors: ColorStatistics | None) -> Style:
@@ -269,8 +269,8 @@ class Stylizer:
             self._remember(resident, source, style, colors)
         return style
 
-    def _encoder(self, resident: Resident) -> AdaIN:
-        if not isinstance(resident.network, AdaIN):
+    def _encoder(self, resident: Resident) -> AnyStyle:
+        if not isinstance(resident.network, AnyStyle):
             raise _was_replaced(resident.entry)
         return resident.network
 
@@ -279,65 +279,43 @@ class Stylizer:
         if colors is None:
             self._cache.put((resident.entry.sha256, upload.digest), style)
 
-    def _content(self, painting: Painting) -> Picture:
+    def _content(self, painting: Painting) -> LargeImage:
         """A painting's photo and masks, to be read in parts."""
         image, masks = painting.content, painting.masks
-        weights = torch.tensor([[weight for weight, _ in painting.styles]], device=self.runtime.device)
+        weights = style_weights(painting, self.runtime.device)
 
-        def shares(box: Box) -> Tensor:
-            parts = torch.cat([to_mask(mask.crop(box.corners), self.runtime) for mask in masks], dim=1)
-            return mask_shares(parts, weights)
+        def mask_part(box: Box) -> Tensor:
+            parts = torch.cat([to_mask(mask.crop(box.corners), self.runtime.device) for mask in masks], dim=1)
+            return mask_weights(parts, weights)
 
-        def photo(box: Box) -> Tensor:
-            return to_tensor([image.crop(box.corners)], self.runtime)
+        return LargeImage(image.height, image.width, self._reader(image), mask_part if masks else None)
 
-        return Picture(image.height, image.width, photo, shares if masks else None)
-
-    def _style_picture(self, image: Image.Image, colors: ColorStatistics | None) -> Picture:
+    def _style_picture(self, image: Image.Image, colors: ColorStatistics | None) -> LargeImage:
         """A style image, to be read in parts, recoloured if so wished."""
-
-        def photo(box: Box) -> Tensor:
-            return to_tensor([image.crop(box.corners)], self.runtime)
-
-        picture = Picture(image.height, image.width, photo)
+        read = self._reader(image)
+        picture = LargeImage(image.height, image.width, read)
         if colors is None:
             return picture
-        match = match_colors(color_statistics(map(photo, picture.bands())), colors)
-        return replace(picture, photo=lambda box: match(photo(box)).clamp_(0, 1))
+        match = match_colors(color_statistics(map(read, picture.bands())), colors)
+        return replace(picture, pixels=lambda box: match(read(box)).clamp_(0, 1))
+
+    def _reader(self, image: Image.Image) -> Callable[[Box], Tensor]:
+        """Reads parts of an image onto the device."""
+        return lambda box: to_tensor([image.crop(box.corners)], self.runtime.device)
 
     def _style_pixels(self, image: Image.Image, colors: ColorStatistics | None) -> Tensor:
         """A whole style image, (1, 3, H, W) in [0, 1], recoloured if so wished."""
-        return self._style_picture(image, colors).photo(Box(0, 0, image.height, image.width))
+        return self._style_picture(image, colors).pixels(Box(0, 0, image.height, image.width))
 
     def _nothing_usable(self) -> CatalogError:
         problems = "; ".join(self.problems.values())
         return CatalogError(f"{self._folder}: no usable checkpoint" + (f" ({problems})" if problems else ""))
 
 
+def style_weights(painting: Painting, device: torch.device) -> Tensor:
+    """Weights of a painting's styles, (1, K), fp32."""
+    return torch.tensor([[weight for weight, _ in painting.styles]], dtype=torch.float32).to(device)
+
+
 def _was_replaced(entry: ModelEntry) -> ModelUnavailable:
     return ModelUnavailable(f"the network {entry.id!r} was replaced while this waited: send it again")
-
-
-def prepare(network: StyleNetwork, runtime: Runtime) -> StyleNetwork:
-    """Put a network's convolutions into the runtime's type and channels last; the rest stays fp32, on its device."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.to(runtime.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
-
-
-def to_tensor(images: Sequence[Image.Image], runtime: Runtime) -> Tensor:
-    """RGB images of one size → (B, 3, H, W) in [0, 1], fp32, channels last."""
-    pixels = np.stack([np.asarray(image) for image in images])  # (B, H, W, 3)
-    return torch.from_numpy(pixels).to(runtime.device).permute(0, 3, 1, 2).float() / 255
-
-
-def to_mask(image: Image.Image, runtime: Runtime) -> Tensor:
-    """Mode L → (1, 1, H, W) in [0, 1], fp32."""
-    return torch.from_numpy(np.array(image))[None, None].to(runtime.device).float() / 255
-
-
-def to_images(images: Tensor) -> list[Image.Image]:
-    """(B, 3, H, W) near [0, 1] → RGB images."""
-    pixels = images.float().mul(255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)  # (B, H, W, 3)
-    return [Image.fromarray(image) for image in pixels.contiguous().cpu().numpy()]

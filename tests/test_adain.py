@@ -3,7 +3,7 @@ import torch
 from tiny import adain
 
 from model_store.adain import AdaIN, mirrored_decoder
-from model_store.layers import instance_statistics
+from model_store.statistics import instance_statistics
 from model_store.style import mix, stack
 
 
@@ -26,15 +26,15 @@ def test_restyled_features_have_the_styles_statistics(network, pictures):
     content, style_features = network.encode(pictures[:1]), network.encode(pictures[1:2])
     target = network.restyle(content, network.encode_style(pictures[1:2]))
     # The epsilon shows in maps that are constant: in the content there is nothing to scale, in the style it is all.
-    deviations = torch.stack([instance_statistics(content)[1], instance_statistics(style_features)[1]])
-    varied = deviations.amin(dim=0) > 0.1
+    stds = torch.stack([instance_statistics(content)[1], instance_statistics(style_features)[1]])
+    varied = stds.amin(dim=0) > 0.1
     assert varied.float().mean() > 0.5
     for got, wanted in zip(instance_statistics(target), instance_statistics(style_features), strict=True):
         close(got[varied], wanted[varied])
 
 
 def test_alpha_zero_decodes_the_contents_own_features(network, pictures):
-    painted = network(pictures[:1], network.encode_style(pictures[1:2]).with_alpha(0))
+    painted = network.paint(pictures[:1], network.encode_style(pictures[1:2]).with_alpha(0))
     close(painted, network.decode(network.encode(pictures[:1])))
 
 
@@ -42,27 +42,27 @@ def test_alpha_blends_features_before_the_decoder(network, pictures):
     style = network.encode_style(pictures[1:2])
     features = network.encode(pictures[:1])
     paper = network.decode(0.6 * features + 0.4 * network.restyle(features, style))
-    close(network(pictures[:1], style.with_alpha(0.4)), paper)
+    close(network.paint(pictures[:1], style.with_alpha(0.4)), paper)
 
 
 def test_mix_equals_the_papers_blend_of_feature_maps(network, pictures):
     styles = [network.encode_style(pictures[1:2]), network.encode_style(pictures[2:3])]
     features = network.encode(pictures[:1])
     paper = network.decode(0.7 * network.restyle(features, styles[0]) + 0.3 * network.restyle(features, styles[1]))
-    close(network(pictures[:1], mix(styles, [0.7, 0.3])), paper)
+    close(network.paint(pictures[:1], mix(styles, [0.7, 0.3])), paper)
 
 
 def test_a_batch_of_mixed_styles_and_strengths_equals_the_single_runs(network, pictures):
     encoded = [network.encode_style(pictures[i : i + 1]) for i in range(3)]
     styles = [encoded[1].with_alpha(0.3), mix(encoded[:2], [1, 2]), network.stored_style(2)]
-    single = torch.cat([network(pictures[i : i + 1], style) for i, style in enumerate(styles)])
-    batch = network(pictures, stack(styles))
+    single = torch.cat([network.paint(pictures[i : i + 1], style) for i, style in enumerate(styles)])
+    batch = network.paint(pictures, stack(styles))
     assert (batch - single).abs().max() <= 1 / 255
     close(batch, single)
 
 
 def test_output_has_the_contents_shape(network):
-    assert network(torch.rand(1, 3, 40, 24), network.stored_style(0)).shape == (1, 3, 40, 24)
+    assert network.paint(torch.rand(1, 3, 40, 24), network.stored_style(0)).shape == (1, 3, 40, 24)
 
 
 def test_stored_styles_are_rows(network):

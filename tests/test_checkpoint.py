@@ -43,7 +43,7 @@ def test_a_network_survives_the_round_trip_up_to_fp16(network, saved):
         assert torch.equal(loaded.state_dict()[name], tensor.half().float()), name
     assert not loaded.training and not any(parameter.requires_grad for parameter in loaded.parameters())
     picture = torch.rand(1, 3, 32, 32)
-    difference = loaded(picture, loaded.stored_style(1)) - network(picture, network.stored_style(1))
+    difference = loaded(picture, loaded.stored_style(1)) - network.paint(picture, network.stored_style(1))
     assert difference.abs().max() < 1 / 255
 
 
@@ -106,7 +106,7 @@ def test_a_wrong_shape_is_named(saved):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"network": "gan"}, "unknown network 'gan': known are adain"),
+        ({"network": "gan"}, "unknown network 'gan': known are swift, adain"),
         ({"arguments": {"styles": 2, "depth": 3}}, "'adain' cannot be built with .*depth"),
         ({"arguments": {"styles": 2, "architecture": "vgg11"}}, "unknown architecture 'vgg11'"),
     ],

@@ -9,24 +9,25 @@ from tiny import adain, images, vgg_file
 from torch import nn
 from typer.testing import CliRunner
 
+from experiments import batch_vs_instance, resolution
+from experiments.__main__ import app
+from experiments.batch_vs_instance import change, with_contrast
+from experiments.decoders import OwnScaleAndShift, concatenated, decoder_with, restyled, wide_decoder
+from experiments.methods import read_pairings
+from experiments.plots import smoothed
+from experiments.results import Findings, markdown_table, publish
+from experiments.training import Curve
+from experiments.why_instance import filtered, with_equal_luminance
 from model_store import checkpoint
 from model_store.adain import mirrored_decoder
 from model_store.catalog import Header, NamedStyle
-from model_store.layers import BatchNorm, InstanceNorm, instance_statistics
+from model_store.layers import BatchNorm, InstanceNorm
 from model_store.network import StyleNetwork
 from model_store.pyramid import PyramidGenerator
 from model_store.residual import ResidualGenerator
 from model_store.runtime import Runtime
+from model_store.statistics import instance_statistics
 from train import generator
-from train.__main__ import app
-from train.experiments import batch_vs_instance, resolution
-from train.experiments.batch_vs_instance import change, with_contrast
-from train.experiments.decoders import OwnScaleAndShift, concatenated, decoder_with, restyled, wide_decoder
-from train.experiments.methods import read_pairings
-from train.experiments.plots import smoothed
-from train.experiments.results import Findings, markdown_table, publish
-from train.experiments.training import Curve
-from train.experiments.why_instance import filtered, with_equal_luminance
 from train.sheet import LEADING_PX, MARGIN_PX, TEXT_PX
 
 TRAINING = "--content {0}/photos --steps 2 --crop 32 --batch-size 2 --workers 0"
@@ -99,7 +100,7 @@ def run(folder: Path, name: str, out: Path, *more: object):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch_vs_instance, "GRID_PX", 32)
         patch.setattr(generator, "STYLE_PX", 32)
-        return CliRunner().invoke(app, ["experiment", name, *arguments, "--out", str(out), *map(str, more)])
+        return CliRunner().invoke(app, [name, *arguments, "--out", str(out), *map(str, more)])
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -190,7 +191,7 @@ def test_decoder_has_four_of_them(results):
 
 def test_methods_paint_the_pairs_that_all_know_and_name_what_is_not_there(results):
     rows = read(results["methods"] / "methods.csv")
-    assert [(row["method"], row["networks"]) for row in rows[:7]] == [
+    assert [(row["method"], row["networks"]) for row in rows[:8]] == [
         ("content image itself", ""),
         ("optimisation, 1 steps", "vgg"),
         ("optimisation, 3 steps", "vgg"),
@@ -198,8 +199,9 @@ def test_methods_paint_the_pairs_that_all_know_and_name_what_is_not_there(result
         ("residual, instance norm", "not there"),
         ("residual, conditional", "many"),
         ("AdaIN", "adain"),
+        ("predicted conditional (swift)", "not there"),
     ]
-    assert [row["size_px"] for row in rows] == ["64"] * 7 + ["32"] * 7
+    assert [row["size_px"] for row in rows] == ["64"] * 8 + ["32"] * 8
     assert {row["styles"] for row in rows} == {"01"}, "the pyramid knows the second painting only"
     there = [row for row in rows if row["networks"] != "not there"]
     assert [row["pairs"] for row in there] == ["2"] * 6 + ["1"] * 6
@@ -283,7 +285,7 @@ def test_instance_norm_does_not_see_the_contrast_and_batch_norm_does():
         network = ResidualGenerator(norm, 1, width=4, blocks=1)
         with torch.no_grad():
             for _ in range(50):
-                network(photo(), network.stored_style(0))  # until batch norm has its running statistics
+                network.paint(photo(), network.stored_style(0))  # until batch norm has its running statistics
             network.eval()
             before, after = (network(one, network.stored_style(0)) for one in (photo(), with_contrast(photo(), 0.4)))
         changes[norm] = change([after], [before])

@@ -22,7 +22,7 @@ def build(name: str, norm: str = "conditional", styles: int = 3) -> Generator:
     torch.manual_seed(0)
     network = BUILDERS[name](norm, styles).eval()
     with torch.no_grad():
-        for norm_layer in network.norms:
+        for norm_layer in network.tables:
             norm_layer.scale.uniform_(0.5, 1.5)
             norm_layer.shift.normal_()
     return network
@@ -45,7 +45,7 @@ def stored(network: Generator, *rows: int) -> Style:
 
 @pytest.mark.parametrize("size", [(48, 64), (33, 47), (16, 17), (5, 7)])
 def test_any_size_comes_back(name, size):
-    painted = build(name)(torch.rand(2, 3, *size), stored(build(name), 0, 1))
+    painted = build(name).paint(torch.rand(2, 3, *size), stored(build(name), 0, 1))
     assert painted.shape == (2, 3, *size)
     assert painted.min() >= 0 and painted.max() <= 1
 
@@ -53,16 +53,16 @@ def test_any_size_comes_back(name, size):
 def test_padding_leaves_the_picture_where_it_was(name, photos):
     """A photo that lacks a few rows gets about the same picture: the padding is below and to the right."""
     network = build(name, "batch")  # instance statistics would see the padding
-    whole, cut = network(photos[:1], stored(network, 0)), network(photos[:1, :, :46], stored(network, 0))
+    whole, cut = network.paint(photos[:1], stored(network, 0)), network.paint(photos[:1, :, :46], stored(network, 0))
     torch.testing.assert_close(cut[:, :, :8], whole[:, :, :8])
 
 
 def test_each_image_of_a_batch_has_its_own_style(name, photos):
     network = build(name)
-    batch = network(photos, stored(network, 0, 2, 1))
-    alone = torch.cat([network(photos[i : i + 1], stored(network, row)) for i, row in enumerate((0, 2, 1))])
+    batch = network.paint(photos, stored(network, 0, 2, 1))
+    alone = torch.cat([network.paint(photos[i : i + 1], stored(network, row)) for i, row in enumerate((0, 2, 1))])
     torch.testing.assert_close(batch, alone, atol=1e-5, rtol=1e-4)
-    same_photo = network(photos[:1].expand(2, -1, -1, -1), stored(network, 0, 1))
+    same_photo = network.paint(photos[:1].expand(2, -1, -1, -1), stored(network, 0, 1))
     assert (same_photo[0] - same_photo[1]).abs().max() > 0.1, "the row decides"
 
 
@@ -74,9 +74,9 @@ def test_contrast_of_the_photo_is_taken_away_by_instance_norm(photos):
         network = build("residual", norm)
         style = stored(network, 0, 0, 0)
         for _ in range(50):  # batch norm must have seen photos
-            network.train()(photos, style)
+            network.train().paint(photos, style)
         network.eval()
-        changes[norm] = (network(photos, style) - network(faded, style)).abs().mean().item()
+        changes[norm] = (network.paint(photos, style) - network.paint(faded, style)).abs().mean().item()
     assert changes["conditional"] < 1e-2 < 0.03 < changes["batch"]
 
 
@@ -90,7 +90,7 @@ def test_styles_of_one_network_mix(name, photos):
     photo = photos[:1]
 
     def paint(style: Style) -> torch.Tensor:
-        return network(photo, style.with_seed(0))
+        return network.paint(photo, style.with_seed(0))
 
     torch.testing.assert_close(paint(mix([a, b], [1, 0])), paint(a))
     half = paint(mix([a, b], [1, 1]))
@@ -100,18 +100,18 @@ def test_styles_of_one_network_mix(name, photos):
 def test_strength_cross_fades_with_the_photo(name, photos):
     network = build(name)
     photo, style = photos[:1], stored(network, 1)
-    painted = network(photo, style)
-    torch.testing.assert_close(network(photo, style.with_alpha(0)), photo)
-    torch.testing.assert_close(network(photo, style.with_alpha(0.25)), 0.75 * photo + 0.25 * painted)
+    painted = network.paint(photo, style)
+    torch.testing.assert_close(network.paint(photo, style.with_alpha(0)), photo)
+    torch.testing.assert_close(network.paint(photo, style.with_alpha(0.25)), 0.75 * photo + 0.25 * painted)
 
 
 @pytest.mark.parametrize("norm", ["instance", "conditional", "batch"])
 def test_gradients_reach_every_weight_and_only_the_rows_that_are_drawn(name, norm):
     network = BUILDERS[name](norm, 1 if norm == "instance" else 3).train()
     style = network.learned_styles(torch.tensor([0, 0]))
-    (network(torch.rand(2, 3, 32, 32), style) * torch.rand(2, 3, 32, 32)).sum().backward()
+    (network.paint(torch.rand(2, 3, 32, 32), style) * torch.rand(2, 3, 32, 32)).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
-    for norm_layer in network.norms:
+    for norm_layer in network.tables:
         assert norm_layer.scale.grad[1:].eq(0).all()
 
 
@@ -120,14 +120,14 @@ def test_norms_are_listed_in_the_order_in_which_they_run(name, photos):
     order = []
     for index, norm_layer in enumerate(network.norms):
         norm_layer.register_forward_hook(lambda *_, index=index: order.append(index))
-    network(photos[:1], stored(network, 0))
+    network.paint(photos[:1], stored(network, 0))
     assert order == list(range(len(network.norms)))
 
 
 def test_a_style_for_another_network_is_refused(name, photos):
     network, style = build(name), stored(build(name), 0)
     with pytest.raises(ValueError, match=f"got a style for {len(style.scales) - 1} layers, this network has"):
-        network(photos[:1], Style(style.scales[:-1], style.shifts[:-1], seeds=(0,)))
+        network.paint(photos[:1], Style(style.scales[:-1], style.shifts[:-1], seeds=(0,)))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_style_of_the_residual_generator_takes_3206_numbers():
     """Dumoulin et al. 2017, section 3.1: 0.2 % of the network, about 3,000 a style."""
     with torch.device("meta"):
         network = ResidualGenerator("conditional", styles=16)
-    assert sum(norm.scale[0].numel() + norm.shift[0].numel() for norm in network.norms) == 3206
+    assert sum(norm.scale[0].numel() + norm.shift[0].numel() for norm in network.tables) == 3206
     shared = sum(p.numel() for p in network.parameters()) - 16 * 3206
     assert shared == pytest.approx(1.68e6, rel=0.01)
 
@@ -157,21 +157,21 @@ def test_a_style_of_the_residual_generator_takes_3206_numbers():
 def test_the_seed_decides_the_noise(photos):
     network = build("pyramid")
     style = network.stored_style(0)
-    once, again, other = (network(photos[:1], style.with_seed(seed)) for seed in (7, 7, 8))
+    once, again, other = (network.paint(photos[:1], style.with_seed(seed)) for seed in (7, 7, 8))
     assert torch.equal(once, again)
     assert (once - other).abs().max() > 0.01
 
 
 def test_noise_depends_on_the_images_own_seed_and_not_on_the_batch(photos):
     network = build("pyramid")
-    batch = network(photos[:1].expand(2, -1, -1, -1), stored(network, 0, 0))
+    batch = network.paint(photos[:1].expand(2, -1, -1, -1), stored(network, 0, 0))
     assert torch.equal(batch[0], batch[1]), "the same photo, style and seed"
 
 
 def test_without_a_seed_the_noise_is_left_to_chance(photos):
     network = build("pyramid")
     style = network.stored_style(0)
-    assert not torch.equal(network(photos[:1], style), network(photos[:1], style))
+    assert not torch.equal(network.paint(photos[:1], style), network.paint(photos[:1], style))
 
 
 def test_other_scales_get_other_noise():

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from model_store import checkpoint
-from model_store.layers import adaptive_instance_norm, instance_statistics
+from model_store.layers import adaptive_instance_norm
 from model_store.runtime import Runtime, choose_runtime
+from model_store.statistics import instance_statistics
 from service.stylizer import Stylizer
 from service.work.painting import Painting, Upload
 from train.adain import AdaINTask

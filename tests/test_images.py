@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model_store.image_files import Picture
 from service.errors import InvalidField, PayloadTooLarge, ServiceError, UnsupportedImage
 from service.formats import FORMATS, choose_format
-from service.images import Header, ImageLimits, Picture, decode, decode_mask, encode, fitted, read_header
+from service.images import Header, ImageLimits, decode, decode_mask, encode, fitted, read_header
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=1_000_000)
 
@@ -67,7 +68,7 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped(value: int) -> None:
         (files.saved(files.corners().convert("L"), "jpeg", quality=95), [76, 150, 29, 226]),
         (files.rgb16((65535, 32768, 257)), [(255, 128, 1)] * 4),
         (files.palette(with_alpha=False), files.CORNERS),
-        (files.cmyk_jpeg(), files.CORNERS),
+        (files.cmyk_jpeg(), [(231, 23, 34), (0, 162, 81), (52, 55, 144), (255, 241, 0)]),  # as a press prints them
         (files.stereo_jpeg(), files.CORNERS),
         (files.saved(files.corners(), "jpeg", quality=95, subsampling=0, progressive=True), files.CORNERS),
         (files.saved(files.corners().convert("RGBA")), files.CORNERS),
@@ -271,6 +272,12 @@ def test_an_animation_says_how_many_frames_it_has(format: str) -> None:
         (b"\n<!DOCTYPE html><title>Not found</title>", "an HTML page"),
         (b"PK\x03\x04\x14\0\0\0", "a ZIP archive"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC"),
+        (b"\0\0\0\x1cftyphevc\0\0\0\0msf1hevcheic" + bytes(72), "a HEIC"),  # a burst
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(72), "a HEIC"),
+        (b"\0\0\0\x1cftypmsf1\0\0\0\0msf1heismif1" + bytes(72), "a HEIC"),
+        (b"\0\0\0\x14ftypavci\0\0\0\0mif1" + bytes(72), "a HEIC"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(72), "a video"),
+        (b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a", "a JPEG XL"),
         (bytes(range(128, 192)), "a file of no image type that we know"),
     ],
 )

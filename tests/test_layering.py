@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"model_store", "service", "train", "bench"}
+OURS = {"model_store", "service", "train", "experiments", "bench"}
 TORCH = {"torch", "torchvision", "safetensors", "numpy"}
 TRAINING = {"torch", "torchvision", "numpy", "PIL", "safetensors", "typer", "rich", "tensorboard", "matplotlib"}
 
@@ -40,7 +40,12 @@ def foreign(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
-    [("service", {"train", "bench"}), ("train", {"service", "bench"}), ("model_store", {"service", "train", "bench"})],
+    [
+        ("service", {"train", "experiments", "bench"}),
+        ("train", {"service", "experiments", "bench"}),
+        ("experiments", {"service", "bench"}),
+        ("model_store", {"service", "train", "experiments", "bench"}),
+    ],
 )
 def test_rooms_import_along_the_arrows_only(package, forbidden):
     assert modules(package)
@@ -53,6 +58,19 @@ def test_the_catalog_is_standard_library_only(module):
     path = ROOT / f"model_store/{module}.py"
     assert roots(path) - {"model_store"} <= set(sys.stdlib_module_names)
     assert not foreign(ROOT / "model_store/__init__.py")
+
+
+def test_image_files_need_pillow_alone():
+    waiting, seen = ["model_store.image_files"], set()
+    while waiting:
+        if (module := waiting.pop()) in seen:
+            continue
+        seen.add(module)
+        path = ROOT / f"{module.replace('.', '/')}.py"
+        if path.exists():  # else a name that is imported from a module
+            assert foreign(path) <= {"PIL"}, path
+            waiting += [name for name in imports(path) if name.startswith("model_store.")]
+    assert {"model_store.colour_profile", "model_store.file_formats.png"} <= seen
 
 
 def test_the_client_needs_httpx_alone():
@@ -87,7 +105,7 @@ def test_only_the_stores_talk_to_redis_and_one_module_names_the_keys():
     assert [path.stem for path in modules("service") if named.search(path.read_text())] == ["redis_keys"]
 
 
-@pytest.mark.parametrize("package", ["model_store", "train"])
+@pytest.mark.parametrize("package", ["model_store", "train", "experiments"])
 def test_training_needs_no_other_package(package):
     wrong = {str(path.relative_to(ROOT)): foreign(path) - TRAINING for path in modules(package)}
     assert not {path: names for path, names in wrong.items() if names}

@@ -10,9 +10,8 @@ from tiny import learned_checkpoint
 from model_store import catalog_watch, checkpoint
 from model_store.catalog_watch import CatalogWatch
 from model_store.network import StyleNetwork
-from model_store.runtime import Runtime
+from model_store.runtime import Runtime, to_runtime
 from service.errors import ModelUnavailable
-from service.stylizer import prepare
 from service.work.networks import Networks
 
 FP32 = Runtime(torch.device("cpu"), torch.float32)
@@ -33,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def networks(folder: Path, limit_bytes: float = float("inf"), runtime: Runtime = FP32) -> Networks:
-    return Networks(CatalogWatch(folder), runtime, prepare, limit_bytes)
+    return Networks(CatalogWatch(folder), runtime, limit_bytes)
 
 
 def size_of(folder: Path) -> int:
@@ -144,25 +143,31 @@ def test_what_the_header_shows_is_a_problem_too(folder: Path) -> None:
         loaded.resident("two")
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_neither_used_nor_blamed(folder: Path) -> None:
+def test_a_file_that_is_replaced_while_it_is_read_is_neither_used_nor_blamed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def replace_and_prepare(network: StyleNetwork, runtime: Runtime) -> StyleNetwork:
         learned_checkpoint(folder / "one.safetensors", "another", seed=9)
-        return prepare(network, runtime)
+        return to_runtime(network, runtime)
 
-    loaded = Networks(CatalogWatch(folder), FP32, replace_and_prepare, float("inf"))
+    monkeypatch.setattr("service.work.networks.to_runtime", replace_and_prepare)
+    loaded = networks(folder)
     with pytest.raises(ModelUnavailable, match="the checkpoint of 'one' is being replaced or removed: try again"):
         loaded.resident("one")
     assert (loaded.ids, loaded.problems) == ((), {})
 
 
-def test_a_load_that_fails_in_an_unforeseen_way_is_not_tried_again_either(folder: Path) -> None:
+def test_a_load_that_fails_in_an_unforeseen_way_is_not_tried_again_either(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried = []
 
     def fail(network: StyleNetwork, runtime: Runtime) -> StyleNetwork:
         tried.append(network)
         raise ZeroDivisionError("secret of /srv")
 
-    loaded = Networks(CatalogWatch(folder), FP32, fail, float("inf"))
+    monkeypatch.setattr("service.work.networks.to_runtime", fail)
+    loaded = networks(folder)
     for _ in range(2):
         with pytest.raises(ModelUnavailable, match=r"one\.safetensors: it cannot be loaded \(ZeroDivisionError\)$"):
             loaded.resident("one")

@@ -13,7 +13,7 @@ from service.edge.key_guard import is_open
 from service.edge.security_headers import POLICIES
 from service.routes import page as page_routes
 
-WEIGHT = 300_000
+WEIGHT = 450_000
 """Bytes that the page may weigh, without the pictures of the styles."""
 
 FILES = sorted(

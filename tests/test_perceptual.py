@@ -5,7 +5,6 @@ from model_store.layers import adaptive_instance_norm
 from model_store.perceptual import (
     content_distance,
     gram_matrix,
-    moments,
     style_distance,
     style_summary,
     total_variation,
@@ -37,11 +36,6 @@ def test_style_distance_of_gram_matrices_is_relative_to_the_style():
     # Twice the features have four times the Gram matrix: (4 − 1)² of its size.
     doubled = style_summary({"a": 2 * features(0)}, "gram")
     torch.testing.assert_close(style_distance(doubled, style), torch.full((2,), 9.0))
-
-
-def test_moments_are_means_then_deviations():
-    summary = moments(torch.tensor([[[[1.0, 3.0]], [[-5.0, 5.0]]]]))  # (1, 2, 1, 2)
-    torch.testing.assert_close(summary, torch.tensor([[2.0, 0.0, 1.0, 5.0]]))
 
 
 def test_total_variation_of_a_checkerboard_is_two():
@@ -76,7 +70,7 @@ def test_style_distance_sees_statistics_alone():
 
 def test_style_distance_is_the_mean_of_relative_layer_distances():
     style = {"a": features(0), "b": features(1)}
-    # Doubled features move mean and deviation by their own size: a relative distance of one.
+    # Doubled features move mean and std by their own size: a relative distance of one.
     result = {"a": 2 * style["a"], "b": style["b"]}
     distance = style_distance(style_summary(result), style_summary(style))
     torch.testing.assert_close(distance, torch.full((2,), 0.5), atol=1e-4, rtol=0)

@@ -54,7 +54,7 @@ def test_its_curl_returns_a_picture(shipped_service: Service, tmp_path: Path) ->
     ):
         assert name in head
     with Image.open(tmp_path / "painted.jpg") as painted:
-        assert painted.size == (512, 341)
+        assert painted.size == (512, 360)
 
 
 def test_its_offline_commands_paint_files(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_its_offline_commands_paint_files(tmp_path: Path) -> None:
         words = [re.sub(r"^(photos/\*\.jpg|photo\.jpg)$", str(SAMPLE), word) for word in shlex.split(command)]
         words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
         subprocess.run([sys.executable, *words, "--size", "128"], cwd=tmp_path, check=True)
-    assert Image.open(BytesIO((tmp_path / "painted/sample.jpg").read_bytes())).size == (128, 85)
+    assert Image.open(BytesIO((tmp_path / "painted/sample.jpg").read_bytes())).size == (128, 90)
     assert Image.open(BytesIO((tmp_path / "painted.png").read_bytes())).format == "PNG"
 
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_photo_and_gallery_are_there_and_one_click_paints(studio: Studio) -> None:
-    assert studio.shown("#before").size == (451, 300)
+    assert studio.shown("#before").size == (1600, 1125)
     assert studio.page.locator(".group-head h3").all_inner_texts() == [
         "Any painting",
         "Learned together",

@@ -135,7 +135,7 @@ def test_a_file_that_is_no_picture_is_answered_in_the_services_own_words(studio:
     studio.page.wait_for_selector("#style-error:not([hidden])")
     assert "jpeg" in studio.text("#style-error")
     assert studio.text("#style-error").startswith("letter.txt: ")
-    assert studio.shown("#before").size == (451, 300), "the photo is still there"
+    assert studio.shown("#before").size == (1600, 1125), "the photo is still there"
     studio.choose("first")
     assert not studio.page.locator("#style-error").is_visible()
 

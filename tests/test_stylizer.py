@@ -15,11 +15,12 @@ from PIL import Image
 from model_store import checkpoint
 from model_store.adain import AdaIN
 from model_store.catalog import CatalogError, Header, NamedStyle
-from model_store.layers import instance_statistics
+from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
+from model_store.statistics import instance_statistics
 from model_store.style import Style
 from service.errors import ModelUnavailable
-from service.stylizer import Stylizer, to_images, to_tensor
+from service.stylizer import Stylizer
 from service.work.painting import Painting, Upload
 from service.work.style_cache import StyleCache
 
@@ -94,7 +95,7 @@ def test_alpha_zero_is_the_same_for_every_style(make: Make) -> None:
     stylizer = make()
     one, other = stylizer.paint("adain", [painting("first", alpha=0.0), painting(upload(5), alpha=0.0)])
     assert largest_difference(one, other) <= 1
-    content = to_tensor([painting("first").content], stylizer.runtime)
+    content = to_tensor([painting("first").content], stylizer.runtime.device)
     network = network_of(stylizer)
     (reconstruction,) = to_images(network.decode(network.encode(content)))
     assert largest_difference(one, reconstruction) <= 1
@@ -120,7 +121,7 @@ def test_a_mix_is_weighed(make: Make) -> None:
         (0.25 * first.scales[0] + 0.75 * second.scales[0],), (0.25 * first.shifts[0] + 0.75 * second.shifts[0],)
     )
     with torch.inference_mode():
-        (expected,) = to_images(network(to_tensor([photo], stylizer.runtime), style))
+        (expected,) = to_images(network.paint(to_tensor([photo], stylizer.runtime.device), style))
     assert largest_difference(mixed, expected) <= 1
 
 
@@ -130,8 +131,8 @@ def test_a_stored_style_is_the_statistics_of_its_image(make: Make) -> None:
     network = network_of(stylizer)
     image = files.photo(64, 64, seed=6)
     with torch.inference_mode():
-        mean, deviation = instance_statistics(network.encode(to_tensor([image], stylizer.runtime)))
-    network.style_scales[0], network.style_shifts[0] = deviation.flatten(), mean.flatten()
+        mean, std = instance_statistics(network.encode(to_tensor([image], stylizer.runtime.device)))
+    network.style_scales[0], network.style_shifts[0] = std.flatten(), mean.flatten()
     stored, uploaded = stylizer.paint("adain", [painting("first"), painting(Upload("d", image))])
     assert largest_difference(stored, uploaded) <= 1
 
@@ -189,7 +190,7 @@ def test_warming_up_leaves_nothing_behind(make: Make, monkeypatch: pytest.Monkey
 
 def test_pixels_survive_the_way_to_tensors_and_back() -> None:
     images = [files.photo(17, 11, seed) for seed in range(2)]
-    tensor = to_tensor(images, Runtime(CPU, torch.float32))
+    tensor = to_tensor(images)
     assert tensor.shape == (2, 3, 11, 17)
     assert [largest_difference(*pair) for pair in zip(images, to_images(tensor), strict=True)] == [0, 0]
     beyond = torch.tensor([-3.0, 7.0, 0.5]).reshape(1, 3, 1, 1)

@@ -8,12 +8,12 @@ import tiny
 import torch
 
 from model_store.adain import AdaIN
-from model_store.layers import Statistics, instance_statistics
-from model_store.moments import Moments
-from model_store.network import StyleNetwork, View
-from model_store.regions import Regions, fill_of, mask_shares
-from model_store.style import Style, side_by_side
-from model_store.tiling import Box, Picture, encode_style_tiled, paint_tiled, tile_steps, tiles
+from model_store.large_image import Box, LargeImage
+from model_store.network import AnyStyle, StyleNetwork
+from model_store.spatial_masks import SpatialMasks, fill_of, mask_weights
+from model_store.statistics import RunningStatistics, Statistics, instance_statistics
+from model_store.style import Context, Style, side_by_side
+from model_store.tiling import encode_style_tiled, paint_steps, paint_tiled, tiles
 
 TILE_PX = 64
 
@@ -40,12 +40,12 @@ def part_of(image: torch.Tensor) -> Callable[[Box], torch.Tensor]:
     return lambda box: image[box.within(whole(image))].clone()
 
 
-def in_parts(image: torch.Tensor, shares: torch.Tensor | None = None) -> Picture:
+def in_parts(image: torch.Tensor, shares: torch.Tensor | None = None) -> LargeImage:
     height, width = image.shape[2:]
-    return Picture(height, width, part_of(image), part_of(shares) if shares is not None else None)
+    return LargeImage(height, width, part_of(image), part_of(shares) if shares is not None else None)
 
 
-def painted(network: StyleNetwork, picture: Picture, style: Style) -> torch.Tensor:
+def painted(network: StyleNetwork, picture: LargeImage, style: Style) -> torch.Tensor:
     """All tiles, each painted once."""
     canvas = torch.full((1, 3, picture.height, picture.width), torch.nan)
     steps = []
@@ -55,7 +55,7 @@ def painted(network: StyleNetwork, picture: Picture, style: Style) -> torch.Tens
             place = tile.box.within(whole(canvas))
             assert canvas[place].isnan().all(), "painted twice"
             canvas[place] = tile.painted
-    total = tile_steps(network, picture, TILE_PX)
+    total = paint_steps(network, picture, TILE_PX)
     assert steps == [(step, total) for step in range(1, total + 1)]
     assert canvas.isfinite().all(), "a place is not painted"
     return canvas
@@ -72,7 +72,7 @@ def adain(architecture: str = "vgg16") -> AdaIN:
                 torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
     network.style_scales.uniform_(0.5, 2.0)
     network.style_shifts.uniform_(0.0, 1.0)
-    probe = network(photo(64, 64), network.stored_style(0))
+    probe = network.paint(photo(64, 64), network.stored_style(0))
     network.decoder[-1].weight.mul_(0.2 / probe.std())
     network.decoder[-1].bias.fill_(0.5)
     return network
@@ -91,17 +91,11 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> float:
 # ---- tiles --------------------------------------------------------------------------------------------------------
 
 
-class Strided(StyleNetwork):
-    def __init__(self, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-
-
 @pytest.mark.parametrize("size", [(1, 1), (63, 64), (65, 129), (200, 330), (1000, 17)])
 @pytest.mark.parametrize("stride", [4, 8, 32, 128])
 def test_tiles_cover_a_picture_once_and_lie_on_the_grid(size: tuple[int, int], stride: int) -> None:
     count = torch.zeros(1, 1, *(side + -side % stride for side in size))
-    for box in tiles(Strided(stride), in_parts(torch.zeros(1, 3, *size)), TILE_PX):
+    for box in tiles(Box(0, 0, *size), stride, TILE_PX):
         assert all(side % stride == 0 for side in box.corners)
         assert 0 < box.height <= max(stride, TILE_PX) and 0 < box.width <= max(stride, TILE_PX)
         count[box.within(whole(count))] += 1
@@ -109,7 +103,7 @@ def test_tiles_cover_a_picture_once_and_lie_on_the_grid(size: tuple[int, int], s
 
 
 def test_tiles_are_about_the_same_size() -> None:
-    widths = {box.width for box in tiles(Strided(8), in_parts(torch.zeros(1, 3, 8, 770)), 768)}
+    widths = {box.width for box in tiles(Box(0, 0, 8, 770), 8, 768)}
     assert widths == {392, 384}
 
 
@@ -123,7 +117,7 @@ def test_a_margin_ends_where_the_picture_does() -> None:
 @pytest.mark.parametrize("size", [(128, 192), (133, 131), (64, 200), (65, 90)])
 def test_tiles_are_the_picture_of_one_pass(network: AdaIN, size: tuple[int, int]) -> None:
     image, style = photo(*size), network.stored_style(0).with_alpha(1.0)
-    expected = network(image, style)
+    expected = network.paint(image, style)
     assert expected.std() > 0.05, "a flat picture would prove nothing"
     assert difference(painted(network, in_parts(image), style), expected) <= 1
 
@@ -131,20 +125,20 @@ def test_tiles_are_the_picture_of_one_pass(network: AdaIN, size: tuple[int, int]
 def test_own_statistics_of_each_tile_would_not_be(network: AdaIN) -> None:
     """The test above can fail."""
     image, style = photo(128, 192), network.stored_style(0)
-    alone = network(image[..., :64, :64], style)
-    assert difference(alone, network(image, style)[..., :64, :64]) > 20
+    alone = network.paint(image[..., :64, :64], style)
+    assert difference(alone, network.paint(image, style)[..., :64, :64]) > 20
 
 
 def test_tiles_with_strength(network: AdaIN) -> None:
     image, style = photo(133, 131), network.stored_style(0).with_alpha(0.4)
-    assert difference(painted(network, in_parts(image), style), network(image, style)) <= 1
+    assert difference(painted(network, in_parts(image), style), network.paint(image, style)) <= 1
 
 
 def test_tiles_with_masks_and_strength(network: AdaIN) -> None:
     image, weights = photo(133, 131), torch.tensor([[1.0, 2.0]])
-    shares = mask_shares(masks(133, 131), weights)
+    shares = mask_weights(masks(133, 131), weights)
     style = side_by_side([network.stored_style(0), network.stored_style(1)]).with_alpha(0.8)
-    expected = network(image, replace(style, regions=Regions(shares, fill_of(shares.sum(dim=(2, 3))))))
+    expected = network.paint(image, replace(style, masks=SpatialMasks(shares, fill_of(shares.sum(dim=(2, 3))))))
     assert difference(painted(network, in_parts(image, shares), style), expected) <= 1
 
 
@@ -160,7 +154,7 @@ def test_tiles_have_no_seams(network: AdaIN) -> None:
 def test_vgg19_sees_no_further() -> None:
     network = adain("vgg19")
     image, style = photo(72, 136), network.stored_style(0)
-    assert difference(painted(network, in_parts(image), style), network(image, style)) <= 1
+    assert difference(painted(network, in_parts(image), style), network.paint(image, style)) <= 1
 
 
 def test_half_precision_is_kept_as_it_is() -> None:
@@ -169,47 +163,51 @@ def test_half_precision_is_kept_as_it_is() -> None:
         if isinstance(module, torch.nn.Conv2d):
             module.to(torch.bfloat16)
     image, style = photo(72, 136), network.stored_style(0)
-    assert difference(painted(network, in_parts(image), style), network(image, style)) <= 4  # as bf16 rounds
+    assert difference(painted(network, in_parts(image), style), network.paint(image, style)) <= 4  # as bf16 rounds
 
 
-def test_a_style_image_in_tiles_has_the_same_statistics(network: AdaIN) -> None:
-    image = photo(133, 131)
+@pytest.mark.parametrize("name", ["adain", "swift"])
+def test_a_style_image_in_tiles_has_the_same_statistics(name: str) -> None:
+    image, network = photo(133, 131), adain() if name == "adain" else tiny.swift()
+    assert isinstance(network, AnyStyle)
     *_, style = encode_style_tiled(network, in_parts(image), TILE_PX)
     expected = network.encode_style(image)
-    torch.testing.assert_close(style.scales[0], expected.scales[0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(style.shifts[0], expected.shifts[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(style.scales, expected.scales, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(style.shifts, expected.shifts, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("with_regions", [False, True])
-def test_moments_of_parts_are_those_of_the_whole(with_regions: bool) -> None:
+@pytest.mark.parametrize("with_masks", [False, True])
+def test_statistics_of_parts_are_those_of_the_whole(with_masks: bool) -> None:
     torch.manual_seed(2)
     features = torch.randn(1, 5, 12, 16) * torch.linspace(0.1, 9, 16) + 1e3
-    shares = torch.rand(1, 2, 12, 16) if with_regions else None
-    moments = Moments()
+    shares = torch.rand(1, 2, 12, 16) if with_masks else None
+    running = RunningStatistics()
     for left in range(0, 16, 4):
         part = slice(left, left + 4)
-        moments.add(features[..., part], shares[..., part] if shares is not None else None)
-    for found, wanted in zip(moments.statistics, instance_statistics(features, shares), strict=True):
+        running.add(features[..., part], shares[..., part] if shares is not None else None)
+    for found, wanted in zip(running.statistics, instance_statistics(features, shares), strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-5)
 
 
-def test_moments_of_a_region_that_is_in_some_tiles_only() -> None:
+def test_statistics_of_a_mask_that_is_in_some_tiles_only() -> None:
     torch.manual_seed(2)
     features, shares = torch.randn(1, 5, 4, 8), torch.zeros(1, 2, 4, 8)
     shares[:, 0, :, 5:] = 1
-    moments = Moments()
+    running = RunningStatistics()
     for part in (slice(0, 4), slice(4, 8)):
-        moments.add(features[..., part], shares[..., part])
-    mean, deviation = moments.statistics
-    assert mean.isfinite().all() and deviation.isfinite().all()
+        running.add(features[..., part], shares[..., part])
+    mean, std = running.statistics
+    assert mean.isfinite().all() and std.isfinite().all()
     torch.testing.assert_close(mean[:, 0], features[..., 5:].mean(dim=(2, 3)))
 
 
 # ---- generators ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["residual", "pyramid", "batch"])
+@pytest.fixture(params=["swift", "residual", "pyramid", "batch"])
 def generator(request: pytest.FixtureRequest) -> StyleNetwork:
+    if request.param == "swift":
+        return tiny.swift(styles=2)
     if request.param == "batch":
         return tiny.learned("residual", norm="batch", styles=2)
     return tiny.learned(request.param, styles=2)
@@ -218,36 +216,50 @@ def generator(request: pytest.FixtureRequest) -> StyleNetwork:
 @pytest.mark.parametrize("size", [(128, 192), (133, 131), (20, 90)])
 def test_generators_in_tiles_are_the_picture_of_one_pass(generator: StyleNetwork, size: tuple[int, int]) -> None:
     image, style = photo(*size), generator.stored_style(0).with_alpha(0.9).with_seed(5)
-    assert difference(painted(generator, in_parts(image), style), generator(image, style)) <= 1
+    assert difference(painted(generator, in_parts(image), style), generator.paint(image, style)) <= 1
 
 
 def test_generators_in_tiles_with_masks(generator: StyleNetwork) -> None:
-    image, shares = photo(70, 140), mask_shares(masks(70, 140), torch.tensor([[1.0, 3.0]]))
+    image, shares = photo(70, 140), mask_weights(masks(70, 140), torch.tensor([[1.0, 3.0]]))
     style = side_by_side([generator.stored_style(0), generator.stored_style(1)]).with_alpha(1.0).with_seed(5)
-    expected = generator(image, replace(style, regions=Regions(shares, fill_of(shares.sum(dim=(2, 3))))))
+    expected = generator.paint(image, replace(style, masks=SpatialMasks(shares, fill_of(shares.sum(dim=(2, 3))))))
     assert difference(painted(generator, in_parts(image, shares), style), expected) <= 1
 
 
 def test_a_layer_is_measured_before_it_is_used(generator: StyleNetwork) -> None:
-    passes = 0 if generator.norm == "batch" else sum(stage.norms for stage in generator.stages)
-    count = len(tiles(generator, in_parts(photo(128, 192)), TILE_PX))
-    assert tile_steps(generator, in_parts(photo(128, 192)), TILE_PX) == count * (passes + len(generator.stages))
+    passes = 0 if generator.norm == "batch" else sum(len(stage.layers) for stage in generator.stages)
+    count = len(tiles(Box(0, 0, 128, 192), generator.stride, TILE_PX))
+    steps = paint_steps(generator, in_parts(photo(128, 192)), TILE_PX)
+    assert steps == count * (passes + len(generator.stages))
 
 
-@pytest.mark.parametrize("name", ["adain", "residual", "pyramid"])
+@pytest.mark.parametrize("name", ["adain", "swift", "residual", "pyramid"])
+def test_stages_compute_what_forward_does(name: str) -> None:
+    network = adain() if name == "adain" else tiny.swift(2) if name == "swift" else tiny.learned(name, styles=2)
+    content, style = photo(128, 160), network.stored_style(1).with_seed(3)
+    features = None
+    for stage in network.stages:
+        features = stage.run(content, features, style)
+    assert features is not None
+    assert difference(features, network(content, style)) <= 0.01
+    layers = [layer for stage in network.stages for layer in stage.layers]
+    assert layers == sorted(set(layers)), "every layer belongs to one stage"
+
+
+@pytest.mark.parametrize("name", ["adain", "swift", "residual", "pyramid"])
 def test_stages_see_no_further_than_they_say(name: str) -> None:
     """A change of the photo, or of what came before, outside a box and its margin changes nothing in the box."""
-    network = adain() if name == "adain" else tiny.learned(name, styles=2)
+    network = adain() if name == "adain" else tiny.swift(2) if name == "swift" else tiny.learned(name, styles=2)
     image = photo(160, 160)
     style = network.stored_style(0).with_seed(1)
-    found: list[Statistics] = []
+    found: dict[int, Statistics] = {}
 
-    def record(features: torch.Tensor, shares: torch.Tensor | None) -> Statistics:
-        found.append(instance_statistics(features, shares))
-        return found[-1]
+    def record(layer: int, features: torch.Tensor, weights: torch.Tensor | None) -> Statistics:
+        found[layer] = instance_statistics(features, weights)
+        return found[layer]
 
     before = None
-    for stage, own in network.staged(style):
+    for stage in network.stages:
         box = Box(64, 64, 32, 32)
         outer = box.grown(stage.margin_px, whole(image))
         other = 1 - image
@@ -258,9 +270,8 @@ def test_stages_see_no_further_than_they_say(name: str) -> None:
             changed = before + 1
             changed[outer.within(whole(image), factor)] = before[outer.within(whole(image), factor)]
         found.clear()
-        given = stage.run(image, before, own, View(measure=record))
-        remembered = iter(found)
-        moved = stage.run(other, changed, own, View(measure=lambda *_, known=remembered: next(known)))
+        given = stage.run(image, before, replace(style, context=Context(record)))
+        moved = stage.run(other, changed, replace(style, context=Context(lambda layer, *_: found[layer])))
         inside = box.within(whole(image), stage.factor)
         torch.testing.assert_close(given[inside], moved[inside], atol=1e-4, rtol=1e-4)
         assert (given - moved).abs().max() > 1e-2

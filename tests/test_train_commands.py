@@ -71,7 +71,7 @@ def test_resume_goes_on_and_equals_an_uninterrupted_training(folder):
     [
         (("--resume",), 1, "new/state.pt: no such file; a training writes it"),
         (("--content", "missing"), 1, "missing: no such folder"),
-        (("--recipe", "long"), 2, "unknown recipe 'long': known are short, full"),
+        (("--recipe", "long"), 2, "unknown recipe 'long': known are short, longer, full"),
         (("--crop", 33), 2, "--crop 33: give a multiple of 8"),
         (("--steps", 0), 2, "--steps 0: give at least 1"),
         (("--style-weight", 0), 2, "--style-weight 0.0: give a positive number"),
@@ -199,10 +199,11 @@ def test_export_writes_what_the_service_serves(folder, exported):
 
 
 def test_a_named_style_is_that_of_its_picture(folder, exported):
-    from train.images import fit_longer_side, read_image, to_tensor
+    from model_store.pixels import to_tensor
+    from train.images import fit_longer_side, read_image
 
     network = checkpoint.load(exported)
-    encoded = network.encode_style(to_tensor(fit_longer_side(read_image(folder / "paintings/01.png"), 512)))
+    encoded = network.encode_style(to_tensor([fit_longer_side(read_image(folder / "paintings/01.png"), 512)]))
     torch.testing.assert_close(network.stored_style(1).scales[0], encoded.scales[0], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(network.stored_style(1).shifts[0], encoded.shifts[0], rtol=1e-3, atol=1e-3)
 
@@ -302,3 +303,31 @@ def test_the_metric_is_that_of_the_reference():
     (judged,) = judge_pairs(adain(), load_vgg(weights), read_pairs(pairs)[:1], 128, cpu)
     assert judged.untouched.content == 0
     assert 0 < judged.untouched.style < 1
+
+
+def test_swift_is_trained_exported_and_shown(folder):
+    data = ("--content", folder / "photos", "--style", folder / "paintings", "--vgg", folder / "vgg.safetensors")
+    sizes = ("--steps", 2, "--crop", 32, "--batch-size", 2, "--workers", 0, "--dtype", "float32", "--device", "cpu")
+    done = run("swift", *data, "--out", folder / "swift", *sizes)
+    assert done.exit_code == 0, done.output
+    checkpoint_file = folder / "exported/swift.safetensors"
+    styles = ("--styles", folder / "styles.csv", "--style-root", folder / "paintings")
+    pairs = ("--pairs", folder / "pairs.csv", "--vgg", folder / "vgg.safetensors", "--size", 64, "--device", "cpu")
+    done = run("export", "--state", folder / "swift/state.pt", "--out", checkpoint_file, *styles, *pairs)
+    assert done.exit_code == 0, done.output
+    card = checkpoint_file.with_suffix(".md").read_text()
+    assert (
+        "Ghiasi et al. 2017" in card and "moving average" in card and "mixing of the styles, shares: mixed 0.12" in card
+    )
+    assert [style.id for style in read_header(checkpoint_file).styles] == ["wave", "night"]
+
+    shown = [("--photo", folder / f"photos/{i:02}.png") for i in range(2)]
+    shown += [("--painting", folder / f"paintings/{i:02}.png") for i in range(3)]
+    grid = folder / "matrix.png"
+    sizes = ("--size", 64, "--cell", 32, "--device", "cpu", "--dtype", "float32")
+    done = run(
+        "matrix", "--checkpoint", checkpoint_file, "--out", grid, *sizes, *(part for pair in shown for part in pair)
+    )
+    assert done.exit_code == 0, done.output
+    with Image.open(grid) as image:
+        assert image.size == (4 * (32 + 8) + 8, 3 * (32 + 8) + 8)

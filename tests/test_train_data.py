@@ -7,7 +7,8 @@ from PIL import Image
 from tiny import images
 
 from train.data import DataError, PairCrops, batches, folder_counts, list_images, random_crop
-from train.recipes import ADAIN_RECIPES, Recipe, SettingError, Stage, check_processes, customised
+from train.recipe import Recipe, SettingError, Stage, check_processes, customised
+from train.recipes import ADAIN_RECIPES
 
 STAGE = Stage(1.0, 32, 4, (32, 64))
 RECIPE = Recipe(steps=6, stages=(STAGE,), weights={"content": 1.0, "style": 1.0}, peak_lr=1e-3)
@@ -127,7 +128,7 @@ def test_options_replace_a_recipes_numbers_in_all_stages():
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("long", None, None, None), "unknown recipe 'long': known are short, full"),
+        (("long", None, None, None), "unknown recipe 'long': known are short, longer, full"),
         (("short", 30, None, None), "--crop 30: give a multiple of 8, at least 32"),
         (("short", None, 0, None), "--batch-size 0: give at least 1"),
         (("short", None, None, -1.0), "--peak-lr -1.0"),

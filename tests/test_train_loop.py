@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import images, vgg_file
+from tiny import images
 from torch import nn
 from torchvision.utils import make_grid
 
 from model_store.runtime import Runtime
-from train.adain import AdaINTask
 from train.data import PairCrops, list_images
 from train.distributed import Rank
-from train.loop import Training, training_runtime
-from train.recipes import Recipe, SettingError, Stage
+from train.loop import Task, Training, training_runtime
+from train.recipe import Recipe, SettingError, Stage
 from train.state import StateError, check_continues, load_state
 
 STEPS = 6
@@ -29,7 +28,7 @@ RECIPE = Recipe(
 CPU = Runtime(torch.device("cpu"), torch.float32)
 
 
-class Tint:
+class Tint(Task):
     """A task of a few weights: two convolutions learn to make the content as bright as the style."""
 
     name = "tint"
@@ -44,15 +43,16 @@ class Tint:
     def to(self, device: torch.device) -> None:
         self.network.to(device)
 
-    def losses(self, content: torch.Tensor, style: torch.Tensor) -> dict[str, torch.Tensor]:
+    def losses(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        content, style = inputs
         self.calls += 1
         self.on_call.get(self.calls, lambda: None)()
         result = self.network(content)
         brightness = (result.mean(dim=(2, 3)) - style.mean(dim=(2, 3))).square().mean()
         return {"content": (result - content).square().mean(), "style": brightness}
 
-    def pictures(self, content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        return make_grid(torch.cat([content, style]))
+    def pictures(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return make_grid(torch.cat(inputs))
 
 
 @pytest.fixture(scope="module")
@@ -152,15 +152,6 @@ def test_unreadable_images_are_counted_at_the_end(data, tmp_path, capsys):
     training(Tint(), tmp_path / "data", tmp_path / "out").run()
     error = capsys.readouterr().err
     assert "skipped 1 unreadable images, such as" in error and "torn.png" in error.replace("\n", "")
-
-
-def test_adain_resumes_bit_by_bit(data, tmp_path):
-    weights = vgg_file(tmp_path / "vgg.safetensors")
-    straight = training(AdaINTask.start(str(weights), None, seed=0), data, tmp_path / "straight").run()
-    training(AdaINTask.start(str(weights), None, seed=0), data, tmp_path / "cut", max_minutes=0).run()
-    # Whatever the decoder starts from, the state decides.
-    resumed = training(AdaINTask.start(str(weights), None, seed=9), data, tmp_path / "cut", resume=True).run()
-    assert same(straight.network, resumed.network)
 
 
 def test_a_state_of_another_training_is_refused(data, tmp_path):

@@ -11,6 +11,7 @@ from model_store.adain import AdaIN
 from model_store.catalog import Header, NamedStyle
 from model_store.checkpoint import NETWORKS, save
 from model_store.generator import Generator
+from model_store.swift import Swift
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, torchvision_keys
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -55,6 +56,23 @@ def adain(styles: int = 0, seed: int = 0) -> AdaIN:
     return network
 
 
+SWIFT: dict[str, int] = {"width": 8, "half_width": 4, "blocks": 1, "code": 8}
+
+
+def swift(styles: int = 0, seed: int = 0) -> Swift:
+    """Random, with rows that differ and pictures that are not the content."""
+    torch.manual_seed(seed)
+    network = Swift(**SWIFT, styles=styles).requires_grad_(False).eval()
+    for name, parameter in network.encoder.named_parameters():
+        if name.endswith("weight"):
+            torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+    torch.nn.init.normal_(network.last.weight, std=0.2)
+    network.predictor.rows.weight.normal_(std=0.3)
+    network.content_row.normal_(std=0.3)
+    network.style_rows.normal_(std=0.5)
+    return network
+
+
 LEARNED: dict[str, dict[str, object]] = {
     "residual": {"width": 4, "blocks": 1},
     "pyramid": {"channels": 2, "scales": 3},
@@ -66,7 +84,7 @@ def learned(network: str = "residual", norm: str = "conditional", styles: int = 
     torch.manual_seed(seed)
     generator = NETWORKS[network](norm=norm, styles=styles, **LEARNED[network]).requires_grad_(False).eval()
     assert isinstance(generator, Generator)
-    for layer in generator.norms:
+    for layer in generator.tables:
         layer.scale.uniform_(0.5, 1.5)
         layer.shift.normal_()
     return generator

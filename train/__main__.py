@@ -2,7 +2,7 @@
 
 import typer
 
-from train.cli import checkpoints, experiments, trainings
+from train.cli import checkpoints, trainings
 
 app = typer.Typer(
     help="Train the networks that the service serves, measure them, export them.",
@@ -10,15 +10,16 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 for command in (
+    trainings.swift,
     trainings.adain,
     trainings.generator,
     trainings.add_style,
     checkpoints.evaluate,
     checkpoints.export,
     checkpoints.sheet,
+    checkpoints.matrix,
 ):
     app.command()(command)
-app.add_typer(experiments.app, name="experiment")
 
 
 if __name__ == "__main__":

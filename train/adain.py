@@ -8,109 +8,53 @@ A third term is ours: photos that are given their own statistics shall come back
 how an edge runs between two places of the coarse grid; without it, a short training draws it level or upright.
 """
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from model_store.adain import AdaIN
-from model_store.catalog import read_header
-from model_store.checkpoint import load
-from model_store.layers import instance_statistics
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
+from model_store.layers import normalise
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_distance, style_summary
 from model_store.style import Style
-from model_store.vgg import WeightsError, load_vgg
+from train.any_style import AnyStyleTask
+from train.pools import by_layer
 
 
-class AdaINTask:
-    """Content and style crops in, the three terms of the loss out."""
+class AdaINTask(AnyStyleTask):
+    """Draws from pools in, the three terms of the loss out: a step encodes what it painted, and nothing else."""
 
     name = "adain"
+    network: AdaIN
+    network_class = AdaIN
 
-    def __init__(self, network: AdaIN, arguments: dict[str, Any]) -> None:
-        """Train ``network``'s decoder; ``arguments`` rebuild the network."""
-        self.network = network
-        self.arguments = arguments
-
-    @classmethod
-    def from_vgg(cls, source: str | Path) -> "AdaINTask":
-        """A new network around a VGG encoder, its decoder at random.
-
-        Raises:
-            WeightsError: The weights cannot be used.
-        """
-        vgg = load_vgg(source)
-        arguments = {
-            "architecture": "vgg19" if "conv3_4" in vgg.convs else "vgg16",
-            "mean": vgg.mean.flatten().tolist(),
-            "std": vgg.std.flatten().tolist(),
-        }
-        task = cls._around(arguments)
-        task.network.encoder.load_state_dict(vgg.state_dict())
-        return task
-
-    @classmethod
-    def _around(cls, arguments: dict[str, Any]) -> "AdaINTask":
-        return cls(AdaIN(**arguments), arguments)
-
-    @classmethod
-    def start(cls, vgg: str | None, init: Path | None, seed: int) -> "AdaINTask":
-        """A network to train: its decoder at random, or that of an exported checkpoint.
+    def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
+        """Content and style distance of the painted batch, and how far contents come back from themselves.
 
         Args:
-            vgg: Where the encoder's weights come from; ``None`` for the checkpoint's own, or VGG-16 without one.
-            init: The checkpoint.
-            seed: Of the random decoder.
-
-        Raises:
-            WeightsError: The VGG weights cannot be used, or are not of the checkpoint's architecture.
-            CheckpointError: The checkpoint cannot be used.
+            inputs: As ``train.pools.Drawn`` has them; half of the contents are also decoded as they are, and the
+                second half of the styles is not used.
         """
-        torch.manual_seed(seed)
-        if init is None:
-            return cls.from_vgg(vgg or "vgg16")
-        trained, arguments = load(init, AdaIN), read_header(init).arguments
-        task = cls.from_vgg(vgg) if vgg else cls._around({**arguments, "styles": 0})
-        if task.arguments["architecture"] != arguments["architecture"]:
-            raise WeightsError(f"{vgg} is no {arguments['architecture']}, which {init} was trained with")
-        if not vgg:
-            task.network.encoder.load_state_dict(trained.encoder.state_dict())
-        task.network.decoder.load_state_dict(trained.decoder.state_dict())
-        return task
-
-    def to(self, device: torch.device) -> None:
-        """Put the network where it is trained."""
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
-        """Content and style distance of the painted batch, and how far photos come back from themselves: three scalars.
-
-        Args:
-            content: (B, 3, H, W), RGB in [0, 1]; half of them are also decoded as they are.
-            style: Of the same shape.
-        """
-        network = self.network
-        with torch.no_grad():
-            features = network.encoder(torch.cat([content, style]), STYLE_LAYERS)
-            content_features = features[CONTENT_LAYER][: len(content)]
-            style_features = {layer: maps[len(content) :] for layer, maps in features.items()}
-            mean, deviation = instance_statistics(style_features[CONTENT_LAYER])
-            target = network.restyle(content_features, Style((deviation.flatten(1),), (mean.flatten(1),)))
+        content, features, _, style = inputs
+        network, statistics = self.network, by_layer(style[: len(content)])
         own = content[: (len(content) + 1) // 2]
-        decoded = network.decode(torch.cat([target, content_features[: len(own)]]))
+        target = network.restyle(features, self._style(statistics))
+        decoded = network.decode(torch.cat([target, features[: len(own)]]))
         painted, returned = decoded[: len(content)], decoded[len(content) :]
-        result = network.encoder(painted, STYLE_LAYERS)
+        seen = network.encoder(painted, STYLE_LAYERS)
         return {
-            "content": content_distance(result[CONTENT_LAYER], content_features).mean(),
-            "style": style_distance(style_summary(result), style_summary(style_features)).mean(),
+            "content": (normalise(seen[CONTENT_LAYER]) - normalise(features)).square().mean(),
+            "style": style_distance(style_summary(seen), statistics).mean(),
             "reconstruction": (returned.float() - own).square().mean(),
         }
 
     @torch.no_grad()
-    def pictures(self, content: Tensor, style: Tensor) -> Tensor:
-        """Rows of content, style, result."""
-        result = self.network(content, self.network.encode_style(style))
-        rows = torch.cat([content, style, result.float().clamp(0, 1)])
-        return make_grid(rows, nrow=len(content))  # type: ignore[no-any-return]
+    def pictures(self, *inputs: Tensor) -> Tensor:
+        """Rows of content and result; of the styles only statistics are kept."""
+        content, features, _, style = inputs
+        painted = self.network.decode(self.network.restyle(features, self._style(by_layer(style[: len(content)]))))
+        return make_grid(torch.cat([content, painted.float().clamp(0, 1)]), nrow=len(content))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _style(statistics: dict[str, Tensor]) -> Style:
+        mean, std = statistics[CONTENT_LAYER].chunk(2, dim=1)
+        return Style((std,), (mean,))

@@ -29,6 +29,11 @@ Arbitrary style transfer in one forward pass: AdaIN (Huang & Belongie 2017, arXi
 {encoder} up to relu4_1, sees photo and painting; the photo's features get the painting's mean and
 deviation per channel; a mirrored decoder paints the picture."""
 
+SWIFT = """\
+Arbitrary style transfer in one small pass: conditional instance norm whose scales and shifts are predicted from the
+painting (Ghiasi et al. 2017, arXiv 1705.06830). The painting is seen through {encoder}; the photo passes a residual
+network at a quarter of its resolution, about 17 GFLOP at 512 × 512."""
+
 RESIDUAL = """\
 The residual generator (Johnson et al. 2016, arXiv 1603.08155) with {norm} norm{conditional}: it paints in the
 styles it has learned, each a row of scales and shifts, in one forward pass without VGG."""
@@ -37,7 +42,7 @@ PYRAMID = """\
 The pyramid generator of texture networks (Ulyanov et al. 2016, arXiv 1603.03417) with {norm} norm (1607.08022): it
 paints in the styles it has learned, with noise at every scale; another `seed`, another picture."""
 
-SUMMARIES = {"adain": ADAIN, "residual": RESIDUAL, "pyramid": PYRAMID}
+SUMMARIES = {"swift": SWIFT, "adain": ADAIN, "residual": RESIDUAL, "pyramid": PYRAMID}
 
 
 def _summary(header: Header) -> str:
@@ -56,18 +61,7 @@ def _summary(header: Header) -> str:
 
 def _training(training: dict[str, Any]) -> Iterator[str]:
     if "recipe" in training:
-        done = f"{training['step']} of {training['steps']} steps, {training['hours']} hours"
-        yield f"- recipe `{training['recipe']}`: {done}; torch {training['torch']}"
-        for stage in training["stages"]:
-            low, high = stage["shorter_px"]
-            crops = f"{stage['crop_px']} px crops, the image's shorter side {low}–{high} px"
-            yield f"- up to {stage['until']:.0%} of the steps: batches of {stage['batch_size']}, {crops}"
-        yield f"- Adam, {_schedule(training)}"
-        style_layers = ", ".join(training["style_layers"])
-        yield f"- content loss on {training['content_layer']}; style loss on {training['style_loss']} of {style_layers}"
-        if "window" in training:
-            yield f"- judged is a part at a random place, {training['window']:.0%} of the crop's sides"
-        yield f"- loss weights: {_figures(training['weights'])}; losses at the end: {_figures(training['losses'])}"
+        yield from _recipe(training)
     if training.get("note"):
         yield f"- {training['note']}"
     data = training.get("data", {})
@@ -77,6 +71,33 @@ def _training(training: dict[str, Any]) -> Iterator[str]:
     if data.get("rights"):
         yield f"- rights: {data['rights']}"
     yield "- the checkpoint holds weights and statistics computed from these images, and none of the images"
+
+
+def _recipe(training: dict[str, Any]) -> Iterator[str]:
+    done = f"{training['step']} of {training['steps']} steps, {training['hours']} hours"
+    yield f"- recipe `{training['recipe']}`: {done}; torch {training['torch']}"
+    for stage in training["stages"]:
+        low, high = stage["shorter_px"]
+        crops = f"{stage['crop_px']} px crops, the image's shorter side {low}–{high} px"
+        yield f"- {_part(stage, training['stages'])}: batches of {stage['batch_size']}, {crops}"
+    yield f"- Adam, {_schedule(training)}"
+    style_layers = ", ".join(training["style_layers"])
+    yield f"- content loss on {training['content_layer']}; style loss on {training['style_loss']} of {style_layers}"
+    if "average" in training:
+        yield f"- the weights are their moving average, decay {training['average']:g}"
+    for name in ("augmentation", "mixing"):
+        if name in training:
+            yield f"- {name} of the styles, shares: {_figures(training[name])}"
+    if "window" in training:
+        yield f"- judged is a part at a random place, {training['window']:.0%} of the crop's sides"
+    yield f"- loss weights: {_figures(training['weights'])}; losses at the end: {_figures(training['losses'])}"
+
+
+def _part(stage: dict[str, Any], stages: list[dict[str, Any]]) -> str:
+    """Share of the steps that have a stage's sizes, where several are mixed."""
+    mixed = [other.get("weight", 1.0) for other in stages if other["until"] == stage["until"]]
+    share = f"{stage.get('weight', 1.0) / sum(mixed):.0%} of the steps, " if len(mixed) > 1 else ""
+    return f"{share}up to {stage['until']:.0%} of them" if share else f"up to {stage['until']:.0%} of the steps"
 
 
 def _schedule(training: dict[str, Any]) -> str:
@@ -96,6 +117,10 @@ def _measured(measured: dict[str, Any]) -> str:
         "| | content | style |\n|---|---|---|\n"
         f"| this checkpoint | {measured['content']:.3f} | {measured['style']:.3f} |\n"
         f"| the content image itself | {measured['untouched_content']:.3f} | {measured['untouched_style']:.3f} |"
+        + "".join(
+            f"\n| {other['system']} ({other['note']}) | {other['content']:.3f} | {other['style']:.3f} |"
+            for other in measured.get("references", [])
+        )
     )
 
 

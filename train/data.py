@@ -8,7 +8,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,29 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from train.recipes import Recipe, Stage
+from model_store.image_files import ImageFile, ImageFileError
+from train.recipe import Recipe, Stage
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF")
+"""Pillow's names of what is read, whatever suffix a file has."""
+
+MAX_PIXELS = 180_000_000
+"""The most pixels of a file: a few bytes can announce any number."""
 
 
 class DataError(Exception):
     """A folder that cannot be trained on: names it and says what it lacks."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """So many crops of one size, by a seed of this step and process."""
+
+    crop_px: int
+    count: int
+    seed: str
 
 
 @dataclass(frozen=True)
@@ -35,15 +51,19 @@ class Batch:
         style: Crops of paintings, like ``content``; or, for a network that learns its styles, (B, 2), int64: the
             number of the style to paint, and the seed of the noise.
         unreadable: Files that could not be read on the way.
+        step: The step that it is for; below 0 for those that only fill pools.
+        draw: What is drawn from pools at this step, for trainings that have some.
     """
 
     content: Tensor
     style: Tensor
     unreadable: tuple[Path, ...]
+    step: int
+    draw: Draw
 
     def pin_memory(self) -> "Batch":
         """Called by the loader for a GPU, so that the copy there overlaps with computing."""
-        return Batch(self.content.pin_memory(), self.style.pin_memory(), self.unreadable)
+        return replace(self, content=self.content.pin_memory(), style=self.style.pin_memory())
 
 
 def list_images(folders: Sequence[Path]) -> list[Path]:
@@ -75,21 +95,31 @@ def folder_counts(folders: Sequence[Path]) -> dict[str, int]:
     return dict(counts)
 
 
+def open_file(path: Path) -> ImageFile:
+    """An image file, its pixels still to be read.
+
+    Raises:
+        OSError: The file cannot be read.
+        ImageFileError: It is no image of ``FORMATS``, is damaged, or has more than ``MAX_PIXELS``.
+    """
+    file = ImageFile(path.read_bytes(), FORMATS)
+    if file.width * file.height > MAX_PIXELS:
+        raise ImageFileError(f"got {file.width} × {file.height} pixels, at most {MAX_PIXELS} in all are allowed")
+    return file
+
+
 def random_crop(path: Path, stage: Stage, rng: random.Random) -> np.ndarray:
     """A random square of an image at a random scale, mirrored half of the time: (crop, crop, 3), uint8.
 
     Raises:
-        OSError: The file cannot be decoded.
+        OSError: The file cannot be read.
+        ImageFileError: The file cannot be decoded.
     """
-    with Image.open(path) as image:
-        shorter_px = max(stage.crop_px, rng.randint(*stage.shorter_px))
-        image.draft("RGB", (shorter_px, shorter_px))  # lets a large JPEG decode at a reduced size
-        width, height = image.size
-        side = min(width, height) * stage.crop_px / shorter_px  # of the crop, in pixels of the file
-        left, top = rng.random() * (width - side), rng.random() * (height - side)
-        crop = image.convert("RGB").resize(
-            (stage.crop_px, stage.crop_px), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
-        )
+    file = open_file(path)
+    shorter_px = max(stage.crop_px, rng.randint(*stage.shorter_px))
+    side = min(file.width, file.height) * stage.crop_px / shorter_px  # of the crop, in pixels of the file
+    left, top = rng.random() * (file.width - side), rng.random() * (file.height - side)
+    crop = file.read((stage.crop_px, stage.crop_px), (left, top, left + side, top + side), Image.Resampling.BICUBIC).rgb
     pixels = np.asarray(crop)
     return pixels[:, ::-1] if rng.random() < 0.5 else pixels
 
@@ -107,13 +137,18 @@ class Crops(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         """This process's share of the batch."""
-        stage = self.recipe.stage(step, self.steps)
-        rng = random.Random(f"{self.seed}/{step}/{self.rank}")
-        share = max(1, stage.batch_size // self.world_size)
+        stage, draw = self.plan(step)
+        rng = random.Random(draw.seed)
         unreadable: list[Path] = []
-        content = random_crops(self.content, share, stage, rng, unreadable)
-        style = self._styles(share, stage, rng, unreadable)
-        return Batch(content, style, tuple(unreadable))
+        content = random_crops(self.content, draw.count, stage, rng, unreadable)
+        style = self._styles(draw.count, stage, rng, unreadable)
+        return Batch(content, style, tuple(unreadable), step, draw)
+
+    def plan(self, step: int) -> tuple[Stage, Draw]:
+        """The sizes of a step, and this process's share of its batch."""
+        stage = self.recipe.stage(step, self.steps, self.seed)
+        share = max(1, stage.batch_size // self.world_size)
+        return stage, Draw(stage.crop_px, share, f"{self.seed}/{step}/{self.rank}")
 
     def _styles(self, count: int, stage: Stage, rng: random.Random, unreadable: list[Path]) -> Tensor:
         raise NotImplementedError
@@ -152,11 +187,13 @@ def random_crops(paths: Sequence[Path], count: int, stage: Stage, rng: random.Ra
         try:
             crops.append(random_crop(path, stage, rng))
             failures = 0
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except (OSError, ImageFileError):
             unreadable.append(path)
             failures += 1
             if failures > 100:
                 raise DataError(f"{path.parent}: 100 images in a row cannot be read, the last is {path.name}") from None
+    if not crops:
+        return torch.empty(0, 3, stage.crop_px, stage.crop_px, dtype=torch.uint8)
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
 
 

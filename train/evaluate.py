@@ -15,14 +15,14 @@ from PIL import Image
 from rich.table import Table
 from torch import Tensor
 
-from model_store.adain import AdaIN
-from model_store.network import StyleNetwork
+from model_store.network import AnyStyle, StyleNetwork
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
-from model_store.runtime import Runtime
+from model_store.pixels import to_images, to_tensor
+from model_store.runtime import Runtime, to_runtime
 from model_store.style import Style
 from model_store.vgg import VGG
 from train.data import DataError
-from train.images import centre_square, read_image, to_image, to_tensor
+from train.images import centre_square, read_image
 from train.tables import Pair, Reference
 
 Features = Mapping[str, Tensor]
@@ -61,14 +61,13 @@ def judge_pairs(
     Raises:
         DataError: A picture cannot be read, or is in a style that the network has not learned.
     """
-    network = deepcopy(network).to(runtime.device, runtime.dtype)
+    network = to_runtime(deepcopy(network), runtime)
     judge = judge.to(runtime.device, torch.float32)
     for pair in pairs:
         content, style = (
-            to_tensor(centre_square(read_image(path), size_px)).to(runtime.device)
-            for path in (pair.content, pair.style)
+            to_tensor([centre_square(read_image(path), size_px)], runtime.device) for path in (pair.content, pair.style)
         )
-        painted = network(content, _style(network, pair, style)).float().clamp(0, 1)
+        painted = network.paint(content, _style(network, pair, style)).float().clamp(0, 1)
         seen, style_seen, painted_seen = (judge(picture, STYLE_LAYERS) for picture in (content, style, painted))
         pictures = torch.cat([content, style, painted]).cpu()
         yield JudgedPair(pair, pictures, distances(painted_seen, seen, style_seen), distances(seen, seen, style_seen))
@@ -77,7 +76,7 @@ def judge_pairs(
 def _style(network: StyleNetwork, pair: Pair, picture: Tensor) -> Style:
     if pair.row is not None:
         return network.stored_style(pair.row).with_seed(0)
-    if not isinstance(network, AdaIN):
+    if not isinstance(network, AnyStyle):
         raise DataError(f"{pair.style}: this network paints the styles that it has learned, and no other")
     return network.encode_style(picture)
 
@@ -119,7 +118,7 @@ def save_grid(judged: Sequence[JudgedPair], path: Path) -> None:
     side = judged[0].pictures.shape[-1]
     grid = Image.new("RGB", (3 * side, len(judged) * side))
     for row, one in enumerate(judged):
-        for column, picture in enumerate(one.pictures):
-            grid.paste(to_image(picture), (column * side, row * side))
+        for column, picture in enumerate(to_images(one.pictures)):
+            grid.paste(picture, (column * side, row * side))
     path.parent.mkdir(parents=True, exist_ok=True)
     grid.save(path, quality=90)

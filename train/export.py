@@ -5,23 +5,24 @@ What is measured and painted here is the network as it is stored: its weights ar
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from model_store.adain import AdaIN
 from model_store.catalog import Header, NamedStyle, read_header
 from model_store.checkpoint import NETWORKS, load
-from model_store.network import StyleNetwork
-from model_store.runtime import Runtime
+from model_store.network import AnyStyle, StyleNetwork
+from model_store.pixels import to_images, to_tensor
+from model_store.runtime import Runtime, to_runtime
+from model_store.style import Style, stack
 from train.data import DataError
 from train.evaluate import JudgedPair, median_distances
-from train.images import fit_longer_side, read_image, to_image, to_tensor
-from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES
+from train.images import fit_longer_side, read_image
+from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, SWIFT_RECIPES
 from train.state import StateError, TrainingState, load_state
-from train.tables import StyleFile
+from train.tables import Reference, StyleFile
 
 STYLE_PX = 512
 """Longer side at which named styles are encoded."""
@@ -30,8 +31,8 @@ PAINT_PX = 512
 PREVIEW_PX = 256
 PREVIEW_QUALITY = 80
 
-ADAIN_LICENCE = "Decoder: Apache-2.0. Encoder: CC BY 4.0."
-ADAIN_ATTRIBUTION = (
+ANY_STYLE_LICENCE = "Apache-2.0; its encoder: CC BY 4.0."
+ANY_STYLE_ATTRIBUTION = (
     "The encoder has the weights of {encoder} by Karen Simonyan and Andrew Zisserman (Very Deep Convolutional Networks "
     "for Large-Scale Image Recognition, 2014, arXiv 1409.1556), University of Oxford, CC BY 4.0; changed: kept up to "
     "relu4_1, rounded to fp16."
@@ -57,20 +58,20 @@ def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
     if state.task not in NETWORKS:
         raise StateError(f"{path}: a training of {state.task!r}; known are {', '.join(NETWORKS)}")
     network = NETWORKS[state.task](**state.arguments)
-    network.load_state_dict(state.network)
+    network.load_state_dict(state.shipped)
     header = Header(
         network=state.task,
         arguments=state.arguments,
         licence=GENERATOR_LICENCE,
         training=_training(state, rights) | ({"note": note} if note else {}),
     )
-    if isinstance(network, AdaIN):
+    if isinstance(network, AnyStyle):
         encoder = str(state.arguments["architecture"]).upper().replace("VGG", "VGG-")
         header = replace(
             header,
             arguments={**state.arguments, "styles": 0},
-            licence=ADAIN_LICENCE,
-            attribution=ADAIN_ATTRIBUTION.format(encoder=encoder),
+            licence=ANY_STYLE_LICENCE,
+            attribution=ANY_STYLE_ATTRIBUTION.format(encoder=encoder),
         )
     else:
         header = replace(header, styles=_learned_styles(state))
@@ -113,20 +114,17 @@ def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.devi
         DataError: A picture cannot be read, or the network cannot encode any.
     """
     network, header = trained.network.to(device, torch.float32), trained.header
-    if not isinstance(network, AdaIN):
+    if not isinstance(network, AnyStyle):
         raise DataError(f"a {header.network} network encodes no styles: train it with add-style")
-    rows: dict[str, tuple[NamedStyle, torch.Tensor, torch.Tensor]] = {
-        named.id: (named, network.style_scales[row], network.style_shifts[row])
-        for row, named in enumerate(header.styles)
+    rows: dict[str, tuple[NamedStyle, Style]] = {
+        named.id: (named, network.stored_style(row)) for row, named in enumerate(header.styles)
     }
     for file in files:
-        picture = to_tensor(fit_longer_side(read_image(file.path), STYLE_PX)).to(device)
-        style = network.encode_style(picture)
-        rows[file.named.id] = (file.named, style.scales[0][0], style.shifts[0][0])
+        picture = to_tensor([fit_longer_side(read_image(file.path), STYLE_PX)]).to(device)
+        rows[file.named.id] = (file.named, network.encode_style(picture))
     if rows:
-        network.style_scales = torch.stack([scale for _, scale, _ in rows.values()])  # (N, 512)
-        network.style_shifts = torch.stack([shift for _, _, shift in rows.values()])
-    named_styles = tuple(named for named, _, _ in rows.values())
+        network.with_styles(stack(style for _, style in rows.values()))
+    named_styles = tuple(named for named, _ in rows.values())
     return Trained(network, replace(header, arguments={**header.arguments, "styles": len(rows)}, styles=named_styles))
 
 
@@ -137,18 +135,23 @@ def paint_previews(trained: Trained, photo: Path, folder: Path, runtime: Runtime
     Raises:
         DataError: The photo cannot be read.
     """
-    network = deepcopy(trained.network).to(runtime.device, runtime.dtype)
-    content = to_tensor(fit_longer_side(read_image(photo), PAINT_PX)).to(runtime.device)
+    network = to_runtime(deepcopy(trained.network), runtime)
+    content = to_tensor([fit_longer_side(read_image(photo), PAINT_PX)]).to(runtime.device)
     folder.mkdir(parents=True, exist_ok=True)
     for row, named in enumerate(trained.header.styles):
-        painted = to_image(network(content, network.stored_style(row).with_seed(0))[0])
+        painted = to_images(network.paint(content, network.stored_style(row).with_seed(0)))[0]
         fit_longer_side(painted, PREVIEW_PX).save(folder / f"{named.id}.webp", quality=PREVIEW_QUALITY, method=6)
 
 
 def measurement(
-    judged: Sequence[JudgedPair], pairs: Path, judge: str, size_px: int, runtime: Runtime
+    judged: Sequence[JudgedPair],
+    pairs: Path,
+    judge: str,
+    size_px: int,
+    runtime: Runtime,
+    references: Sequence[Reference] = (),
 ) -> dict[str, Any]:
-    """For the header: distances and how they were measured."""
+    """For the header: distances, how they were measured, and those of other systems on the same pairs."""
     result = median_distances([one.result for one in judged])
     untouched = median_distances([one.untouched for one in judged])
     return {
@@ -161,12 +164,13 @@ def measurement(
         "judge": Path(judge).stem,
         "size_px": size_px,
         "dtype": str(runtime.dtype).removeprefix("torch."),
+        **({"references": [asdict(reference) for reference in references]} if references else {}),
     }
 
 
 def _training(state: TrainingState, rights: str) -> dict[str, Any]:
     recipe = state.recipe
-    tables = [ADAIN_RECIPES, GENERATOR_RECIPES, ADD_STYLE_RECIPES]
+    tables = [SWIFT_RECIPES, ADAIN_RECIPES, GENERATOR_RECIPES, ADD_STYLE_RECIPES]
     known = [(name, recipe) for table in tables for name, recipe in table.items()]
     name = next((name for name, other in known if other == recipe), "custom")
     return {
@@ -182,6 +186,12 @@ def _training(state: TrainingState, rights: str) -> dict[str, Any]:
         "style_layers": list(recipe.style_layers),
         "style_loss": recipe.style_loss,
         **({"window": recipe.window} if recipe.window < 1 else {}),
+        **({"average": recipe.average} if recipe.average else {}),
+        **{
+            name: asdict(part)
+            for name, part in (("augmentation", recipe.augmentation), ("mixing", recipe.mixing))
+            if part
+        },
         "losses": {name: round(value, 4) for name, value in state.losses.items()},
         "data": {**state.data, **({"rights": rights} if rights else {})},
         "torch": str(torch.__version__),

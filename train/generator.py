@@ -6,6 +6,7 @@ The style loss compares with what was computed once from each style image. It is
 ``model_store.perceptual.style_distance``), so that each of N styles weighs the same.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +20,13 @@ from model_store.catalog import CheckpointError, read_header
 from model_store.checkpoint import NETWORKS, load
 from model_store.generator import Generator
 from model_store.perceptual import content_distance, style_distance, style_summary, total_variation
+from model_store.pixels import from_bytes, to_tensor
+from model_store.runtime import Runtime, to_runtime
 from model_store.vgg import VGG, load_vgg
-from train.images import fit_longer_side, read_image, to_tensor
-from train.recipes import Recipe, SettingError
+from train.data import Batch
+from train.images import fit_longer_side, read_image
+from train.loop import Task
+from train.recipe import Recipe, SettingError
 
 STYLE_PX = 384
 """Longer side at which style images are shown to the judge; strokes are learned at this scale."""
@@ -44,8 +49,10 @@ class Plan:
     first_row: int = 0
 
 
-class GeneratorTask:
+class GeneratorTask(Task):
     """Photos and drawn styles in, the three terms of the loss out."""
+
+    network: Generator
 
     def __init__(self, plan: Plan, judge: VGG, recipe: Recipe, styles: Sequence[Tensor]) -> None:
         """Train the plan's network.
@@ -68,7 +75,7 @@ class GeneratorTask:
     def to(self, device: torch.device) -> None:
         """Put network and judge where they are used, and judge the styles."""
         for module in (self.network, self._judge):
-            module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            to_runtime(module, Runtime(device, torch.float32))
         summaries = [self._summary(style.to(device)) for style in self._styles]
         self._targets = {
             layer: torch.cat([summary[layer] for summary in summaries]) for layer in self._recipe.style_layers
@@ -78,17 +85,21 @@ class GeneratorTask:
     def _summary(self, images: Tensor) -> dict[str, Tensor]:
         return style_summary(self._judge(images, self._recipe.style_layers), self._recipe.style_loss)
 
-    def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+    def inputs(self, batch: Batch, device: torch.device) -> Sequence[Tensor]:
+        """Content on the device; the draws stay on the host, where their numbers are needed."""
+        return from_bytes(batch.content.to(device, non_blocking=True)), batch.style
+
+    def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
         """Content, style and smoothness of the painted batch: photos (B, 3, H, W), draws (B, 2) → three scalars."""
-        recipe = self._recipe
-        rows, columns = window(content.shape[2], content.shape[3], recipe.window, seed=int(style[0, 1]))
+        (content, style), recipe = inputs, self._recipe
+        rows, columns = window(content.shape[2], content.shape[3], recipe.window, seed=style.tolist()[0][1])
         painted = self._paint(content, style)[:, :, rows, columns]
         content = content[:, :, rows, columns]
         with torch.no_grad():
             wanted = self._judge(content, [recipe.content_layer])[recipe.content_layer]
         seen = self._judge(painted, {recipe.content_layer, *recipe.style_layers})
         summary = style_summary({layer: seen[layer] for layer in recipe.style_layers}, recipe.style_loss)
-        targets = {layer: target[style[:, 0]] for layer, target in self._targets.items()}
+        targets = {layer: target[style[:, 0].to(target.device)] for layer, target in self._targets.items()}
         return {
             "content": content_distance(seen[recipe.content_layer], wanted).mean(),
             "style": style_distance(summary, targets).mean(),
@@ -96,23 +107,24 @@ class GeneratorTask:
         }
 
     @torch.no_grad()
-    def pictures(self, content: Tensor, style: Tensor) -> Tensor:
+    def pictures(self, *inputs: Tensor) -> Tensor:
         """Rows of content and result."""
+        content, style = inputs
         rows = torch.cat([content, self._paint(content, style).float()])
         return make_grid(rows, nrow=len(content))  # type: ignore[no-any-return]
 
     def _paint(self, content: Tensor, style: Tensor) -> Tensor:
         learned = self.network.learned_styles(self._first_row + style[:, 0])
-        return self.network(content, replace(learned, seeds=tuple(style[:, 1].tolist())))  # type: ignore[no-any-return]
+        return self.network.paint(content, replace(learned, seeds=tuple(seed for _, seed in style.tolist())))
 
 
 def window(height: int, width: int, share: float, seed: int) -> tuple[slice, slice]:
     """Rows and columns of a part of a picture, at a random place; of all of it where ``share`` is 1."""
-    generator = torch.Generator().manual_seed(seed)
+    rng = random.Random(seed)
     sides = []
     for length in (height, width):
         side = round(share * length)
-        start = int(torch.randint(length - side + 1, (), generator=generator))
+        start = rng.randrange(length - side + 1)
         sides.append(slice(start, start + side))
     return sides[0], sides[1]
 
@@ -200,8 +212,8 @@ def with_new_row(path: Path) -> Plan:
         }
     )
     network.requires_grad_(False)
-    for norm in network.norms:
-        norm.requires_grad_(True)
+    for table in network.tables:
+        table.requires_grad_(True)
     return Plan(network, header.network, arguments, first_row=trained.styles)
 
 
@@ -220,4 +232,4 @@ def style_images(paths: Sequence[Path]) -> list[Tensor]:
     Raises:
         DataError: One cannot be read.
     """
-    return [to_tensor(fit_longer_side(read_image(path), STYLE_PX)) for path in paths]
+    return [to_tensor([fit_longer_side(read_image(path), STYLE_PX)]) for path in paths]

@@ -1,25 +1,22 @@
-"""Whole pictures, for measuring and exporting: read, sized, as tensors and back. ``train.data`` has the crops."""
+"""Whole pictures, for measuring and exporting: read and sized. ``train.data`` has the crops."""
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 
-from train.data import DataError
+from model_store.image_files import ImageFileError
+from train.data import DataError, open_file
 
 
 def read_image(path: Path) -> Image.Image:
-    """An upright RGB image.
+    """An upright RGB image in sRGB, as the service reads it; what is transparent has the mean colour of the rest.
 
     Raises:
         DataError: The file is missing or cannot be decoded.
     """
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as err:
+        return open_file(path).read().rgb
+    except (OSError, ImageFileError) as err:
         raise DataError(f"{path}: cannot be read as an image ({err})") from err
 
 
@@ -37,15 +34,3 @@ def fit_longer_side(image: Image.Image, longer_px: int, stride: int = 1) -> Imag
     ratio = longer_px / max(image.size)
     width, height = (max(stride, round(side * ratio / stride) * stride) for side in image.size)
     return image.resize((width, height), Image.Resampling.BICUBIC)
-
-
-def to_tensor(image: Image.Image) -> Tensor:
-    """(1, 3, H, W), RGB in [0, 1], fp32."""
-    pixels = torch.from_numpy(np.array(image))  # (H, W, 3)
-    return pixels.permute(2, 0, 1).unsqueeze(0).float() / 255
-
-
-def to_image(pixels: Tensor) -> Image.Image:
-    """(3, H, W) in [0, 1], of any float type, to 8 bits."""
-    rounded = (pixels.detach().float().clamp(0, 1) * 255).round().byte()
-    return Image.fromarray(rounded.permute(1, 2, 0).cpu().numpy())

@@ -5,19 +5,22 @@ The loop reads as one does by hand: batch → losses → gradients → step → 
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from model_store.pixels import from_bytes
 from model_store.runtime import Runtime, choose_runtime
+from train.average import WeightAverage
 from train.data import Batch, Crops, batches
 from train.distributed import Rank, any_process, average_gradients
-from train.recipes import Recipe, SettingError
+from train.recipe import Recipe, SettingError
 from train.report import Report
 from train.state import TrainingState
 
@@ -25,33 +28,47 @@ RUNNING_MEAN = 0.98
 """Share of the old value in the running means that are shown and saved."""
 
 
-class Task(Protocol):
-    """What is trained: a network, the terms of its loss, and pictures to look at."""
+class Task(ABC):
+    """A network, the terms of its loss, and pictures to look at.
+
+    Attributes:
+        name: Of the network's class in ``model_store.checkpoint.NETWORKS``.
+        network: What the optimiser changes, as far as its parameters ask for gradients.
+        arguments: Rebuild the network.
+        fill_steps: Steps before the first whose batches only fill the task's pools.
+    """
 
     name: str
+    network: nn.Module
     arguments: dict[str, Any]
+    fill_steps = 0
 
-    @property
-    def network(self) -> nn.Module:
-        """What the optimizer changes, as far as its parameters ask for gradients."""
-        ...
-
+    @abstractmethod
     def to(self, device: torch.device) -> None:
         """Put the network, and all else that ``losses`` needs, where it is trained."""
-        ...
 
-    def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
-        """Loss terms, each a scalar, before their weights.
+    def inputs(self, batch: Batch, device: torch.device) -> Sequence[Tensor]:
+        """Turn a batch into the arguments of ``losses``; content and style as fp32 in [0, 1] when not overridden.
 
-        Args:
-            content: (B, 3, H, W) in [0, 1].
-            style: Like ``content``, or draws of learned styles, (B, 2): see ``train.data.Batch``.
+        A batch of a step below 0 gives none.
         """
-        ...
+        content, style = (tensor.to(device, non_blocking=True) for tensor in (batch.content, batch.style))
+        return from_bytes(content), from_bytes(style) if style.dtype == torch.uint8 else style
 
-    def pictures(self, content: Tensor, style: Tensor) -> Tensor:
-        """A grid that shows what the network does: (3, H, W) in [0, 1]."""
-        ...
+    @abstractmethod
+    def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
+        """Compute the loss terms, each a scalar, before their weights."""
+
+    @abstractmethod
+    def pictures(self, *inputs: Tensor) -> Tensor:
+        """Show what the network does in a grid: (3, H, W) in [0, 1]."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything besides the network that a resumed training needs."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 (most tasks have nothing to restore)
+        """Take up what ``state`` gave."""
 
 
 @dataclass
@@ -95,10 +112,15 @@ class Training:
         self.task.network.train()
         self._parameters = [parameter for parameter in self.task.network.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.Adam(self._parameters, lr=self.recipe.peak_lr, betas=self.recipe.betas)
-        if self.resume is not None:
-            self.task.network.load_state_dict(self.resume.network)
-            self._optimizer.load_state_dict(self.resume.optimizer)
-            self._step, self._seconds, self._losses = self.resume.step, self.resume.seconds, dict(self.resume.losses)
+        self._average = WeightAverage(self.task.network, self.recipe.average) if self.recipe.average else None
+        if (resume := self.resume) is not None:
+            self.task.network.load_state_dict(resume.network)
+            with self._autocast():
+                self.task.restore(resume.task_state)
+            self._optimizer.load_state_dict(resume.optimizer)
+            if self._average is not None:
+                self._average.restore(resume.average)
+            self._step, self._seconds, self._losses = resume.step, resume.seconds, dict(resume.losses)
 
     def run(self) -> TrainingState:
         """Train to the end, the time limit or a signal; save and return the state."""
@@ -109,16 +131,20 @@ class Training:
             _signals() as stop,
         ):
             waiting_from = started
-            for batch in batches(self.crops, self._step, self.workers, self.runtime.device.type == "cuda"):
+            first = self._step if self.resume is not None else -self.task.fill_steps
+            for batch in batches(self.crops, first, self.workers, self.runtime.device.type == "cuda"):
                 waited_s = time.monotonic() - waiting_from
-                content, style = self._images(batch)
-                learning_rate, gradient_norm = self._train_step(content, style)
+                with self._autocast():
+                    inputs = self.task.inputs(batch, self.runtime.device)
+                if batch.step < 0:
+                    continue
+                learning_rate, gradient_norm = self._train_step(inputs)
                 now = time.monotonic()
                 self._seconds = before_s + now - started
-                pairs = len(content) * self.rank.world_size
+                pairs = len(inputs[0]) * self.rank.world_size
                 report.step(self._losses, learning_rate, gradient_norm, pairs, waited_s, batch.unreadable)
                 if report.wants_pictures(self._step):
-                    report.pictures(self._step, self.task.pictures(content, style))
+                    report.pictures(self._step, self.task.pictures(*inputs))
                 if now - saved > self.save_every_s:
                     self._save()
                     saved = now
@@ -128,19 +154,13 @@ class Training:
                 waiting_from = time.monotonic()
         return self._save()
 
-    def _images(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The batch on the device, its pixels as the networks take them: fp32 in [0, 1]."""
-        content, style = (tensor.to(self.runtime.device, non_blocking=True) for tensor in (batch.content, batch.style))
-        return content.float() / 255, style.float() / 255 if style.dtype == torch.uint8 else style
-
-    def _train_step(self, content: Tensor, style: Tensor) -> tuple[float, float]:
+    def _train_step(self, inputs: Sequence[Tensor]) -> tuple[float, float]:
         """One step of Adam; returns learning rate and gradient norm."""
         learning_rate = self.recipe.learning_rate(self._step, self.crops.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        half = self.runtime.dtype != torch.float32
-        with torch.autocast(self.runtime.device.type, self.runtime.dtype, enabled=half):
-            losses = self.task.losses(content, style)
+        with self._autocast():
+            losses = self.task.losses(*inputs)
         loss = torch.stack([self.recipe.weights[name] * value for name, value in losses.items()]).sum()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -149,6 +169,8 @@ class Training:
         if not torch.isfinite(norm):
             raise FloatingPointError(f"step {self._step}: the gradient is {norm.item()}; try a lower --peak-lr")
         self._optimizer.step()
+        if self._average is not None:
+            self._average.update(self.task.network)
         self._step += 1
         values = {name: value.item() for name, value in losses.items()}
         for name, now in values.items():
@@ -156,6 +178,9 @@ class Training:
         if self.on_step is not None:
             self.on_step(self._step, values)
         return learning_rate, norm.item()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.runtime.device.type, self.runtime.dtype, enabled=self.runtime.dtype != torch.float32)
 
     def _save(self) -> TrainingState:
         state = TrainingState(
@@ -169,6 +194,8 @@ class Training:
             data=self.data,
             network=self.task.network.state_dict(),
             optimizer=self._optimizer.state_dict(),
+            average=self._average.state() if self._average is not None else {},
+            task_state=self.task.state(),
         )
         if self.rank.leads:
             state.save(self.out / "state.pt")

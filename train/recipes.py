@@ -1,82 +1,61 @@
-"""What differs between trainings, in literal tables: sizes, schedule, losses and their weights.
+"""All recipes, in literal tables.
 
-``short`` recipes reach a usable network in some CPU hours: they start on small crops and use a one-cycle learning rate.
-The others have their paper's sizes, layers and schedule. All use the relative losses of ``model_store.perceptual``,
-whose weights are therefore ours.
+``short`` recipes reach a usable network in some CPU hours. The others have their paper's sizes, layers and schedule, or
+say what they are for. All use the relative losses of ``model_store.perceptual``, whose weights are therefore ours.
 """
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS
+from train.recipe import Augmentation, PoolSizes, Recipe, Stage, StyleMixing
 
+MIXED_SIZES = (
+    Stage(1.0, 128, 10, (128, 288), weight=0.22),
+    Stage(1.0, 192, 5, (192, 420), weight=0.22),
+    Stage(1.0, 256, 3, (256, 560), weight=0.40),
+    Stage(1.0, 320, 2, (320, 640), weight=0.16),
+)
+"""Batches of about the same cost. Small crops alone teach the wrong scale; large ones alone are few."""
 
-class SettingError(Exception):
-    """An option that is out of range, or options that do not fit together."""
+LARGE_BATCHES = tuple(replace(stage, batch_size=4 * stage.batch_size) for stage in MIXED_SIZES)
 
+SWIFT_WEIGHTS = {"content": 1.0, "style": 32.0}
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training with its own sizes. ``until`` is a share of all steps.
-
-    Each image is scaled so that its shorter side is a random length within ``shorter_px``, then cropped at random:
-    crops of one size at many scales, so that one network serves small and large pictures.
-    """
-
-    until: float
-    crop_px: int
-    batch_size: int
-    shorter_px: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A training's fixed numbers.
-
-    Attributes:
-        steps: How many, unless the command line says otherwise.
-        stages: In order; the last ends at 1.
-        weights: Of each loss term.
-        peak_lr: Highest learning rate of the one-cycle schedule.
-        warmup: Share of the steps that the learning rate rises.
-        betas: Of Adam.
-        clip_norm: Largest gradient norm.
-        decay: Instead of the cycle: the learning rate is multiplied by a factor every so many steps.
-        content_layer: Where the content loss looks.
-        style_layers: Where the style loss looks.
-        style_loss: What it compares there: ``statistics`` or ``gram``.
-        window: Side of the part of a painted crop that is judged, at a random place, as a share of the crop's side.
-            Below 1 a generator cannot put all its texture where it recognises the border, and the photo elsewhere.
-    """
-
-    steps: int
-    stages: tuple[Stage, ...]
-    weights: dict[str, float]
-    peak_lr: float
-    warmup: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.99)
-    clip_norm: float = 1.0
-    decay: tuple[float, int] | None = None
-    content_layer: str = CONTENT_LAYER
-    style_layers: tuple[str, ...] = STYLE_LAYERS
-    style_loss: str = "statistics"
-    window: float = 1.0
-
-    def stage(self, step: int, steps: int) -> Stage:
-        """The stage that a step belongs to, of ``steps`` in all."""
-        return next((stage for stage in self.stages if step < stage.until * steps), self.stages[-1])
-
-    def learning_rate(self, step: int, steps: int) -> float:
-        """One cycle: a linear rise from 4 % of the peak, then a cosine to zero (Smith & Topin 2018); or ``decay``."""
-        if self.decay is not None:
-            factor, every_steps = self.decay
-            return self.peak_lr * factor ** (step // every_steps)
-        rise = max(1, round(self.warmup * steps))
-        if step < rise:
-            return self.peak_lr * (0.04 + 0.96 * step / rise)
-        return self.peak_lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
-
+SWIFT_RECIPES = {
+    "short": Recipe(
+        steps=8000,
+        stages=MIXED_SIZES,
+        weights=SWIFT_WEIGHTS,
+        peak_lr=2e-3,
+        average=0.995,
+        pools=PoolSizes(),
+        augmentation=Augmentation(),
+        mixing=StyleMixing(),
+    ),
+    # One GPU, an evening.
+    "full": Recipe(
+        steps=60_000,
+        stages=LARGE_BATCHES,
+        weights=SWIFT_WEIGHTS,
+        peak_lr=2e-3,
+        average=0.999,
+        pools=PoolSizes(content=1000, style=12_000, renewed=4.0, fill_steps=400),
+        augmentation=Augmentation(),
+        mixing=StyleMixing(),
+    ),
+    # Goes on from a checkpoint (--init) for as long as there is time: the average takes the place of a falling rate.
+    "longer": Recipe(
+        steps=60_000,
+        stages=MIXED_SIZES,
+        weights=SWIFT_WEIGHTS,
+        peak_lr=6e-4,
+        decay=(1.0, 60_000),
+        warmup_steps=100,
+        average=0.998,
+        pools=PoolSizes(),
+        augmentation=Augmentation(),
+        mixing=StyleMixing(),
+    ),
+}
 
 ADAIN_RECIPES = {
     "short": Recipe(
@@ -84,12 +63,27 @@ ADAIN_RECIPES = {
         stages=(Stage(0.6, 128, 8, (144, 400)), Stage(1.0, 256, 2, (288, 512))),
         weights={"content": 1.0, "style": 7.0, "reconstruction": 20.0},
         peak_lr=1e-3,
+        pools=PoolSizes(),
+    ),
+    # Goes on from a checkpoint (--init): large crops, the average in place of a falling rate.
+    "longer": Recipe(
+        steps=15_000,
+        stages=MIXED_SIZES[1:],
+        weights={"content": 1.0, "style": 12.0, "reconstruction": 20.0},
+        peak_lr=3e-4,
+        decay=(1.0, 15_000),
+        warmup_steps=100,
+        average=0.998,
+        pools=PoolSizes(),
+        augmentation=Augmentation(photo=0.0),
     ),
     "full": Recipe(
         steps=160_000,
         stages=(Stage(1.0, 256, 8, (288, 640)),),
         weights={"content": 1.0, "style": 10.0, "reconstruction": 20.0},
         peak_lr=5e-4,
+        average=0.999,
+        pools=PoolSizes(content=1000, style=12_000, renewed=4.0, fill_steps=400),
     ),
 }
 
@@ -156,52 +150,3 @@ ADD_STYLE_RECIPES = {
     ),
 }
 """A row of scales and shifts alone takes larger steps than a network does."""
-
-
-def customised(
-    recipes: Mapping[str, Recipe],
-    name: str,
-    crop_px: int | None,
-    batch_size: int | None,
-    peak_lr: float | None,
-    style_weight: float | None = None,
-) -> Recipe:
-    """A recipe by name, with what the command line says otherwise, in all stages alike.
-
-    Raises:
-        SettingError: No such recipe, or a number is out of range.
-    """
-    if name not in recipes:
-        raise SettingError(f"unknown recipe {name!r}: known are {', '.join(recipes)}")
-    recipe = recipes[name]
-    if crop_px is not None:
-        if crop_px < 32 or crop_px % 8:
-            raise SettingError(f"--crop {crop_px}: give a multiple of 8, at least 32")
-        recipe = replace(recipe, stages=tuple(replace(stage, crop_px=crop_px) for stage in recipe.stages))
-    if batch_size is not None:
-        if batch_size < 1:
-            raise SettingError(f"--batch-size {batch_size}: give at least 1")
-        recipe = replace(recipe, stages=tuple(replace(stage, batch_size=batch_size) for stage in recipe.stages))
-    if peak_lr is not None:
-        if not 0 < peak_lr < 1:
-            raise SettingError(f"--peak-lr {peak_lr}: give a number between 0 and 1, such as 1e-3")
-        recipe = replace(recipe, peak_lr=peak_lr)
-    if style_weight is not None:
-        if not 0 < style_weight < math.inf:
-            raise SettingError(f"--style-weight {style_weight}: give a positive number, such as 5")
-        recipe = replace(recipe, weights={**recipe.weights, "style": style_weight})
-    return recipe
-
-
-def check_processes(recipe: Recipe, world_size: int) -> None:
-    """Every process takes an equal share of every batch.
-
-    Raises:
-        SettingError: A batch cannot be shared equally.
-    """
-    for stage in recipe.stages:
-        if stage.batch_size % world_size:
-            raise SettingError(
-                f"{world_size} processes cannot share batches of {stage.batch_size} pairs: "
-                "start as many as divide the batch size, or give another --batch-size"
-            )

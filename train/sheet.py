@@ -34,6 +34,17 @@ def contact_sheet(photo: Path, styles: Sequence[StyleEntry], columns: int) -> Im
     return captioned_grid(cells, columns)
 
 
+def picture_grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Pictures of one size in rows, with a margin around each."""
+    width, height = rows[0][0].size
+    step_x, step_y = width + MARGIN_PX, height + MARGIN_PX
+    grid = Image.new("RGB", (len(rows[0]) * step_x + MARGIN_PX, len(rows) * step_y + MARGIN_PX), "white")
+    for row, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            grid.paste(picture, (MARGIN_PX + column * step_x, MARGIN_PX + row * step_y))
+    return grid
+
+
 def captioned_grid(cells: Sequence[tuple[Image.Image, str]], columns: int, text_px: int = TEXT_PX) -> Image.Image:
     """Pictures of one size in rows of ``columns``, each with its caption below, cut where it is too long."""
     width, height = cells[0][0].size

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.recipes import Recipe, Stage
+from train.average import STEPS
+from train.recipe import Augmentation, PoolSizes, Recipe, Stage, StyleMixing
 
 
 class StateError(Exception):
@@ -30,6 +31,8 @@ class TrainingState:
         data: What was trained on, for the model card.
         network: State dict, fp32.
         optimizer: State dict.
+        average: Of ``train.average.WeightAverage``; empty for a recipe without one.
+        task_state: What else the task needs to go on exactly, such as its pools.
     """
 
     task: str
@@ -42,13 +45,19 @@ class TrainingState:
     data: dict[str, Any]
     network: dict[str, Tensor]
     optimizer: dict[str, Any]
+    average: dict[str, Tensor]
+    task_state: dict[str, Any]
+
+    @property
+    def shipped(self) -> dict[str, Tensor]:
+        """The weights to export: their average, where the recipe has one."""
+        return {name: tensor for name, tensor in self.average.items() if name != STEPS} or self.network
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all: a cut training leaves the state before."""
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
-        tensors = {"network": self.network, "optimizer": self.optimizer}
-        torch.save({**self.__dict__, "recipe": asdict(self.recipe), **tensors}, unfinished)
+        torch.save({**self.__dict__, "recipe": asdict(self.recipe)}, unfinished)
         os.replace(unfinished, path)
 
 
@@ -62,16 +71,20 @@ def load_state(path: Path, task: str | None = None) -> TrainingState:
         raise StateError(f"{path}: no such file; a training writes it as state.pt into its --out folder")
     try:
         fields = torch.load(path, map_location="cpu", weights_only=True)
-        recipe = dict(fields["recipe"])
-        recipe["stages"] = tuple(
-            Stage(**{**stage, "shorter_px": tuple(stage["shorter_px"])}) for stage in recipe["stages"]
-        )
-        state = TrainingState(**{**fields, "recipe": Recipe(**recipe)})
+        state = TrainingState(**{**fields, "recipe": _recipe(fields["recipe"])})
     except Exception as err:
         raise StateError(f"{path}: not a training state ({type(err).__name__}: {err})") from err
     if task is not None and state.task != task:
         raise StateError(f"{path}: a training of {state.task!r}, not of {task!r}")
     return state
+
+
+def _recipe(fields: dict[str, Any]) -> Recipe:
+    """Reverse ``asdict``."""
+    stages = tuple(Stage(**stage) for stage in fields["stages"])
+    parts: dict[str, Any] = {"pools": PoolSizes, "augmentation": Augmentation, "mixing": StyleMixing}
+    nested = {name: kind(**fields[name]) for name, kind in parts.items() if fields[name] is not None}
+    return Recipe(**{**fields, "stages": stages, **nested})
 
 
 def check_continues(state: TrainingState, path: Path, recipe: Recipe, steps: int, data: dict[str, Any]) -> None:

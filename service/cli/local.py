@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from model_store.catalog import CatalogError, default_folder
+from model_store.image_files import Picture
+from model_store.pixels import to_images
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.batching import BatchLimits, Shape, next_batch
@@ -13,12 +15,12 @@ from service.cli.board import Board, Outcome
 from service.cli.errands import Errand
 from service.cli.look import Look, unknown_style
 from service.errors import ServiceError
-from service.images import ImageLimits, Picture
+from service.images import ImageLimits
 from service.job import Job
 from service.requests.fields import StylizeRequest
 from service.requests.parameters import job_parameters
 from service.settings import Settings
-from service.stylizer import Stylizer, to_images
+from service.stylizer import Stylizer
 from service.work.decoding import Decoded, decode_job
 
 

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from PIL import Image
 
+from model_store.image_files import Picture
 from service import images
 from service.errors import JobFailed, ServiceError
-from service.images import ImageLimits, Picture
+from service.images import ImageLimits
 from service.job import Claim, Result
 from service.schemas import Facts
 from service.settings import Settings

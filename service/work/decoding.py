@@ -7,10 +7,11 @@ from time import monotonic
 
 from PIL import Image
 
+from model_store.image_files import Picture
 from service import images
 from service.batching import Shape
 from service.errors import InvalidField, ModelUnavailable
-from service.images import ImageLimits, Picture
+from service.images import ImageLimits
 from service.job import Job
 from service.requests.mix import check_shorter_side
 from service.requests.which import naming

@@ -7,9 +7,10 @@ from time import monotonic
 from PIL import Image
 
 from model_store.gatys import Progress
+from model_store.pixels import to_images
 from service.job import Claim
 from service.stores.job_progress import JobProgress, Saved
-from service.stylizer import Stylizer, to_images
+from service.stylizer import Stylizer
 from service.work.decoding import Decoded
 
 PREVIEW_PX = 256

@@ -8,7 +8,6 @@ other threads may read ``ids`` and ``problems`` at any time.
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -16,7 +15,7 @@ from model_store import checkpoint
 from model_store.catalog import CatalogError, CheckpointError, ModelEntry, Stamp, file_stamp, problem_text
 from model_store.catalog_watch import CatalogWatch
 from model_store.network import StyleNetwork
-from model_store.runtime import Runtime
+from model_store.runtime import Runtime, to_runtime
 from service.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,6 @@ class Networks:
         self,
         watch: CatalogWatch,
         runtime: Runtime,
-        prepare: Callable[[StyleNetwork, Runtime], StyleNetwork],
         limit_bytes: float,
     ) -> None:
         """Nothing is loaded yet.
@@ -46,12 +44,10 @@ class Networks:
         Args:
             watch: Which networks there are.
             runtime: Where they run.
-            prepare: Gives a network, still on the CPU, the number types that it shall have on the device.
             limit_bytes: Of all parameters and buffers on the device; a network larger than that is there alone.
         """
         self._watch = watch
         self._runtime = runtime
-        self._prepare = prepare
         self._limit_bytes = limit_bytes
         self._residents: dict[str, Resident] = {}  # in the order of their last use
         self._failures: dict[str, tuple[Stamp | None, str]] = {}
@@ -96,7 +92,7 @@ class Networks:
         if (problem := self._failure(entry)) is not None:
             raise _unusable(entry, problem)
         try:
-            network = self._prepare(checkpoint.load(entry.path), self._runtime)
+            network = to_runtime(checkpoint.load(entry.path), self._runtime.on_cpu)
         except (CheckpointError, OSError) as err:
             problem = problem_text(err, entry.path)
         except Exception as err:  # a defect of ours: it, too, must not be met again by every request

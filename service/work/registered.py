@@ -8,6 +8,7 @@
 import asyncio
 from time import monotonic
 
+from model_store.image_files import Picture
 from service import images
 from service.errors import NotFound, QueueUnreachable
 from service.images import ImageLimits
@@ -79,7 +80,7 @@ def bounded_painting(upload: bytes, limits: ImageLimits) -> bytes:
     header = images.read_header(upload, "image", limits)
     longer_px = min(PAINTING_PX, max(header.width, header.height))
     picture = images.decode(upload, "image", limits, longer_px)
-    return images.encode(images.Picture(picture.rgb, None), PAINTING_FORMAT, None)
+    return images.encode(Picture(picture.rgb, None), PAINTING_FORMAT, None)
 
 
 def gone(style_id: str) -> NotFound:

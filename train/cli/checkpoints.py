@@ -1,4 +1,4 @@
-"""``evaluate``, ``export`` and ``sheet``: from a training to what the service serves."""
+"""``evaluate``, ``export``, ``sheet`` and ``matrix``: from a training to what the service serves."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from model_store.adain import AdaIN
 from model_store.catalog import read_catalog
-from model_store.checkpoint import save
+from model_store.checkpoint import load, save
+from model_store.network import AnyStyle
 from model_store.runtime import Runtime, keep_freed_memory
 from model_store.vgg import load_vgg
 from train import export as exporting
@@ -30,10 +30,15 @@ from train.cli.options import (
     runtime_of,
 )
 from train.evaluate import JudgedPair, distance_table, judge_pairs, save_grid
+from train.matrix import paint_matrix
 from train.paintings import export_paintings, read_origins
-from train.recipes import SettingError
+from train.recipe import SettingError
 from train.sheet import contact_sheet
 from train.tables import StyleFile, learned_pairs, read_pairs, read_references, read_styles
+
+ReferenceOption = Annotated[
+    Path | None, typer.Option(help="CSV of other systems' distances on --pairs: system, content, style, note.")
+]
 
 
 def evaluate(
@@ -48,7 +53,7 @@ def evaluate(
     size: Annotated[int, typer.Option(help="Side of the square in pixels; a multiple of 32.")] = 512,
     grid: Annotated[Path | None, typer.Option(help="Write the pictures here: content, style, result.")] = None,
     limit: Annotated[int | None, typer.Option(help="The first so many pairs only.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="CSV of other systems: system, content, style, note.")] = None,
+    reference: ReferenceOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
@@ -79,6 +84,7 @@ def export(
     pairs: Annotated[Path | None, typer.Option(help="Measure on these pairs, and note it in the header.")] = None,
     vgg: Annotated[str, typer.Option(help=f"The judge for --pairs: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="For --pairs: side of the square in pixels.")] = 512,
+    reference: ReferenceOption = None,
     data_rights: Annotated[str, typer.Option(help="For the card: what holds for the training's images.")] = "",
     note: Annotated[str, typer.Option(help="For the card: what else there is to say of the training.")] = "",
     device: DeviceOption = "auto",
@@ -91,14 +97,15 @@ def export(
     """
     with one_line_errors():
         runtime = runtime_of(device, dtype)
+        references = read_references(reference) if reference else []
         trained = exporting.from_file(state, data_rights, note)
         files = read_styles(styles, style_root) if styles else []
-        if files and isinstance(trained.network, AdaIN):
+        if files and isinstance(trained.network, AnyStyle):
             trained = exporting.with_styles(trained, files, runtime.device)
         header = trained.header
         if pairs:
             judged = _judge(trained, pairs, files, vgg, size, None, runtime)
-            header = replace(header, measured=exporting.measurement(judged, pairs, vgg, size, runtime))
+            header = replace(header, measured=exporting.measurement(judged, pairs, vgg, size, runtime, references))
         header = save(trained.network, out, header)
         out.with_suffix(".md").write_text(model_card(header, out.stem), encoding="utf-8")
         if preview_photo:
@@ -122,7 +129,7 @@ def _judge(
         raise SettingError(f"--size {size_px}: give a multiple of 32")
     keep_freed_memory()
     pairs = read_pairs(table)
-    if not isinstance(trained.network, AdaIN):
+    if not isinstance(trained.network, AnyStyle):
         pairs = learned_pairs([pair.content for pair in pairs], trained.header.styles, files, only)
     elif only:
         raise SettingError(f"--only {only[0]}: the pairs say which pictures AdaIN takes as styles")
@@ -144,3 +151,21 @@ def sheet(
         catalog = read_catalog(checkpoints)
         styles = [catalog.style(name) for name in style] if style else catalog.styles
         contact_sheet(photo, styles, columns).save(out, quality=88)
+
+
+def matrix(
+    checkpoint: Annotated[Path, typer.Option(help="An exported network that takes any style.")],
+    photo: Annotated[list[Path], typer.Option(help="A photo; repeat it.")],
+    painting: Annotated[list[Path], typer.Option(help="A painting; repeat it.")],
+    out: Annotated[Path, typer.Option(help="The picture to write.")],
+    size: Annotated[int, typer.Option(help="Side of the painted squares in pixels.", min=32)] = 512,
+    cell: Annotated[int, typer.Option(help="Side of the squares in the picture.", min=32)] = 192,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+) -> None:
+    """Every photo painted like every painting, in one picture."""
+    with one_line_errors():
+        runtime = runtime_of(device, dtype)
+        picture = paint_matrix(load(checkpoint, AnyStyle), photo, painting, size, cell, runtime)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(out, quality=88)

@@ -12,7 +12,7 @@ from model_store.catalog import CatalogError, CheckpointError, default_folder
 from model_store.runtime import Runtime, choose_runtime
 from model_store.vgg import WeightsError
 from train.data import DataError
-from train.recipes import SettingError
+from train.recipe import SettingError
 from train.state import StateError
 
 VGG_HELP = "vgg16, vgg16-features or vgg19 (fetched by torchvision), or the path of a .safetensors file."

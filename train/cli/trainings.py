@@ -1,4 +1,4 @@
-"""``adain``, ``generator`` and ``add-style``: the commands that train."""
+"""``swift``, ``adain``, ``generator`` and ``add-style``: the commands that train."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +10,7 @@ import typer
 from model_store.catalog import read_header
 from model_store.runtime import keep_freed_memory
 from train.adain import AdaINTask
+from train.any_style import AnyStyleTask
 from train.cli.options import (
     VGG_HELP,
     BatchOption,
@@ -32,33 +33,59 @@ from train.cli.options import (
     one_line_errors,
     positive,
 )
-from train.data import Crops, PairCrops, StyleDraws, folder_counts, list_images
+from train.data import Crops, StyleDraws, folder_counts, list_images
 from train.distributed import Rank, process_group
 from train.generator import GeneratorTask, Plan, loss_network, new_network, style_images, with_new_row
 from train.loop import Task, Training, training_runtime
-from train.recipes import (
-    ADAIN_RECIPES,
-    ADD_STYLE_RECIPES,
-    GENERATOR_RECIPES,
-    Recipe,
-    SettingError,
-    check_processes,
-    customised,
-)
+from train.pool_crops import PoolCrops
+from train.recipe import Recipe, SettingError, check_processes, customised
+from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, SWIFT_RECIPES
 from train.state import check_continues, load_state
+from train.swift import SwiftTask
 from train.tables import StyleFile, read_styles, unnamed_style
 
 JudgeOption = Annotated[str, typer.Option("--vgg", help=f"The judge of the losses: {VGG_HELP}")]
 StyleOption = Annotated[list[Path] | None, typer.Option(help="Image of a style; its name becomes the id. Repeat it.")]
+PaintingsOption = Annotated[list[Path], typer.Option("--style", help="Folder of paintings; may be repeated.")]
+EncoderOption = Annotated[
+    str | None, typer.Option("--vgg", help=f"Encoder: {VGG_HELP} [default: vgg16, or that of --init]")
+]
 OnlyOption = Annotated[list[str] | None, typer.Option(help="Id of the table to train; all of them when not given.")]
+
+
+def swift(
+    content: ContentOption,
+    style: PaintingsOption,
+    vgg: EncoderOption = None,
+    out: OutOption = Path("runs/swift"),
+    recipe: Annotated[str, typer.Option(help=f"{', '.join(SWIFT_RECIPES)}: sizes and schedule.")] = "short",
+    steps: StepsOption = None,
+    crop: CropOption = None,
+    batch_size: BatchOption = None,
+    peak_lr: PeakOption = None,
+    style_weight: StyleWeightOption = None,
+    seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    save_minutes: SaveOption = 5.0,
+    max_minutes: MaxMinutesOption = None,
+    resume: ResumeOption = False,
+    init: InitOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+) -> None:
+    """Train swift: any style, one small network that is fast on a CPU."""
+    with one_line_errors():
+        numbers = customised(SWIFT_RECIPES, recipe, crop, batch_size, peak_lr, style_weight)
+        run = Run(out, numbers, steps, seed, workers, save_minutes, max_minutes, resume, init, device, dtype)
+        run.train_any_style(SwiftTask, content, style, vgg)
 
 
 def adain(
     content: ContentOption,
-    style: Annotated[list[Path], typer.Option(help="Folder of paintings; may be repeated.")],
-    vgg: Annotated[str | None, typer.Option(help=f"Encoder: {VGG_HELP} [default: vgg16, or that of --init]")] = None,
+    style: PaintingsOption,
+    vgg: EncoderOption = None,
     out: OutOption = Path("runs/adain"),
-    recipe: Annotated[str, typer.Option(help=f"{' or '.join(ADAIN_RECIPES)}: sizes and schedule.")] = "short",
+    recipe: Annotated[str, typer.Option(help=f"{', '.join(ADAIN_RECIPES)}: sizes and schedule.")] = "short",
     steps: StepsOption = None,
     crop: CropOption = None,
     batch_size: BatchOption = None,
@@ -77,12 +104,7 @@ def adain(
     with one_line_errors():
         numbers = customised(ADAIN_RECIPES, recipe, crop, batch_size, peak_lr, style_weight)
         run = Run(out, numbers, steps, seed, workers, save_minutes, max_minutes, resume, init, device, dtype)
-        data = {"content": folder_counts(content), "style": folder_counts(style), "seed": seed}
-        run.train(
-            lambda: AdaINTask.start(vgg, init, seed),
-            lambda **common: PairCrops(list_images(content), style=list_images(style), **common),
-            data,
-        )
+        run.train_any_style(AdaINTask, content, style, vgg)
 
 
 def generator(
@@ -171,6 +193,20 @@ class Run:
     init: Path | None
     device: str
     dtype: str
+
+    def train_any_style(
+        self, task: type[AnyStyleTask], content: Sequence[Path], style: Sequence[Path], vgg: str | None
+    ) -> None:
+        """Train a network of any style, with pools.
+
+        Raises:
+            SettingError, DataError, StateError, WeightsError, CheckpointError: See ``train``.
+        """
+        self.train(
+            lambda: task.start(vgg, self.init, self.recipe, self.seed),
+            lambda **common: PoolCrops(list_images(content), style=list_images(style), **common),
+            {"content": folder_counts(content), "style": folder_counts(style), "seed": self.seed},
+        )
 
     def train_generator(
         self,

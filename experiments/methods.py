@@ -12,15 +12,16 @@ from statistics import median
 from PIL import Image
 from torch import Tensor
 
+from experiments.judging import Judge, timed
+from experiments.painters import AnyStylePainter, LearnedStyles, Optimisation, Painter, known_files
+from experiments.plots import Line, Panel, draw
+from experiments.results import Findings, Row, environment, say
 from model_store.catalog import read_catalog
+from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
 from train.data import DataError
 from train.evaluate import Distances, median_distances
-from train.experiments.judging import Judge, timed
-from train.experiments.painters import AnyStyle, LearnedStyles, Optimisation, Painter, known_files
-from train.experiments.plots import Line, Panel, draw
-from train.experiments.results import Findings, Row, environment, say
-from train.images import centre_square, read_image, to_image, to_tensor
+from train.images import centre_square, read_image
 from train.sheet import captioned_grid
 from train.tables import StyleFile
 
@@ -30,7 +31,9 @@ LEARNED = {
     "residual, instance norm": ("residual", "instance"),
     "residual, conditional": ("residual", "conditional"),
 }
-ADAIN = "AdaIN"
+ANY_STYLE = {"AdaIN": "adain", "predicted conditional (swift)": "swift"}
+"""Methods that encode any style's picture, and their networks."""
+
 UNTOUCHED = "content image itself"
 GRID_COLUMNS = 4
 
@@ -172,8 +175,9 @@ def find_painters(inputs: Inputs, runtime: Runtime) -> tuple[dict[str, Painter |
     for method, styles in known.items():
         wanted = {path: styles[path] for path in shared} if styles else {}
         painters[method] = LearnedStyles(wanted, runtime, inputs.seed) if wanted else None
-    adain = next((model for model in models if model.network == "adain"), None)
-    painters[ADAIN] = AnyStyle(adain, runtime) if adain else None
+    for method, network in ANY_STYLE.items():
+        entry = next((model for model in models if model.network == network), None)
+        painters[method] = AnyStylePainter(entry, runtime) if entry else None
     return painters, shared
 
 
@@ -187,7 +191,7 @@ def read_pairings(
     """
 
     def square(path: Path) -> Tensor:
-        return to_tensor(centre_square(read_image(path), size_px)).to(runtime.device)
+        return to_tensor([centre_square(read_image(path), size_px)]).to(runtime.device)
 
     pairs = [
         (content, styles[(index + shift) % len(styles)])
@@ -232,9 +236,9 @@ def distance_panels(results: Sequence[Result]) -> list[Panel]:
 
 def picture_grid(painters: Mapping[str, Painter | None], pair: Pairing) -> Image.Image:
     """The photo, then by every method. The style's picture is only named: it may not be free to show."""
-    cells = [(to_image(pair.content[0]), f"photo; style {pair.style.stem}")]
+    cells = [(to_images(pair.content)[0], f"photo; style {pair.style.stem}")]
     for method, painter in painters.items():
         if painter is not None:
             painted = painter.paint(pair.content, painter.style(pair.painting, pair.style))
-            cells.append((to_image(painted[0]), method))
+            cells.append((to_images(painted)[0], method))
     return captioned_grid(cells, GRID_COLUMNS)

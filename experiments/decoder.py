@@ -13,13 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from experiments.decoders import DECODERS, DecoderTask
+from experiments.plots import draw
+from experiments.results import Findings, Row
+from experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
+from model_store.pixels import to_images, to_tensor
 from model_store.vgg import load_vgg
 from train.data import PairCrops
-from train.experiments.decoders import DECODERS, DecoderTask
-from train.experiments.plots import draw
-from train.experiments.results import Findings, Row
-from train.experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
-from train.images import centre_square, read_image, to_image, to_tensor
+from train.images import centre_square, read_image
 from train.sheet import captioned_grid
 from train.tables import Pair
 
@@ -56,14 +57,14 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
     """
 
     def square(path: Path) -> Tensor:
-        return to_tensor(centre_square(read_image(path), inputs.size_px))
+        return to_tensor([centre_square(read_image(path), inputs.size_px)])
 
     pairs = [(square(pair.content), square(pair.style)) for pair in inputs.pairs]
     shown = (square(inputs.photo), square(inputs.painting))
     vgg = load_vgg(inputs.vgg)
     curves: list[Curve] = []
     rows: list[Row] = []
-    cells: list[tuple[Image.Image, str]] = [(to_image(shown[0][0]), "photo"), (to_image(shown[1][0]), "style")]
+    cells: list[tuple[Image.Image, str]] = [(to_images(shown[0])[0], "photo"), (to_images(shown[1])[0], "style")]
     for label, (join, build) in DECODERS.items():
         torch.manual_seed(schedule.seed)
         task = DecoderTask(build("vgg19" if "conv3_4" in vgg.convs else "vgg16"), join, vgg)
@@ -72,7 +73,7 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
         curves.append(curve)
         rows.append(decoder_row(curve, task, held_out(task, pairs, schedule)))
         painted = task.paint(*(picture.to(schedule.runtime.device) for picture in shown))
-        cells.append((to_image(painted[0]), label))
+        cells.append((to_images(painted)[0], label))
     return Findings(
         name="decoder",
         title="The decoder: without norm, with each norm, and concatenation instead of AdaIN",

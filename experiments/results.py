@@ -84,7 +84,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 def markdown(findings: Findings) -> str:
     """The page: settings, tables, plots and pictures."""
     settings = ", ".join(f"{_heading(name)} {_shown(value)}" for name, value in findings.settings.items())
-    parts = [f"# {findings.title}", f"`python -m train experiment {findings.name}`: {settings}."]
+    parts = [f"# {findings.title}", f"`python -m experiments {findings.name}`: {settings}."]
     for title, rows in findings.tables.items():
         parts += [f"## {title}", markdown_table(rows)]
     parts += [f"![{name}]({findings.name}-{name}.png)" for name in findings.plots]

@@ -13,13 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from experiments.plots import Line, Panel, draw
+from experiments.results import Findings, Row
+from experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
+from model_store.pixels import to_images, to_tensor
 from model_store.vgg import VGG
 from train.data import StyleDraws
-from train.experiments.plots import Line, Panel, draw
-from train.experiments.results import Findings, Row
-from train.experiments.training import TOTAL, Curve, Schedule, curve_panels, curve_rows, held_out
 from train.generator import GeneratorTask, loss_network, new_network, style_images
-from train.images import centre_square, fit_longer_side, read_image, to_image, to_tensor
+from train.images import centre_square, fit_longer_side, read_image
 from train.sheet import captioned_grid
 
 VARIANTS = (("pyramid", "batch"), ("pyramid", "instance"), ("residual", "batch"), ("residual", "instance"))
@@ -60,7 +61,7 @@ class Variant:
         """(1, 3, H, W) in [0, 1] → the same, in evaluation mode; the pyramid's noise is that of the seed."""
         network = self.task.network.eval()
         with torch.no_grad():
-            return network(photo, network.stored_style(0).with_seed(seed)).float()  # type: ignore[no-any-return]
+            return network.paint(photo, network.stored_style(0).with_seed(seed)).float()
 
 
 def run(inputs: Inputs, schedule: Schedule) -> Findings:
@@ -70,7 +71,7 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
         DataError: A picture cannot be read.
         WeightsError: The judge's weights cannot be used.
     """
-    photos = [to_tensor(centre_square(read_image(path), inputs.size_px)) for path in inputs.held_out]
+    photos = [to_tensor([centre_square(read_image(path), inputs.size_px)]) for path in inputs.held_out]
     shown = read_image(inputs.photo)
     judge = loss_network(inputs.vgg, schedule.recipe)
     pictures = style_images([inputs.style])
@@ -176,12 +177,12 @@ def contrast_panels(rows: Sequence[Row]) -> list[Panel]:
 
 def picture_grid(variants: Sequence[Variant], photo: Image.Image, schedule: Schedule) -> Image.Image:
     """A row for the photo and for each network, a column a contrast."""
-    changed = [with_contrast(to_tensor(photo), contrast) for contrast in CONTRASTS]
+    changed = [with_contrast(to_tensor([photo]), contrast) for contrast in CONTRASTS]
     cells = [
-        (to_image(one[0]), f"photo, contrast × {contrast:g}") for one, contrast in zip(changed, CONTRASTS, strict=True)
+        (to_images(one)[0], f"photo, contrast × {contrast:g}") for one, contrast in zip(changed, CONTRASTS, strict=True)
     ]
     for variant in variants:
         for one, contrast in zip(changed, CONTRASTS, strict=True):
             painted = variant.paint(one.to(schedule.runtime.device), schedule.seed)
-            cells.append((to_image(painted[0]), f"{variant.label}, × {contrast:g}"))
+            cells.append((to_images(painted)[0], f"{variant.label}, × {contrast:g}"))
     return captioned_grid(cells, columns=len(CONTRASTS))

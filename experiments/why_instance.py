@@ -12,13 +12,14 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from experiments.painters import OneStyle
+from experiments.plots import Panel, draw
+from experiments.results import Findings, Row, say
+from experiments.training import Curve, Schedule, curve_panels, curve_rows
+from model_store.pixels import to_images, to_tensor
 from train.data import StyleDraws, list_images
-from train.experiments.painters import OneStyle
-from train.experiments.plots import Panel, draw
-from train.experiments.results import Findings, Row, say
-from train.experiments.training import Curve, Schedule, curve_panels, curve_rows
 from train.generator import GeneratorTask, loss_network, new_network, style_images
-from train.images import read_image, to_image, to_tensor
+from train.images import read_image
 
 NORMS = ("batch", "instance")
 
@@ -58,7 +59,7 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
     filters: dict[str, Filter] = {
         "original": lambda photo: photo,
         "luminance equalised": with_equal_luminance,
-        "pre-stylised": lambda photo: to_image(painter.paint(to_tensor(photo))[0]),
+        "pre-stylised": lambda photo: to_images(painter.paint(to_tensor([photo])))[0],
     }
     pictures = style_images([inputs.style])
     judge = loss_network(inputs.vgg, schedule.recipe)

@@ -1,4 +1,4 @@
-"""``experiment NAME``: the papers' evidence, reproduced. The defaults take about twenty minutes each on two cores."""
+"""``python -m experiments NAME``: the papers' evidence. The defaults take about twenty minutes each on two cores."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from experiments import batch_vs_instance as norms
+from experiments import decoder as decoders
+from experiments import methods as all_methods
+from experiments import resolution as resolutions
+from experiments import why_instance as why
+from experiments.results import publish
+from experiments.training import Schedule
 from model_store.runtime import keep_freed_memory
 from train.cli.options import (
     FOLDER,
@@ -24,15 +31,9 @@ from train.cli.options import (
     runtime_of,
 )
 from train.data import list_images
-from train.experiments import batch_vs_instance as norms
-from train.experiments import decoder as decoders
-from train.experiments import methods as all_methods
-from train.experiments import resolution as resolutions
-from train.experiments import why_instance as why
-from train.experiments.results import publish
-from train.experiments.training import Schedule
 from train.loop import training_runtime
-from train.recipes import ADAIN_RECIPES, GENERATOR_RECIPES, SettingError, Stage, customised
+from train.recipe import SettingError, Stage, customised
+from train.recipes import ADAIN_RECIPES, GENERATOR_RECIPES
 from train.tables import Pair, read_pairs, read_styles
 
 RECIPES = {
@@ -45,7 +46,11 @@ RECIPES = {
 }
 """The short recipes on small crops from beginning to end, with the papers' losses; the command line says how small."""
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(
+    help="The papers' evidence, reproduced with our own code.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
 
 ResultsOption = Annotated[Path, typer.Option(help="Folder for the tables, plots and pictures.")]
 PairsOption = Annotated[Path, typer.Option(help="Held out: CSV with name, content, style; paths relative to it.")]
@@ -179,7 +184,7 @@ def methods(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """Optimisation, generators and AdaIN on the same pairs: distances and seconds."""
+    """Optimisation, generators, AdaIN and swift on the same pairs: distances and seconds."""
     with one_line_errors():
         runtime = runtime_of(device, dtype)
         if len(size) != len(count):
@@ -257,3 +262,7 @@ def _size(option: str, size_px: int, multiple: int = 32) -> int:
     if size_px < 32 or size_px % multiple:
         raise SettingError(f"{option} {size_px}: give a multiple of {multiple}, at least 32")
     return size_px
+
+
+if __name__ == "__main__":
+    app()

@@ -10,12 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from model_store.adain import AdaIN
 from model_store.catalog import ModelEntry, read_header
 from model_store.checkpoint import load
 from model_store.gatys import Gatys, GatysOptions
-from model_store.network import StyleNetwork
-from model_store.runtime import Runtime
+from model_store.network import AnyStyle, StyleNetwork
+from model_store.runtime import Runtime, to_runtime
 from model_store.style import Style
 from model_store.vgg import load_vgg
 from train.data import DataError
@@ -45,8 +44,8 @@ class Painter(Protocol):
         ...
 
 
-class AnyStyle:
-    """AdaIN: encodes any style's picture."""
+class AnyStylePainter:
+    """A network that encodes any style's picture."""
 
     steps = 0
 
@@ -57,8 +56,7 @@ class AnyStyle:
             CheckpointError: It cannot be used.
         """
         self.name = entry.id
-        network = in_use(load(entry.path), runtime)
-        assert isinstance(network, AdaIN)
+        network = to_runtime(load(entry.path, AnyStyle), runtime)
         self._network = network
 
     @torch.no_grad()
@@ -69,7 +67,7 @@ class AnyStyle:
     @torch.no_grad()
     def paint(self, content: Tensor, style: Style) -> Tensor:
         """One forward pass."""
-        return self._network(content, style).float().clamp(0, 1)  # type: ignore[no-any-return]
+        return self._network.paint(content, style).float().clamp(0, 1)
 
     def warm_up(self, content: Tensor, style: Style) -> None:
         """Paint once."""
@@ -93,7 +91,7 @@ class LearnedStyles:
             CheckpointError: One cannot be used.
         """
         models = {entry.id: entry.path for entry, _ in entries.values()}
-        networks = {name: in_use(load(path), runtime) for name, path in models.items()}
+        networks = {name: to_runtime(load(path), runtime) for name, path in models.items()}
         self.name = " ".join(models)
         self._styles = {path: (networks[entry.id], row) for path, (entry, row) in entries.items()}
         self._seed = seed
@@ -108,7 +106,7 @@ class LearnedStyles:
     def paint(self, content: Tensor, style: tuple[StyleNetwork, Style]) -> Tensor:
         """One forward pass."""
         network, row = style
-        return network(content, row).float().clamp(0, 1)  # type: ignore[no-any-return]
+        return network.paint(content, row).float().clamp(0, 1)
 
     def warm_up(self, content: Tensor, style: tuple[StyleNetwork, Style]) -> None:
         """Paint once."""
@@ -126,9 +124,7 @@ class Optimisation:
         """
         self.name = Path(vgg).stem
         self.steps = steps
-        network = load_vgg(vgg).to(runtime.device)
-        network.convs.to(runtime.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._gatys = Gatys(network, GatysOptions(steps=steps))
+        self._gatys = Gatys(to_runtime(load_vgg(vgg), runtime), GatysOptions(steps=steps))
 
     def style(self, painting: Tensor, path: Path) -> Any:
         """What the loss compares with."""
@@ -156,19 +152,14 @@ class OneStyle:
         known = [style.id for style in read_header(checkpoint).styles]
         if style_id not in known:
             raise DataError(f"{checkpoint}: no style {style_id!r}; it names {', '.join(known) or 'none'}")
-        self._network = in_use(load(checkpoint), runtime)
+        self._network = to_runtime(load(checkpoint), runtime)
         self._style = self._network.stored_style(known.index(style_id)).with_seed(seed)
         self._device = runtime.device
 
     @torch.no_grad()
     def paint(self, photo: Tensor) -> Tensor:
         """(1, 3, H, W) in [0, 1] → the same, fp32, on the device."""
-        return self._network(photo.to(self._device), self._style).float().clamp(0, 1)  # type: ignore[no-any-return]
-
-
-def in_use(network: StyleNetwork, runtime: Runtime) -> StyleNetwork:
-    """On its device, in its type, as the service has it."""
-    return network.to(runtime.device, runtime.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return self._network.paint(photo.to(self._device), self._style).float().clamp(0, 1)
 
 
 def known_files(models: Sequence[ModelEntry], files: Mapping[str, Path]) -> dict[Path, tuple[ModelEntry, int]]:

@@ -10,13 +10,13 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from experiments.plots import Line, Panel, smoothed
+from experiments.results import Row, environment, say
 from model_store.runtime import Runtime
 from train.data import Crops
 from train.distributed import Rank
-from train.experiments.plots import Line, Panel, smoothed
-from train.experiments.results import Row, environment, say
 from train.loop import Task, Training
-from train.recipes import Recipe
+from train.recipe import Recipe
 
 SMOOTHING = 0.05
 """Share of the steps that a plotted point is the mean of."""

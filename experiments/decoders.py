@@ -8,16 +8,14 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from model_store.adain import FEATURE_SCALE, mirrored_decoder
-from model_store.layers import (
-    BatchNorm,
-    InstanceNorm,
-    UpsampledConv,
-    adaptive_instance_norm,
-    instance_statistics,
-    padded_conv,
-)
+from model_store.convolutions import UpsampledConv, padded_conv
+from model_store.layers import BatchNorm, InstanceNorm, adaptive_instance_norm
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
+from model_store.runtime import Runtime, to_runtime
+from model_store.statistics import instance_statistics
+from model_store.style import Style
 from model_store.vgg import BLOCK_CHANNELS, VGG
+from train.loop import Task
 
 Join = Callable[[Tensor, Tensor], Tensor]
 """Content and style features, (B, 512, H/8, W/8) each → what the decoder gets."""
@@ -25,8 +23,8 @@ Join = Callable[[Tensor, Tensor], Tensor]
 
 def restyled(content: Tensor, style: Tensor) -> Tensor:
     """AdaIN: the content's features with the style's statistics."""
-    mean, deviation = instance_statistics(style)
-    return adaptive_instance_norm(content, deviation.flatten(1), mean.flatten(1))
+    mean, std = instance_statistics(style)
+    return adaptive_instance_norm(content, std.flatten(1), mean.flatten(1))
 
 
 def concatenated(content: Tensor, style: Tensor) -> Tensor:
@@ -44,8 +42,8 @@ class OwnScaleAndShift(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        rows = (table.expand(len(features), -1) for table in (self.norm.scale, self.norm.shift))
-        return self.norm(features, *rows)  # type: ignore[no-any-return]
+        scale, shift = (table.expand(len(features), -1) for table in (self.norm.scale, self.norm.shift))
+        return self.norm(features, Style((scale,), (shift,)))  # type: ignore[no-any-return]
 
 
 def decoder_with(norm: type[InstanceNorm], architecture: str) -> nn.Sequential:
@@ -56,7 +54,7 @@ def decoder_with(norm: type[InstanceNorm], architecture: str) -> nn.Sequential:
         layers.append(layer)
         if not isinstance(layer, nn.ReLU):
             conv = layer.conv if isinstance(layer, UpsampledConv) else layer
-            layers.append(OwnScaleAndShift(norm(conv.out_channels)))  # type: ignore[arg-type]
+            layers.append(OwnScaleAndShift(norm(0, conv.out_channels)))  # type: ignore[arg-type]
     return nn.Sequential(*layers, last)
 
 
@@ -78,7 +76,7 @@ DECODERS: dict[str, tuple[Join, Callable[[str], nn.Sequential]]] = {
 }
 
 
-class DecoderTask:
+class DecoderTask(Task):
     """As ``AdaINTask``, for any decoder and any way to join the features."""
 
     name = "decoder"
@@ -93,10 +91,11 @@ class DecoderTask:
     def to(self, device: torch.device) -> None:
         """Put decoder and VGG where they are used."""
         for module in (self.network, self._vgg):
-            module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            to_runtime(module, Runtime(device, torch.float32))
 
-    def losses(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+    def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
         """Content and style distance of the painted batch: (B, 3, H, W) in [0, 1] each → two scalars."""
+        content, style = inputs
         with torch.no_grad():
             content_features, style_features = (self._vgg(images, STYLE_LAYERS) for images in (content, style))
         painted = self._decode(content_features[CONTENT_LAYER], style_features[CONTENT_LAYER])
@@ -107,8 +106,9 @@ class DecoderTask:
         }
 
     @torch.no_grad()
-    def pictures(self, content: Tensor, style: Tensor) -> Tensor:
+    def pictures(self, *inputs: Tensor) -> Tensor:
         """Rows of content, style, result."""
+        content, style = inputs
         rows = torch.cat([content, style, self.paint(content, style)])
         return make_grid(rows, nrow=len(content))  # type: ignore[no-any-return]
 

@@ -11,12 +11,13 @@ from statistics import median
 from PIL import Image
 from torch import Tensor
 
+from experiments.judging import Judge, timed
+from experiments.painters import OneStyle
+from experiments.results import Findings, Row, environment, say
+from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
 from train.evaluate import Distances, median_distances
-from train.experiments.judging import Judge, timed
-from train.experiments.painters import OneStyle
-from train.experiments.results import Findings, Row, environment, say
-from train.images import centre_square, fit_longer_side, read_image, to_image, to_tensor
+from train.images import centre_square, fit_longer_side, read_image
 from train.sheet import captioned_grid
 
 GRID_PX = 384
@@ -82,7 +83,7 @@ def size_row(network: OneStyle, inputs: Inputs, size_px: int, judge: Judge, runt
     say(f"{size_px} px")
 
     def square(path: Path) -> Tensor:
-        return to_tensor(centre_square(read_image(path), size_px)).to(runtime.device)
+        return to_tensor([centre_square(read_image(path), size_px)]).to(runtime.device)
 
     painting = square(inputs.painting)
     painted: list[Distances] = []
@@ -107,7 +108,7 @@ def size_row(network: OneStyle, inputs: Inputs, size_px: int, judge: Judge, runt
 def picture_grid(network: OneStyle, photo: Image.Image, sizes_px: Sequence[int]) -> Image.Image:
     """Above, photo and paintings shrunk to one size; below, the middle of each pixel by pixel."""
     originals = [fit_longer_side(photo, size_px) for size_px in sizes_px]
-    painted = [to_image(network.paint(to_tensor(original))[0]) for original in originals]
+    painted = [to_images(network.paint(to_tensor([original])))[0] for original in originals]
     named = [(originals[-1], "photo")]
     named += [(picture, f"painted at {max(picture.size)} px") for picture in painted]
     side = min(GRID_PX, *(min(picture.size) for picture in painted))

@@ -1,0 +1,65 @@
+"""Pixels to sRGB by an ICC profile. Needs Pillow and the standard library alone.
+
+A profile is judged by its primaries and curves: its name is for people, and many a wide one has "sRGB" in it.
+"""
+
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageChops, ImageCms
+
+PRESS_PROFILE = Path(__file__).parent / "profiles/cgats-tr003.icc"
+"""The press of CMYK images that do not name theirs: SWOP on coated paper, as CGATS TR 003 measured it."""
+
+SRGB = ImageCms.createProfile("sRGB")
+
+TOLERANCE = 2
+"""Levels of 255 by which a profile may differ from sRGB and still be taken for it: makers round differently."""
+
+MAX_KEPT_BYTES = 2**20
+"""What is made of a larger profile is not kept: nobody shall fill the memory with them."""
+
+
+def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """RGB pixels in sRGB.
+
+    Args:
+        image: Of mode RGB, L or CMYK.
+        icc_profile: That of its pixels; one that is broken, or does not fit them, is ignored. Without one RGB and L are
+            sRGB, and CMYK is that of an ordinary press.
+    """
+    transform = _transform_of(icc_profile, image.mode) if icc_profile else None
+    if transform is None and image.mode == "CMYK":
+        transform = _transform_of(PRESS_PROFILE.read_bytes(), "CMYK")
+    return transform.apply(image) if transform is not None else image.convert("RGB")
+
+
+def _transform_of(icc_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    return _kept_transform(icc_profile, mode) if len(icc_profile) <= MAX_KEPT_BYTES else _transform(icc_profile, mode)
+
+
+def _transform(icc_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """To sRGB; ``None`` if there is nothing to do, because the profile is sRGB's, or broken, or not for such pixels."""
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(icc_profile))
+        # Without lcms' memory of the last pixel: threads share what is kept.
+        transform = ImageCms.buildTransform(profile, SRGB, mode, "RGB", flags=ImageCms.Flags.NOCACHE)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
+    return None if mode != "CMYK" and _changes_nothing(transform, mode) else transform
+
+
+_kept_transform = lru_cache(maxsize=16)(_transform)
+"""Making one takes some milliseconds, as long as the pixels of a small image."""
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether a transform leaves all greys, and for RGB a grid of colours, as they are."""
+    levels, steps = range(256), range(0, 256, 51)
+    probe = Image.new("RGB", (256 + len(steps) ** 3, 1))
+    probe.putdata([*((v, v, v) for v in levels), *((r, g, b) for r in steps for g in steps for b in steps)])
+    if mode == "L":
+        probe = probe.crop((0, 0, 256, 1)).getchannel("R")
+    difference = ImageChops.difference(transform.apply(probe), probe.convert("RGB"))
+    return max(difference.tobytes()) <= TOLERANCE

@@ -1,0 +1,71 @@
+"""``Box``: a part of an image. ``LargeImage``: one that is read in parts, so that it is never in memory as floats."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import EllipsisType
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a picture, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def extended(self, stride: int) -> "Box":
+        """Extend to multiples of a stride at the bottom and right, as ``pad_to_stride`` does with pixels."""
+        return Box(self.top, self.left, self.height + -self.height % stride, self.width + -self.width % stride)
+
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom, as Pillow has them."""
+        return self.left, self.top, self.left + self.width, self.top + self.height
+
+    def grown(self, margin_px: int, within: "Box") -> "Box":
+        """Add a margin on all sides, as far as the box ``within`` goes."""
+        large = Box(
+            self.top - margin_px, self.left - margin_px, self.height + 2 * margin_px, self.width + 2 * margin_px
+        )
+        return large.cut(within)
+
+    def cut(self, other: "Box") -> "Box":
+        """Intersect with another box."""
+        left, top, right, bottom = self.corners
+        (other_left, other_top, other_right, other_bottom) = other.corners
+        top, left = max(top, other_top), max(left, other_left)
+        return Box(top, left, min(bottom, other_bottom) - top, min(right, other_right) - left)
+
+    def within(self, outer: "Box", scale: int = 1) -> tuple[EllipsisType, slice, slice]:
+        """Index it in a tensor (B, C, H/scale, W/scale) of a box around it."""
+        top, left = (self.top - outer.top) // scale, (self.left - outer.left) // scale
+        return ..., slice(top, top + self.height // scale), slice(left, left + self.width // scale)
+
+
+@dataclass(frozen=True)
+class LargeImage:
+    """A content or style image, given in parts.
+
+    Attributes:
+        height: In pixels.
+        width: In pixels.
+        pixels: A part of it as (1, 3, H, W), RGB in [0, 1], on the network's device.
+        mask_weights: The same part of ``spatial_masks.mask_weights``, (1, K, H, W); ``None`` without masks.
+    """
+
+    height: int
+    width: int
+    pixels: Callable[[Box], Tensor]
+    mask_weights: Callable[[Box], Tensor] | None = None
+
+    @property
+    def box(self) -> Box:
+        """The whole image."""
+        return Box(0, 0, self.height, self.width)
+
+    def bands(self, height: int = 256) -> list[Box]:
+        """Cut the image into parts of its full width."""
+        return [Box(top, 0, height, self.width).cut(self.box) for top in range(0, self.height, height)]

@@ -1,0 +1,64 @@
+"""EXIF orientation: how the pixels of a file lie, and how they are to be seen. Needs Pillow alone."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from PIL import Image
+
+TAG = 0x0112
+UPRIGHT_BY = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
+
+Side = TypeVar("Side", int, float)
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """One of the eight: 1 is upright, from 5 on the picture lies on its side."""
+
+    number: int
+
+    @staticmethod
+    def of(image: Image.Image) -> "Orientation":
+        """The orientation of a file, as far as it stands before the pixels; upright if it says none.
+
+        Pillow's ``getexif`` would decode a whole PNG to look for one behind them.
+        """
+        exif = Image.Exif()
+        try:
+            exif.load(image.info.get("exif", b""))
+            number = exif.get(TAG, 1)
+        except Exception:  # whatever a camera wrote there must not cost the picture
+            number = 1
+        return Orientation(number if isinstance(number, int) and 1 <= number <= 8 else 1)
+
+    def turned(self, size: tuple[Side, Side]) -> tuple[Side, Side]:
+        """The size as seen of one as stored, or the other way round."""
+        return (size[1], size[0]) if self.number >= 5 else size
+
+    def upright(self, image: Image.Image) -> Image.Image:
+        """Stored pixels as they are to be seen."""
+        return image.transpose(UPRIGHT_BY[self.number]) if self.number in UPRIGHT_BY else image
+
+    def stored_box(self, box: Box, stored: tuple[int, int]) -> Box:
+        """A part of the picture as seen, where it lies among the pixels of the size ``stored``."""
+        left, top, right, bottom = box
+        if self.number >= 5:
+            left, top, right, bottom = top, left, bottom, right
+        width, height = stored
+        if self.number in (2, 3, 7, 8):
+            left, right = width - right, width - left
+        if self.number in (3, 4, 6, 7):
+            top, bottom = height - bottom, height - top
+        # Sums of fractions may come to lie a hair outside.
+        return max(0, left), max(0, top), min(width, right), min(height, bottom)

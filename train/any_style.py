@@ -1,0 +1,105 @@
+"""What trainings of any style share: start from a VGG or a checkpoint, and draw every step's inputs from pools."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from model_store.catalog import read_header
+from model_store.checkpoint import load
+from model_store.network import AnyStyle
+from model_store.runtime import Runtime, to_runtime
+from model_store.vgg import VGG, WeightsError, load_vgg
+from train.data import Batch
+from train.loop import Task
+from train.pools import Drawn, Pools
+from train.recipe import Recipe
+
+
+class AnyStyleTask(Task):
+    """Trains a network around a frozen VGG, which is its style encoder and the loss network.
+
+    Attributes:
+        network_class: What is trained.
+    """
+
+    network: AnyStyle
+    network_class: ClassVar[type[AnyStyle]]
+
+    def __init__(self, network: AnyStyle, arguments: dict[str, Any], recipe: Recipe) -> None:
+        """Train ``network``; ``arguments`` rebuild it, and the recipe has the sizes of its pools."""
+        assert recipe.pools is not None
+        self.network = network
+        self.arguments = arguments
+        self.fill_steps = recipe.pools.fill_steps
+        self._recipe = recipe
+        self._pool_sizes = recipe.pools
+
+    @classmethod
+    def start(cls, vgg: str | None, init: Path | None, recipe: Recipe, seed: int) -> Self:
+        """A network to train: with random weights, or with those of an exported checkpoint.
+
+        Args:
+            vgg: Where the encoder's weights come from; ``None`` for the checkpoint's own, or VGG-16 without one.
+            init: The checkpoint.
+            recipe: Sizes of the pools, and what is drawn from them.
+            seed: Of the random weights.
+
+        Raises:
+            WeightsError: The VGG weights cannot be used, or are not of the checkpoint's architecture.
+            CheckpointError: The checkpoint cannot be used, or is of another network.
+        """
+        torch.manual_seed(seed)
+        encoder = load_vgg(vgg or "vgg16") if init is None or vgg is not None else None
+        arguments = _encoder_arguments(encoder) if encoder is not None else {}
+        weights: dict[str, Tensor] = {}
+        if init is not None:
+            known = {**read_header(init).arguments, "styles": 0}
+            if arguments and arguments["architecture"] != known["architecture"]:
+                raise WeightsError(f"{vgg} is no {known['architecture']}, which {init} was trained with")
+            arguments = {**known, **arguments}
+            weights = load(init, cls.network_class).state_dict()
+        network = cls.network_class(**arguments)
+        named_styles = {name for name, tensor in network.state_dict().items() if len(tensor) == 0}
+        network.load_state_dict(
+            {name: tensor for name, tensor in weights.items() if name not in named_styles}, strict=False
+        )
+        if encoder is not None:
+            network.encoder.load_state_dict(encoder.state_dict())
+        return cls(network, arguments, recipe)
+
+    def to(self, device: torch.device) -> None:
+        """Put the network where it is trained, with empty pools."""
+        to_runtime(self.network, Runtime(device, torch.float32))
+        self._pools = Pools(self.network.encoder, self._pool_sizes, device)
+
+    def state(self) -> dict[str, Any]:
+        """The pools."""
+        return self._pools.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up the pools."""
+        self._pools.restore(state)
+
+    def inputs(self, batch: Batch, device: torch.device) -> Sequence[Tensor]:
+        """Renew the pools by the batch, then draw from them; the batch of a step below 0 only fills them."""
+        self._pools.take(batch)
+        if batch.step < 0:
+            return ()
+        rng = random.Random(f"draw {batch.draw.seed}")
+        return self.drawn_inputs(self._pools.draw(rng, batch.draw.crop_px, batch.draw.count), rng)
+
+    def drawn_inputs(self, drawn: Drawn, rng: random.Random) -> Sequence[Tensor]:
+        """Make of what was drawn the arguments of ``losses``."""
+        return drawn
+
+
+def _encoder_arguments(vgg: VGG) -> dict[str, Any]:
+    return {
+        "architecture": "vgg19" if "conv3_4" in vgg.convs else "vgg16",
+        "mean": vgg.mean.flatten().tolist(),
+        "std": vgg.std.flatten().tolist(),
+    }

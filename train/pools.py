@@ -1,0 +1,129 @@
+"""Pools of training targets: a step pays only for what changes.
+
+The features of a content crop and the statistics of a style crop do not depend on the weights that are trained. So they
+are computed once for each crop and kept; every step draws its batch from what is kept, and a few crops are renewed. A
+step then costs the trained network and the loss network on its output, and no pass over content and style images.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS
+from model_store.pixels import from_bytes
+from model_store.statistics import mean_std
+from model_store.vgg import BLOCK_CHANNELS, VGG
+from train.data import Batch
+from train.recipe import PoolSizes
+
+STATISTICS = [2 * channels for channels in BLOCK_CHANNELS[: len(STYLE_LAYERS)]]
+"""Numbers of each style layer in a row of statistics: means, then stds."""
+
+
+class Drawn(NamedTuple):
+    """A step's inputs.
+
+    Attributes:
+        content: Crops, (B, 3, H, W) in [0, 1], fp32.
+        features: Their relu4_1, (B, 512, H/8, W/8), fp32; kept in bf16.
+        own: Their statistics, (B, 1920), fp32: see ``statistics_row``.
+        style: Statistics of 2·B style crops, (2·B, 1920): a style for each content, and another to mix it with.
+    """
+
+    content: Tensor
+    features: Tensor
+    own: Tensor
+    style: Tensor
+
+
+@dataclass(frozen=True)
+class ContentTarget:
+    """A content crop, uint8 (3, H, W), and what the losses compare with."""
+
+    pixels: Tensor
+    features: Tensor
+    own: Tensor
+
+
+class Pools:
+    """Content targets by crop size, and style statistics; bounded, on the training's device."""
+
+    def __init__(self, vgg: VGG, sizes: PoolSizes, device: torch.device) -> None:
+        """Start empty.
+
+        Args:
+            vgg: The loss network, on the device.
+            sizes: How many are kept.
+            device: Where the targets lie.
+        """
+        self._vgg = vgg
+        self._sizes = sizes
+        self._device = device
+        self._contents: dict[int, list[ContentTarget]] = {}
+        self._styles: list[Tensor] = []
+
+    def take(self, batch: Batch) -> None:
+        """Compute the targets of new crops; the oldest ones leave."""
+        for crop in batch.content:
+            pool = self._contents.setdefault(crop.shape[-1], [])
+            pool.append(self._content_target(crop))
+            del pool[: -self._sizes.content]
+        for crop in batch.style:
+            self._styles.append(self._statistics(crop))
+        del self._styles[: -self._sizes.style]
+
+    def draw(self, rng: random.Random, crop_px: int, count: int) -> Drawn:
+        """Draw a batch of contents of one size, without repetition, and twice as many styles."""
+        contents = [self._contents[crop_px][index] for index in _draw(rng, len(self._contents[crop_px]), count)]
+        styles = [self._styles[index] for index in _draw(rng, len(self._styles), 2 * count)]
+        pixels = torch.stack([one.pixels for one in contents])
+        return Drawn(
+            from_bytes(pixels).contiguous(memory_format=torch.channels_last),
+            torch.stack([one.features for one in contents]).float(),
+            torch.stack([one.own for one in contents]),
+            torch.stack(styles),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Everything from which ``restore`` makes the same pools; features are computed again from the crops."""
+        contents = {px: torch.stack([one.pixels for one in pool]) for px, pool in self._contents.items()}
+        return {"contents": contents, "styles": torch.stack(self._styles)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what ``state`` gave."""
+        self._contents = {px: [self._content_target(crop) for crop in crops] for px, crops in state["contents"].items()}
+        self._styles = list(state["styles"].to(self._device).unbind())
+
+    @torch.no_grad()
+    def _content_target(self, crop: Tensor) -> ContentTarget:
+        """One by one, so that a restored pool has the same numbers to the bit."""
+        pixels = crop.to(self._device)
+        features = self._vgg(_image(pixels), STYLE_LAYERS)
+        return ContentTarget(pixels, features[CONTENT_LAYER][0].bfloat16(), statistics_row(features)[0])
+
+    @torch.no_grad()
+    def _statistics(self, crop: Tensor) -> Tensor:
+        return statistics_row(self._vgg(_image(crop.to(self._device)), STYLE_LAYERS))[0]
+
+
+def statistics_row(features: dict[str, Tensor]) -> Tensor:
+    """Means and stds of all style layers in one row: (B, 1920), fp32."""
+    return torch.cat([mean_std(features[layer]) for layer in STYLE_LAYERS], dim=1)
+
+
+def by_layer(rows: Tensor) -> dict[str, Tensor]:
+    """Reverse ``statistics_row``: (B, 1920) → by layer (B, 2·C), as ``perceptual.style_distance`` compares them."""
+    return dict(zip(STYLE_LAYERS, torch.split(rows, STATISTICS, dim=1), strict=True))
+
+
+def _image(crop: Tensor) -> Tensor:
+    return from_bytes(crop[None]).contiguous(memory_format=torch.channels_last)
+
+
+def _draw(rng: random.Random, available: int, count: int) -> Sequence[int]:
+    """Draw without repetition as far as there are enough."""
+    return rng.sample(range(available), count) if count <= available else rng.choices(range(available), k=count)
