@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import image_files as files
 import pytest
 import tiny
 from answers import STYLE, Post, largest_difference, picture, problem
 from conftest import starter
 from controls import registered_style
-from processes import Service
+from processes import Service, wait_for
 from tiny import learned_checkpoint
 
 from model_store import checkpoint
@@ -21,12 +22,12 @@ from model_store.catalog import Header, NamedStyle
 def folder(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``adain`` knows first and second, ``swift`` second and third, ``table`` sea."""
     folder = shutil.copytree(tiny_checkpoints, tmp_path_factory.mktemp("two") / "checkpoints")
-    network = tiny.adain(styles=2, seed=4)
-    network.style_scales.uniform_(0.1, 2.0)
+    network = tiny.swift(styles=2)
     named = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in ("second", "third"))
-    header = Header(network="adain", arguments={"styles": 2}, styles=named)
+    header = Header(network="swift", arguments={**tiny.SWIFT, "styles": 2}, styles=named)
     checkpoint.save(network, folder / "swift.safetensors", header)
     learned_checkpoint(folder / "table.safetensors", "sea")
+    tiny.add_painting(folder, files.photo(96, 64, seed=5), "second")
     return folder
 
 
@@ -67,6 +68,23 @@ def test_another_can_be_asked_for(post: Post, mine: str) -> None:
     assert largest_difference(by_id, painted(style_id=["first", mine], weights="0,1", model="adain")) <= 1
     problem(post(style_id="third", model="adain"), 422, "model", "got 'adain', which cannot paint these styles: swift")
     problem(post(styles=(STYLE,), model="nope"), 404, "model", "there is no network 'nope': known are adain, swift, t")
+
+
+def test_each_encodes_the_painting_of_a_style(post: Post, folder: Path) -> None:
+    painting = (folder / "paintings" / "second.webp").read_bytes()
+    for model in ("adain", "swift"):
+        for fields in ({"style_size": 64}, {"color": "match"}):
+            by_id = picture(post(style_id="second", model=model, format="png", **fields), "png")
+            by_upload = picture(post(styles=(painting,), model=model, format="png", **fields), "png")
+            assert largest_difference(by_id, by_upload) <= 1
+
+
+def test_the_default_is_what_an_optimisation_looks_with(client: httpx.Client, post: Post) -> None:
+    accepted = post(style_id="second", method="gatys", steps=2, headers={"Prefer": "respond-async"})
+    assert accepted.status_code == 202, accepted.text
+    path = accepted.headers["location"]
+    wait_for(lambda: client.get(path).json()["state"] not in ("queued", "running"), 60)
+    assert model_of(client.get(f"{path}/result")) == "swift"
 
 
 def test_the_list_has_each_style_once(client: httpx.Client, mine: str) -> None:

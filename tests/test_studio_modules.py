@@ -56,6 +56,16 @@ def test_mixes_stay_within_one_network_and_begin_in_equal_shares(page: Studio) -
         assert mixed == pytest.approx([1 / len(mixed)] * len(mixed))
 
 
+def test_a_painting_is_of_use_where_it_is_and_the_network_encodes_it(page: Studio) -> None:
+    styles = [
+        {"id": "shown", "image": "/styles/shown/image", "controls": ["style", "alpha"]},
+        {"id": "numbers", "image": None, "controls": ["style", "alpha"]},
+        {"id": "learned", "image": "/styles/learned/image", "controls": ["alpha"]},
+    ]
+    found = page.module("gallery", "({slotOf}, styles) => styles.map((style) => slotOf(style).hasPicture)", styles)
+    assert found == [True, False, False]
+
+
 def test_one_request_at_a_time_and_the_newest_wins(page: Studio) -> None:
     sent, shown, most = page.module(
         "live",
