@@ -87,11 +87,12 @@ def large(
     with _clear_errors():
         settings, folder = _prepare(device, dtype)
         megapixels = [size for size in MEGAPIXELS if size < largest] + [largest]
-        first, *others = [style] if style is not None else styles_of_each_kind(read_catalog(folder))
-        sizes = measure_large(settings, folder, megapixels, style_id=first, say=progress.print)
+        catalog = read_catalog(folder)
+        first, *others = styles_of_each_kind(catalog) if style is None else [(catalog.style(style).models[0], style)]
+        sizes = measure_large(settings, folder, megapixels, named=first, say=progress.print)
         beside = [size for size in megapixels if size <= ONE_PASS_UP_TO]
         for other in others:
-            sizes += measure_large(settings, folder, beside, style_id=other, say=progress.print)
+            sizes += measure_large(settings, folder, beside, named=other, say=progress.print)
     print_large(sizes, console)
 
 

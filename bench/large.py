@@ -59,7 +59,7 @@ class Size:
 class LargePicture:
     """Paints one picture as a worker does; to be called once in its process."""
 
-    def __init__(self, folder: Path, settings: Settings, style_id: str) -> None:
+    def __init__(self, folder: Path, settings: Settings, model_id: str, style_id: str) -> None:
         """Load the network, and paint something small with it."""
         from model_store.runtime import choose_runtime, keep_freed_memory
         from service.stylizer import Stylizer
@@ -67,13 +67,13 @@ class LargePicture:
 
         keep_freed_memory()
         self._settings = settings
-        self._style_id = style_id
+        self._model_id, self._style_id = model_id, style_id
         self._stylizer = Stylizer(
             folder, choose_runtime(settings.device, settings.dtype), style_cache_entries=4, tile_px=settings.tile_px
         )
-        model = self._stylizer.catalog.model(self._stylizer.catalog.style(style_id).models[0])
+        model = self._stylizer.catalog.model(model_id)
         self._seed = 0 if "seed" in model.controls else None  # the same noise for both ways
-        self._stylizer.paint(model.id, [Painting(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
+        self._stylizer.paint(model_id, [Painting(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
 
     def run(self, content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
         """From the file to the file."""
@@ -90,6 +90,7 @@ class LargePicture:
             content=content,
             styles=[],
             style_ids=[self._style_id],
+            model=self._model_id,
             weights=None,
             alpha=1.0,
             size="original",
@@ -119,7 +120,7 @@ def measure_large(
     folder: Path,
     megapixels: Sequence[float] = MEGAPIXELS,
     one_pass_up_to: float = ONE_PASS_UP_TO,
-    style_id: str | None = None,
+    named: tuple[str, str] | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> list[Size]:
     """Paint square photos of these sizes in one style.
@@ -129,22 +130,21 @@ def measure_large(
         folder: Of checkpoints.
         megapixels: Of 2²⁰ pixels.
         one_pass_up_to: Megapixels that are painted in one pass as well.
-        style_id: In which style; the first of AdaIN's when not given.
+        named: Ids of the network and of its style; the first style of AdaIN when not given.
         say: Told what happens.
 
     Raises:
-        CatalogError: There is no such style.
+        CatalogError: There is no such network.
         RemoteError: A process failed, or was killed for its memory.
     """
-    catalog = read_catalog(folder)
-    style = catalog.style(style_id if style_id is not None else catalog.model("adain").styles[0].id)
+    model_id, style_id = named or ("adain", read_catalog(folder).model("adain").styles[0].id)
     largest_px = round(sqrt(max(megapixels) * 2**20))
     settings = settings.model_copy(
         update={"max_original_px": largest_px, "max_image_pixels": largest_px**2, "max_body_bytes": 2**30}
     )
 
     def run(content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
-        with Remote(LargePicture, folder, settings, style.id) as process:
+        with Remote(LargePicture, folder, settings, model_id, style_id) as process:
             found: Run = process.call("run", content, is_tiled, with_pixels)
             return found
 
@@ -152,14 +152,15 @@ def measure_large(
     for size in megapixels:
         content, is_both = _photo_file(round(sqrt(size * 2**20))), size <= one_pass_up_to
         one_pass = run(content, False, True) if is_both else None
-        sizes.append(Size(style.models[0], size, run(content, True, is_both), one_pass))
-        say(f"large: {style.models[0]}, {size:g} megapixels: {sizes[-1].tiled.stages.total_s:.1f} s in tiles")
+        sizes.append(Size(model_id, size, run(content, True, is_both), one_pass))
+        say(f"large: {model_id}, {size:g} megapixels: {sizes[-1].tiled.stages.total_s:.1f} s in tiles")
     return sizes
 
 
-def styles_of_each_kind(catalog: Catalog) -> list[str]:
-    """A style's id of AdaIN, then of one network of each other kind: they normalise at every layer."""
-    kinds = {(model.network, model.norm): model.styles[0].id for model in reversed(catalog.models) if model.styles}
+def styles_of_each_kind(catalog: Catalog) -> list[tuple[str, str]]:
+    """AdaIN and a style of it, then one network of each other kind with one: they normalise at every layer."""
+    named = [(model, (model.id, model.styles[0].id)) for model in reversed(catalog.models) if model.styles]
+    kinds = {(model.network, model.norm): ids for model, ids in named}
     first = kinds.pop(("adain", "adaptive"), None)
     return ([] if first is None else [first]) + list(kinds.values())
 

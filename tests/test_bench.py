@@ -93,9 +93,11 @@ def test_large_pictures(folder, every_network):
     assert both.differences[1] <= both.differences[0]
     assert tiles.one_pass is None and tiles.differences is None
     assert tiles.tiled.stages.total_s > 0
-    (noisy,) = measure_large(small, every_network, megapixels=[1 / 64], style_id="moss")
+    (noisy,) = measure_large(small, every_network, megapixels=[1 / 64], named=("noisy", "moss"))
     assert noisy.model == "noisy" and noisy.differences is not None and noisy.differences[0] <= 4
-    assert styles_of_each_kind(read_catalog(every_network)) == ["first", "old", "moss", "ink", "sea"]
+    assert styles_of_each_kind(read_catalog(every_network)) == [
+        *(("adain", "first"), ("old", "old"), ("noisy", "moss"), ("ink", "ink"), ("coast", "sea")),
+    ]
     text = printed(print_large, [both, tiles])
     assert "s per" in text and "wanted ≤ 4295: met" in text
 
