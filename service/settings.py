@@ -155,6 +155,11 @@ class Settings(BaseSettings):
     workers: Count = Field(1, description="Worker processes that `serve` starts.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Number type of the networks.")
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        description="Who runs a whole picture without masks through its network: torch, or OpenVINO on a CPU, if it is"
+        " installed. All else is torch's, and so is auto.",
+    )
     max_batch_size: Count = Field(8, description="Most images in one forward pass.")
     max_batch_pixels: Count = Field(
         8 * 1024 * 1024, description="Most pixels in one forward pass; one image always runs."
