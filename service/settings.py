@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
     )
     default_model: str = Field(
-        "adain",
+        "swift",
         min_length=1,
         description="The network that paints style images, uploaded or registered, and that is preferred for styles"
         " which several networks know, where a request names no `model`. Where it is not among the checkpoints, the"
