@@ -190,7 +190,7 @@ def test_a_damaged_network_for_uploads_does_not_keep_the_others_from_being_serve
 ) -> None:
     adain = folder / "adain.safetensors"
     adain.write_bytes((tiny_checkpoints / adain.name).read_bytes()[:-1])
-    service = start_service(checkpoints=folder)
+    service = start_service(checkpoints=folder, default_model="adain")
     post = poster(service.client)
     picture(post(style_id="sea"))
     unusable = "the network for uploaded styles cannot be used: adain.safetensors: damaged"

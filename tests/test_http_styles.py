@@ -66,7 +66,7 @@ def test_a_registered_style_is_listed_shown_and_painted_with(
     assert client.get(path).json() == registered
     assert client.get("/styles").json()["styles"][-1] == registered
     preview = client.get(registered["preview"])
-    picture(preview, "webp", (256, 171))
+    picture(preview, "webp", (256, 180))
     unchanged = client.get(registered["preview"], headers={"If-None-Match": preview.headers["etag"]})
     assert unchanged.status_code == 304
 
