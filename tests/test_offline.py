@@ -115,7 +115,7 @@ def test_a_style_that_is_neither_a_file_nor_an_id(folder: Path) -> None:
     [
         (["--size", "7"], 1, "the longer side must be from 64 to 4096 pixels"),
         (["--steps", "7"], 2, "got 7, but the method feedforward takes no steps"),
-        (["--style-size", "99"], 1, "style_size is the size at which a style's picture is encoded"),
+        (["--style-size", "99"], 1, "style_size is for paintings that are encoded, and for 'first' there is none"),
     ],
 )
 def test_a_value_that_cannot_be_used(folder: Path, options: list[str], exit_code: int, message: str) -> None:
