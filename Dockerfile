@@ -47,6 +47,7 @@ FROM builder AS package
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY model_store model_store
 COPY service service
+COPY stylize_client stylize_client
 RUN pip install --no-deps .
 
 

@@ -23,6 +23,7 @@ from bench.service import measure_service, print_service
 from bench.studio import measure_studio, print_studio
 from model_store.catalog import CatalogError, default_folder, read_catalog
 from service.settings import Settings, SettingsError, load_settings
+from service.threads import sleep_while_waiting
 
 app = typer.Typer(
     help="Engine, controls, large pictures and service, each beside its baseline. Settings are the service's STYLIZE_*"
@@ -162,4 +163,5 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
+    sleep_while_waiting()  # in the processes that are started: those that compute, the baseline among them
     app()

@@ -23,7 +23,12 @@ class BareLoop:
     def __init__(self, folder: Path, settings: Settings, shapes_px: Sequence[tuple[int, int]]) -> None:
         """Load the networks as a worker does, and warm up with every request of the mix."""
         keep_freed_memory()
-        self._stylizer = Stylizer(folder, choose_runtime(settings.device, settings.dtype), settings.style_cache_entries)
+        self._stylizer = Stylizer(
+            folder,
+            choose_runtime(settings.device, settings.dtype),
+            settings.style_cache_entries,
+            backend=settings.backend,
+        )
         self._limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
         self._jobs = [self._job(ask, settings) for ask in request_mix(self._stylizer.catalog, shapes_px)]
         for index in range(len(self._jobs)):

@@ -76,7 +76,9 @@ class Requests:
         from service.stylizer import Stylizer
 
         keep_freed_memory()
-        self._stylizer = Stylizer(folder, choose_runtime(settings.device, settings.dtype), style_cache_entries=64)
+        self._stylizer = Stylizer(
+            folder, choose_runtime(settings.device, settings.dtype), style_cache_entries=64, backend=settings.backend
+        )
         self._settings = settings
         self._kinds = kinds(self._stylizer.catalog, side_px)
         self._content = _file(photo(2 * side_px, 2 * side_px))

@@ -1,14 +1,19 @@
 """The engine alone: the reference implementation's way beside ours, from RGB pixels to RGB pixels.
 
-Each lives in a process of its own and they take turns, call by call, so that what else the machine does meets both.
+Ours are AdaIN, as the reference, and swift by every backend; with styles that are remembered, and with new ones. Each
+lives in a process of its own and they take turns, call by call, so that what else the machine does meets all.
 A call ends when its pixels are on the host, so a GPU has finished too.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +24,7 @@ from rich.table import Table
 
 from bench.pictures import painting, photo
 from bench.remote import Remote
+from service.backends import BackendName
 from service.settings import Settings
 
 SIDES_PX = (256, 512)
@@ -28,17 +34,17 @@ MIN_REPETITIONS = 3
 MAX_REPETITIONS = 40
 WANTED_RATIO = 3.0
 
-Paint = Callable[[Sequence[Image.Image], Sequence[Image.Image]], list[Image.Image]]
+Paint = Callable[[Sequence[Image.Image], Sequence[Image.Image], bool], list[Image.Image]]
+"""(contents, styles, whether the styles are taken for new ones) → images."""
 
 
 class Contestant:
     """One way to paint, with the pictures of the current case."""
 
-    def __init__(self, paint: Paint, facts: dict[str, Any], remembers: bool) -> None:
-        """``facts`` say on what it runs; ``remembers``, whether a style is encoded once only."""
+    def __init__(self, paint: Paint, facts: dict[str, Any]) -> None:
+        """``facts`` say on what it runs."""
         self._paint = paint
         self._facts = facts
-        self._remembers = remembers
         self._painted: list[Image.Image] = []
         self._contents: list[Image.Image] = []
         self._styles: list[Image.Image] = []
@@ -51,13 +57,13 @@ class Contestant:
         """Make ready for a size: each picture is painted once, alone, which also encodes the styles that are kept."""
         self._contents = [photo(side_px, side_px, index) for index in range(batch)]
         self._styles = [painting(side_px, side_px, index) for index in range(batch)]
-        for index in range(batch if self._remembers else 1):
-            self._paint(self._contents[index : index + 1], self._styles[index : index + 1])
+        for index in range(batch):
+            self._paint(self._contents[index : index + 1], self._styles[index : index + 1], False)
 
-    def time_s(self) -> float:
-        """One call."""
+    def time_s(self, is_new: bool) -> float:
+        """One call, with styles that were seen before or never."""
         started = perf_counter()
-        self._painted = self._paint(self._contents, self._styles)
+        self._painted = self._paint(self._contents, self._styles, is_new)
         return perf_counter() - started
 
     def pictures(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -66,17 +72,17 @@ class Contestant:
 
 
 def make_reference(path: Path, device: str) -> Contestant:
-    """The baseline."""
+    """The baseline, which encodes its styles at every call."""
     import torch
 
     from bench.reference import ReferencePainter
 
     painter = ReferencePainter(path, device)
     facts = {"device": device, "dtype": "float32", "threads": torch.get_num_threads()}
-    return Contestant(painter.paint, facts, remembers=False)
+    return Contestant(lambda contents, styles, _: painter.paint(contents, styles), facts)
 
 
-def make_ours(folder: Path, device: str, dtype: str) -> Contestant:
+def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype: str) -> Contestant:
     """What a worker does: its stylizer, its number type, its allocator."""
     import torch
 
@@ -86,48 +92,62 @@ def make_ours(folder: Path, device: str, dtype: str) -> Contestant:
 
     keep_freed_memory()
     runtime = choose_runtime(device, dtype)
-    stylizer = Stylizer(folder, runtime, style_cache_entries=64)
+    stylizer = Stylizer(folder, runtime, style_cache_entries=64, backend=backend)
     digests: dict[int, str] = {}
+    fresh = count()
 
-    def paint(contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> list[Image.Image]:
+    def paint(contents: Sequence[Image.Image], styles: Sequence[Image.Image], is_new: bool) -> list[Image.Image]:
         for style in styles:
             if id(style) not in digests:  # in the service this happens to the file, while it is decoded
                 digests[id(style)] = hashlib.sha256(style.tobytes()).hexdigest()
         paintings = [
-            Painting(content, [(1.0, Upload(digests[id(style)], style, None))], 1.0)
+            Painting(content, [(1.0, Upload(str(next(fresh)) if is_new else digests[id(style)], style, None))], 1.0)
             for content, style in zip(contents, styles, strict=True)
         ]
-        return stylizer.paint("adain", paintings)
+        return stylizer.paint(model, paintings)
 
     dtype_name = str(runtime.dtype).removeprefix("torch.")
-    facts = {"device": str(runtime.device), "dtype": dtype_name, "threads": torch.get_num_threads()}
-    return Contestant(paint, facts, remembers=True)
+    return Contestant(paint, {"device": str(runtime.device), "dtype": dtype_name, "threads": torch.get_num_threads()})
+
+
+@dataclass(frozen=True)
+class Way:
+    """A row of the table: a contestant, and whether it meets its styles for the first time."""
+
+    contestant: str
+    is_new: bool = False
+
+    def __str__(self) -> str:
+        """Its name in the table."""
+        return f"{self.contestant}, new style" if self.is_new else self.contestant
+
+
+REFERENCE = Way("reference", is_new=True)
+OURS = Way("adain")
 
 
 @dataclass(frozen=True)
 class Case:
-    """What was measured at one size: seconds per call, and how far the pictures lie apart in 1/255."""
+    """What was measured at one size: seconds per call, and how far AdaIN's pictures lie apart in 1/255."""
 
     side_px: int
     batch: int
-    reference_s: list[float]
-    ours_s: list[float]
+    seconds: dict[Way, list[float]]
     largest_difference: int
     mean_difference: float
 
-    @property
-    def ratio(self) -> float:
-        """How many times faster ours is."""
-        return median(self.reference_s) / median(self.ours_s)
+    def ratio(self, way: Way, to: Way) -> float:
+        """How many times faster one way is than another."""
+        return median(self.seconds[to]) / median(self.seconds[way])
 
 
 @dataclass(frozen=True)
 class EngineReport:
-    """All cases, and what both ran on."""
+    """All cases, what each contestant ran on, and whether swift's weights are random."""
 
     cases: list[Case]
-    reference_facts: dict[str, Any]
-    our_facts: dict[str, Any]
+    facts: dict[str, dict[str, Any]]
+    is_random: bool
 
 
 def measure_engine(
@@ -138,72 +158,105 @@ def measure_engine(
     case_budget_s: float = CASE_BUDGET_S,
     say: Callable[[str], None] = lambda _text: None,
 ) -> EngineReport:
-    """Time both at every size.
+    """Time every way at every size.
 
     Args:
         settings: Say the device, and our number type; the reference computes in fp32.
-        folder: Of checkpoints, with ``adain.safetensors``.
+        folder: Of checkpoints, with ``adain.safetensors``; without ``swift.safetensors``, swift has random weights.
         sides_px: Of the square pictures.
         batches: Pictures per call.
         case_budget_s: No further repetition of a case after so long, beyond the least.
         say: Told what happens.
     """
-    with Remote(make_ours, folder, settings.device, settings.dtype) as ours:
-        our_facts = ours.call("facts")
-        with Remote(make_reference, folder / "adain.safetensors", our_facts["device"]) as reference:
-            reference_facts = reference.call("facts")
-            cases = []
-            for side_px in sides_px:
-                for batch in batches:
-                    case = _measure_case(reference, ours, side_px, batch, case_budget_s)
-                    say(f"engine: {side_px} px, batch {batch}: {case.ratio:.2f} × the reference")
-                    cases.append(case)
-    return EngineReport(cases, reference_facts, our_facts)
+    with ExitStack() as stack:
+        swift_folder, is_random = folder, not (folder / "swift.safetensors").exists()
+        if is_random:
+            swift_folder = Path(stack.enter_context(TemporaryDirectory()))
+            say("engine: there is no checkpoint of swift, so one with random weights is timed")
+            with Remote(RandomSwift, swift_folder / "swift.safetensors") as random:
+                random.call("save")
+        ours: dict[str, tuple[Path, str, BackendName]] = {
+            "adain": (folder, "adain", "torch"),
+            "swift, torch": (swift_folder, "swift", "torch"),
+        }
+        if find_spec("openvino") is not None and settings.device in ("auto", "cpu"):
+            ours["swift, openvino"] = (swift_folder, "swift", "openvino")
+        contestants = {
+            name: stack.enter_context(Remote(make_ours, *arguments, settings.device, settings.dtype))
+            for name, arguments in ours.items()
+        }
+        device = contestants["adain"].call("facts")["device"]
+        reference = stack.enter_context(Remote(make_reference, folder / "adain.safetensors", device))
+        contestants = {"reference": reference, **contestants}
+        cases = []
+        for side_px in sides_px:
+            for batch in batches:
+                case = _measure_case(contestants, side_px, batch, case_budget_s)
+                say(f"engine: {side_px} px, batch {batch}: {case.ratio(OURS, REFERENCE):.2f} × the reference")
+                cases.append(case)
+        return EngineReport(cases, {name: one.call("facts") for name, one in contestants.items()}, is_random)
 
 
-def _measure_case(reference: Remote, ours: Remote, side_px: int, batch: int, budget_s: float) -> Case:
-    for contestant in (reference, ours):
+class RandomSwift:
+    """A network of swift's size; its times are the trained one's."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` is where its checkpoint goes."""
+        self._path = path
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        import torch
+
+        from model_store import checkpoint
+        from model_store.catalog import Header
+        from model_store.swift import Swift
+
+        network = Swift()
+        torch.nn.init.normal_(network.last.weight, std=0.1)
+        checkpoint.save(network, self._path, Header(network="swift", arguments={}))
+
+
+def _measure_case(contestants: dict[str, Remote], side_px: int, batch: int, budget_s: float) -> Case:
+    ways = [REFERENCE, *(Way(name, is_new) for name in contestants for is_new in (False, True) if name != "reference")]
+    for contestant in contestants.values():
         contestant.call("set_case", side_px, batch)
-    reference_s: list[float] = []
-    ours_s: list[float] = []
-    while len(ours_s) < MIN_REPETITIONS or (
-        sum(reference_s) + sum(ours_s) < budget_s and len(ours_s) < MAX_REPETITIONS
+    seconds: dict[Way, list[float]] = {way: [] for way in ways}
+    pictures = {}
+    while (repetitions := len(seconds[OURS])) < MIN_REPETITIONS or (
+        sum(map(sum, seconds.values())) < budget_s and repetitions < MAX_REPETITIONS
     ):
-        reference_s.append(reference.call("time_s"))
-        ours_s.append(ours.call("time_s"))
-    expected, painted = (contestant.call("pictures").astype(np.int16) for contestant in (reference, ours))
-    difference = np.abs(expected - painted)
-    return Case(side_px, batch, reference_s, ours_s, int(difference.max()), float(difference.mean()))
+        for way in ways:
+            seconds[way].append(contestants[way.contestant].call("time_s", way.is_new))
+    for name in ("reference", "adain"):
+        pictures[name] = contestants[name].call("pictures").astype(np.int16)
+    difference = np.abs(pictures["reference"] - pictures["adain"])
+    return Case(side_px, batch, seconds, int(difference.max()), float(difference.mean()))
 
 
 def print_engine(report: EngineReport, console: Console) -> None:
     """The table."""
     table = Table(title="Engine: pixels to pixels, median of the repetitions", title_justify="left")
-    table.add_column("size")
-    for column in ("batch", "ms/image\nreference", "ms/image\nours", "images/s\nreference", "images/s\nours", "ratio"):
-        table.add_column(column, justify="right")
-    table.add_column("repetitions", justify="right")
-    table.add_column("difference/255\nmean, max", justify="right")
+    for column in ("size", "batch", "network", "ms/image", "images/s", "× adain", "× reference", "repetitions"):
+        table.add_column(column, justify="left" if column in ("size", "network") else "right")
     for case in report.cases:
-        reference_s, ours_s = median(case.reference_s) / case.batch, median(case.ours_s) / case.batch
-        table.add_row(
-            f"{case.side_px} px",
-            str(case.batch),
-            f"{reference_s * 1000:.1f}",
-            f"{ours_s * 1000:.1f}",
-            f"{1 / reference_s:.2f}",
-            f"{1 / ours_s:.2f}",
-            f"{case.ratio:.2f} ×",
-            str(len(case.ours_s)),
-            f"{case.mean_difference:.2f}, {case.largest_difference}",
-        )
+        for way, seconds in case.seconds.items():
+            each_s = median(seconds) / case.batch
+            table.add_row(
+                *(f"{case.side_px} px", str(case.batch), str(way), f"{each_s * 1000:.1f}", f"{1 / each_s:.2f}"),
+                *(f"{case.ratio(way, OURS):.2f}", f"{case.ratio(way, REFERENCE):.2f}", str(len(seconds))),
+            )
+        table.add_section()
     console.print(table)
-    for name, facts in (("reference", report.reference_facts), ("ours", report.our_facts)):
+    if report.is_random:
+        console.print("swift has random weights here: there is no checkpoint of it")
+    for name, facts in report.facts.items():
         console.print(f"{name}: {facts['device']}, {facts['dtype']}, {facts['threads']} threads", highlight=False)
     for case in report.cases:
+        size = f"{case.side_px} px, batch {case.batch}: adain"
+        apart = f"{case.mean_difference:.2f} (mean), {case.largest_difference} (max)"
+        console.print(f"{size} lies {apart} of 255 from the reference", highlight=False)
         if case.side_px == 512:
-            met = "met" if case.ratio >= WANTED_RATIO else "[red]missed[/red]"
-            console.print(
-                f"512 px, batch {case.batch}: {case.ratio:.2f} × the reference, wanted {WANTED_RATIO:g}: {met}",
-                highlight=False,
-            )
+            ratio = case.ratio(OURS, REFERENCE)
+            met = "met" if ratio >= WANTED_RATIO else "[red]missed[/red]"
+            console.print(f"{size} is {ratio:.2f} × the reference, wanted {WANTED_RATIO:g}: {met}", highlight=False)

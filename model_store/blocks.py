@@ -23,7 +23,7 @@ class NormalisedConv(nn.Module):
     def forward(self, features: Tensor, style: Style) -> Tensor:
         """(B, C_in, H, W) → (B, C_out, H', W'), in the convolution's type."""
         normalised: Tensor = self.norm(self.conv(features), style)
-        return nn.functional.relu(normalised) if self.activate else normalised
+        return normalised.relu_() if self.activate else normalised
 
 
 class ResidualBlock(nn.Module):

@@ -65,7 +65,7 @@ def adaptive_instance_norm(
         gain = scale / std  # (B, K, C)
         bias = _spread(mask_weights, shift - mean * gain)
         gain = 1 + _spread(mask_weights, gain - 1)  # (B, C, H, W)
-    return torch.addcmul(bias, features.float(), gain).to(features.dtype)
+    return torch.addcmul(bias, features, gain).to(features.dtype)
 
 
 def _spread(mask_weights: Tensor, values: Tensor) -> Tensor:

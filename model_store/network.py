@@ -16,6 +16,9 @@ from model_store.statistics import Statistics, instance_statistics
 from model_store.style import Style
 from model_store.vgg import VGG
 
+Forward = Callable[[Tensor, Style], Tensor]
+"""A network's ``forward``, or what computes the same."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -79,12 +82,13 @@ class StyleNetwork(nn.Module):
         """
         raise NotImplementedError
 
-    def paint(self, content: Tensor, style: Style) -> Tensor:
+    def paint(self, content: Tensor, style: Style, forward: Forward | None = None) -> Tensor:
         """Paint a batch of any size: the network sees it padded to its stride, and the result is cropped back.
 
         Args:
             content: (B, 3, H, W), RGB in [0, 1].
             style: B rows; its masks, if any, have the content's size.
+            forward: What carries out the network's formula, if not the network itself.
 
         Returns:
             (B, 3, H, W), RGB, near [0, 1] but not clamped.
@@ -97,7 +101,7 @@ class StyleNetwork(nn.Module):
         content = pad_to_stride(content, self.stride)
         if style.masks is not None:
             style = replace(style, masks=style.masks.padded(self.stride))
-        painted = self(content, self.weakened(style))
+        painted = (forward or self)(content, self.weakened(style))
         return self.finish(content, painted, style)[:, :, :height, :width]
 
     def check(self, style: Style) -> None:

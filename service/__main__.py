@@ -1,8 +1,10 @@
 """``python -m service``: the processes of the service, and commands for those who use it."""
 
 from service.cli.app import app
+from service.threads import sleep_while_waiting
 
 __all__ = ["app"]
 
 if __name__ == "__main__":
+    sleep_while_waiting()
     app()

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
     )
     default_model: str = Field(
-        "adain",
+        "swift",
         min_length=1,
         description="The network that paints style images, uploaded or registered, and that is preferred for styles"
         " which several networks know, where a request names no `model`. Where it is not among the checkpoints, the"
@@ -155,6 +155,11 @@ class Settings(BaseSettings):
     workers: Count = Field(1, description="Worker processes that `serve` starts.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Number type of the networks.")
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        description="Who runs a whole picture without masks through its network: torch, or OpenVINO on a CPU, if it is"
+        " installed. All else is torch's, and so is auto.",
+    )
     max_batch_size: Count = Field(8, description="Most images in one forward pass.")
     max_batch_pixels: Count = Field(
         8 * 1024 * 1024, description="Most pixels in one forward pass; one image always runs."

@@ -24,6 +24,7 @@ from model_store.runtime import Runtime, give_back_freed_memory
 from model_store.spatial_masks import mask_weights, spatial_masks
 from model_store.style import Style, mix, side_by_side, stack
 from model_store.tiling import TILE_PX, encode_style_tiled, paint_steps, paint_tiled, style_steps
+from service.backends import BackendName, usable_backend
 from service.errors import ModelUnavailable
 from service.work.networks import Networks, Resident
 from service.work.painting import Painting, TiledProgress, Upload
@@ -45,6 +46,7 @@ class Stylizer:
         style_cache_entries: int,
         model_memory_bytes: float = math.inf,
         tile_px: int = TILE_PX,
+        backend: BackendName = "auto",
     ) -> None:
         """Look at the folder; nothing is loaded before it is used.
 
@@ -54,6 +56,7 @@ class Stylizer:
             style_cache_entries: How many encoded uploads are remembered.
             model_memory_bytes: What the networks' weights may take of the device, see ``Networks``.
             tile_px: Side of a tile of ``paint_tiled``, at most.
+            backend: Who carries out the networks' plain path, see ``service.backends``.
 
         Raises:
             CatalogError: No such folder, or no usable checkpoint in it.
@@ -61,7 +64,7 @@ class Stylizer:
         self._folder = folder
         self._watch = CatalogWatch(folder)
         self.runtime = runtime
-        self._networks = Networks(self._watch, runtime, model_memory_bytes)
+        self._networks = Networks(self._watch, runtime, model_memory_bytes, usable_backend(backend, runtime))
         self._cache = StyleCache(style_cache_entries)
         self._tile_px = tile_px
         if all(model.problem is not None for model in self.catalog.models):
@@ -140,7 +143,7 @@ class Stylizer:
             photos = content.chunk(len(paintings))
             pairs = zip(paintings, photos, strict=True)
             style = stack(self._placed(resident, painting, photo) for painting, photo in pairs)
-            painted = resident.network.paint(content, style)
+            painted = resident.network.paint(content, style, resident.forward)
             for image, photo, painting in zip(painted.chunk(len(paintings)), photos, paintings, strict=True):
                 if painting.color == "luminance":
                     image.copy_(keep_chroma(photo, image))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.client import ProblemError
+from stylize_client import ProblemError
 
 PHOTO = files.saved(files.photo(120, 80), "jpeg")
 STYLE = files.saved(files.photo(64, 64, seed=3), "png")

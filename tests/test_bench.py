@@ -11,7 +11,7 @@ from studio import chromium_path
 from tiny import adain
 
 from bench.controls import measure_controls, print_controls
-from bench.engine import measure_engine, print_engine
+from bench.engine import OURS, REFERENCE, Way, measure_engine, print_engine
 from bench.gallery import make_gallery
 from bench.large import measure_large, print_large, styles_of_each_kind
 from bench.pictures import SHAPES_PX, painting, photo, request_mix
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def ours_alone(monkeypatch):
-    for name in ("STYLIZE_REDIS_URL", "STYLIZE_DEVICE", "STYLIZE_DTYPE"):
+    for name in ("STYLIZE_REDIS_URL", "STYLIZE_DEVICE", "STYLIZE_DTYPE", "STYLIZE_BACKEND"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -73,9 +73,13 @@ def test_the_baseline_paints_our_picture(folder):
 def test_engine(folder):
     report = measure_engine(Settings(), folder, sides_px=[32], batches=[2], case_budget_s=0)
     (case,) = report.cases
-    assert len(case.ours_s) == len(case.reference_s) == 3
-    assert case.ratio > 0
-    assert "32 px" in printed(print_engine, report)
+    assert {len(seconds) for seconds in case.seconds.values()} == {3}
+    assert set(report.facts) == {way.contestant for way in case.seconds}
+    assert Way("swift, torch", is_new=True) in case.seconds and report.is_random
+    assert case.ratio(OURS, REFERENCE) > 0
+    assert case.largest_difference < 64, "the two paint with the same weights"
+    text = printed(print_engine, report)
+    assert "32 px" in text and "swift, torch, new style" in text and "random weights" in text
 
 
 def test_controls(folder, every_network):

@@ -17,7 +17,7 @@ from by_hand import WorkerByHand, any_picture
 from commands import clean_environment, largest_difference, on_one_line, picture, run, start
 from processes import Service, wait_for
 
-from service.client import Client
+from stylize_client import Client
 
 Start = Callable[..., Service]
 

@@ -1,4 +1,4 @@
-"""``service.client``, both clients, against running services."""
+"""``stylize_client``, both clients, against running services."""
 
 import asyncio
 import subprocess
@@ -17,7 +17,8 @@ from PIL import Image
 from processes import Service, free_port, photo, wait_for
 from tiny import learned_checkpoint
 
-from service.client import (
+from service.errors import JobFailed
+from stylize_client import (
     AsyncClient,
     Client,
     Event,
@@ -31,8 +32,7 @@ from service.client import (
     Unreachable,
     WaitedTooLong,
 )
-from service.client.connection import translated
-from service.errors import JobFailed
+from stylize_client.connection import translated
 
 LONG_STYLE = photo(128, 16, seed=1)
 ONCE = Retries(attempts=1)
@@ -316,7 +316,7 @@ def test_what_http_cannot_say_is_not_unreachable() -> None:
 
 def test_it_needs_httpx_and_nothing_else() -> None:
     code = (
-        "import sys, service.client;"
+        "import sys, stylize_client;"
         "print(sorted({'torch', 'redis', 'fastapi', 'starlette', 'pydantic', 'PIL', 'typer'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

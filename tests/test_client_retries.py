@@ -14,9 +14,9 @@ from answers import PHOTO, refusal
 from by_hand import WorkerByHand, any_picture
 from processes import READY_WITHIN_S, Service, wait_for
 
-from service.client import AsyncClient, Client, JobStatus, ProblemError, Retries, Unreachable
-from service.client.calls import KEY, Answer, Call, Operation
-from service.client.retries import outcome, retry_after_s
+from stylize_client import AsyncClient, Client, JobStatus, ProblemError, Retries, Unreachable
+from stylize_client.calls import KEY, Answer, Call, Operation
+from stylize_client.retries import outcome, retry_after_s
 
 ONCE = Retries(attempts=1)
 QUICK = Retries(attempts=40, first_pause_s=0.1)

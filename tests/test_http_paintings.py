@@ -14,7 +14,7 @@ from PIL import Image
 from processes import Service, wait_for
 from tiny import add_painting
 
-from service.client import Client
+from stylize_client import Client
 
 PAINTING = files.photo(96, 64, seed=5)
 WARM = files.saved(Image.blend(files.photo(64, 43), Image.new("RGB", SIZE, (250, 120, 20)), 0.8))

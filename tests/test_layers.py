@@ -37,6 +37,14 @@ def test_statistics_of_half_precision_features_are_computed_in_fp32():
     assert std.item() == pytest.approx(EPSILON**0.5)
 
 
+def test_statistics_of_maps_far_from_zero_are_exact():
+    far = torch.randn(2, 3, 40, 48, dtype=torch.float64).contiguous(memory_format=torch.channels_last) * 0.1 + 100
+    mean, std = instance_statistics(far.float())
+    variance, expected = torch.var_mean(far.float().double(), dim=(2, 3), correction=0, keepdim=True)
+    torch.testing.assert_close(mean, expected.float(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(std, (variance + EPSILON).sqrt().float(), atol=0, rtol=1e-4)
+
+
 def test_normalised_maps_have_mean_zero_and_std_one(features):
     mean, std = instance_statistics(normalise(features))
     torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-6, rtol=0)

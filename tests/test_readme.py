@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from processes import Service
 
-from service.client import Client
+from stylize_client import Client
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "model_store/checkpoints/sample.jpg"
@@ -48,7 +48,7 @@ def test_its_curl_returns_a_picture(shipped_service: Service, tmp_path: Path) ->
     assert head.startswith("http/1.1 200 ok")
     for name in (
         "server-timing: queue",
-        "x-stylize-model: adain",
+        "x-stylize-model: swift",
         "x-stylize-batch-size: 1",
         "content-type: image/jpeg",
     ):

@@ -20,9 +20,9 @@ def test_photo_and_gallery_are_there_and_one_click_paints(studio: Studio) -> Non
     ]
     assert "Nobody" in studio.card("first").inner_text() and "1900" in studio.card("first").inner_text()
     studio.choose("first")
-    assert studio.shown().size == (512, 341)
+    assert studio.shown().size == (512, 360)
     assert studio.text("#label-title") == "First"
-    assert "Nobody, 1900 · 512 × 341 · adain" in studio.text("#label-facts")
+    assert "Nobody, 1900 · 512 × 360 · adain" in studio.text("#label-facts")
     assert studio.count_requests("/stylize") == 2, "a preview first, then the full size"
 
 
@@ -139,7 +139,7 @@ def test_another_format_is_made_when_it_is_taken(studio: Studio, tmp_path) -> No
             studio.page.click("#download")
         download.value.save_as(tmp_path / "painted")
         with Image.open(tmp_path / "painted") as saved:
-            assert (saved.format, saved.size) == ("PNG", (512, 341))
+            assert (saved.format, saved.size) == ("PNG", (512, 360))
     assert studio.count_requests("/stylize") == count + 1, "once"
     assert studio.page.locator("#history li").count() == 1
 

@@ -29,7 +29,7 @@ def test_a_job_shows_its_progress_and_its_picture(studio: Studio) -> None:
         optimise(studio, 10)
         studio.page.wait_for_selector("#notice-progress:not([hidden])")
         studio.page.wait_for_function("() => document.querySelector('#notice-text').textContent.includes('of 10')")
-    assert studio.shown().size == (512, 341)
+    assert studio.shown().size == (512, 360)
     assert not studio.page.locator("#notice").is_visible()
     assert studio.complaints == []
 
@@ -88,7 +88,7 @@ def test_optimise_ends_where_the_style_cannot_be_optimised(studio: Studio) -> No
     assert studio.text("#masks-intro") == "Optimise takes no masks."
     assert studio.page.is_disabled("#mask-mode")
     studio.choose("first")
-    assert studio.shown().size == (512, 341)
+    assert studio.shown().size == (512, 360)
     assert studio.page.is_enabled("#mask-mode")
 
 
@@ -116,7 +116,7 @@ def test_steps_and_format_do_not_paint_and_a_file_is_converted(studio: Studio, t
         studio.page.click("#download")
     download.value.save_as(tmp_path / "painted.png")
     with Image.open(tmp_path / "painted.png") as saved:
-        assert (saved.format, saved.size) == ("PNG", (512, 341))
+        assert (saved.format, saved.size) == ("PNG", (512, 360))
     studio.page.fill("#steps", "20")
     assert studio.page.is_disabled("#download")
     studio.page.wait_for_timeout(500)

@@ -130,7 +130,7 @@ def test_while_a_slider_moves_small_previews_follow_one_at_a_time(studio: Studio
     assert most == 1
     assert sizes.count("512") == 1 and sizes[-1] == "512"
     assert 2 <= sizes.count("256") <= 41
-    assert studio.shown().size == (512, 341)
+    assert studio.shown().size == (512, 360)
 
 
 def test_a_style_of_another_network_starts_a_new_mix_and_says_so(studio: Studio) -> None:

@@ -51,6 +51,7 @@ def paint_here(errands: Sequence[Errand], look: Look, settings: Settings, board:
         len(look.styles) + len(look.style_ids),
         settings.model_memory_mb * 2**20,
         settings.tile_px,
+        settings.backend,
     )
     for style_id in look.style_ids:
         try:

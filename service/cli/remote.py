@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from service.cli.board import Board, Outcome
 from service.cli.errands import Errand
 from service.cli.look import Look, unknown_style
-from service.client import (
+from service.errors import InvalidField
+from stylize_client import (
     AsyncClient,
     AsyncJob,
     Client,
@@ -19,7 +20,6 @@ from service.client import (
     Retries,
     StylizeError,
 )
-from service.errors import InvalidField
 
 PATIENCE = Retries(attempts=1000, max_wait_s=600.0)
 """A folder's photos fill a queue by themselves: they wait for room."""

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from service.cli.terminal import EXIT_FAILED, AsJson, Key, Server, clear_errors, output
-from service.client import Client, ProblemError, Readiness, StylizeError
 from service.settings import load_settings
+from stylize_client import Client, ProblemError, Readiness, StylizeError
 
 LANES = {"interactive": "stylize_queue_depth", "tiled": "stylize_tiled_queue_depth", "long": "stylize_long_queue_depth"}
 """The series with each lane's depth."""

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 
 from model_store.catalog import CatalogError, CheckpointError
-from service.client import StylizeError
 from service.errors import InvalidField, NotFound, ServiceError
 from service.settings import EXIT_CONFIGURATION, SettingsError
+from stylize_client import StylizeError
 
 EXIT_FAILED = 1
 EXIT_USAGE = EXIT_CONFIGURATION

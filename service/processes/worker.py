@@ -32,6 +32,7 @@ def run_worker(settings: Settings, redis_url: str) -> None:
         settings.style_cache_entries,
         settings.model_memory_mb * 2**20,
         settings.tile_px,
+        settings.backend,
     )
     try:
         asyncio.run(_serve_queue(settings, redis_url, stylizer))

@@ -14,8 +14,9 @@ from itertools import chain
 from model_store import checkpoint
 from model_store.catalog import CatalogError, CheckpointError, ModelEntry, Stamp, file_stamp, problem_text
 from model_store.catalog_watch import CatalogWatch
-from model_store.network import StyleNetwork
+from model_store.network import Forward, StyleNetwork
 from model_store.runtime import Runtime, to_runtime
+from service.backends import BackendName, forward_of
 from service.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Resident:
 
     entry: ModelEntry
     network: StyleNetwork
+    forward: Forward
     size_bytes: int
 
 
@@ -38,6 +40,7 @@ class Networks:
         watch: CatalogWatch,
         runtime: Runtime,
         limit_bytes: float,
+        backend: BackendName = "torch",
     ) -> None:
         """Nothing is loaded yet.
 
@@ -45,10 +48,12 @@ class Networks:
             watch: Which networks there are.
             runtime: Where they run.
             limit_bytes: Of all parameters and buffers on the device; a network larger than that is there alone.
+            backend: Who carries out their ``forward``.
         """
         self._watch = watch
         self._runtime = runtime
         self._limit_bytes = limit_bytes
+        self._backend = backend
         self._residents: dict[str, Resident] = {}  # in the order of their last use
         self._failures: dict[str, tuple[Stamp | None, str]] = {}
 
@@ -104,11 +109,14 @@ class Networks:
             log.error("a checkpoint cannot be used: %s", problem)
             self._failures = {**self._failures, entry.id: (entry.stamp, problem)}
             raise _unusable(entry, problem)
+        forward = forward_of(network, self._backend)
         size_bytes = sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
+        if forward is not network:
+            size_bytes *= 2  # the backend keeps weights of its own
         self._make_room(size_bytes)
         network.to(self._runtime.device)
         log.info("a network was loaded", extra={"model": entry.id, "mb": round(size_bytes / 2**20, 1)})
-        return Resident(entry, network, size_bytes)
+        return Resident(entry, network, forward, size_bytes)
 
     def _make_room(self, size_bytes: int) -> None:
         """Let those leave that were not used for longest, until as many bytes fit in, or none is left."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from service.client.calls import Answer, Call
-from service.client.errors import Unreachable
+from stylize_client.calls import Answer, Call
+from stylize_client.errors import Unreachable
 
 BASE_URL = "http://127.0.0.1:8000"
 TIMEOUT_S = 90.0

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from service.client.values import FieldProblem
+from stylize_client.values import FieldProblem
 
 
 class StylizeError(Exception):

@@ -8,13 +8,13 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from service.client import calls
-from service.client.calls import Answer, Call, ImageSource, JobOptions, Operation, PictureOptions, StyleFacts
-from service.client.connection import BASE_URL, TIMEOUT_S, answer_of, arguments, settings, translated
-from service.client.errors import Unreachable
-from service.client.events import Listening
-from service.client.retries import NO_RETRIES, Flow, Retries, ended, outcome, problem_of
-from service.client.values import Event, JobStatus, Model, Picture, Readiness, Style
+from stylize_client import calls
+from stylize_client.calls import Answer, Call, ImageSource, JobOptions, Operation, PictureOptions, StyleFacts
+from stylize_client.connection import BASE_URL, TIMEOUT_S, answer_of, arguments, settings, translated
+from stylize_client.errors import Unreachable
+from stylize_client.events import Listening
+from stylize_client.retries import NO_RETRIES, Flow, Retries, ended, outcome, problem_of
+from stylize_client.values import Event, JobStatus, Model, Picture, Readiness, Style
 
 T = TypeVar("T")
 

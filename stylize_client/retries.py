@@ -9,9 +9,9 @@ from time import monotonic
 from typing import TypeVar
 from uuid import uuid4
 
-from service.client.calls import KEY, Answer, Call, Operation, job
-from service.client.errors import ProblemError, StylizeError, UnexpectedAnswer, Unreachable, WaitedTooLong
-from service.client.values import JobStatus
+from stylize_client.calls import KEY, Answer, Call, Operation, job
+from stylize_client.errors import ProblemError, StylizeError, UnexpectedAnswer, Unreachable, WaitedTooLong
+from stylize_client.values import JobStatus
 
 T = TypeVar("T")
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.client.calls import Answer, Call, job_events
-from service.client.errors import ProblemError, Unreachable
-from service.client.retries import LATER, Retries
-from service.client.values import Event, JobPreview, JobProgress, JobStatus, known
+from stylize_client.calls import Answer, Call, job_events
+from stylize_client.errors import ProblemError, Unreachable
+from stylize_client.retries import LATER, Retries
+from stylize_client.values import Event, JobPreview, JobProgress, JobStatus, known
 
 READERS: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "state": JobStatus.from_json,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, Literal, TypedDict, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-from service.client.values import JobStatus, Model, Picture, Readiness, Style, known
+from stylize_client.values import JobStatus, Model, Picture, Readiness, Style, known
 
 T = TypeVar("T")
 
