@@ -176,6 +176,7 @@ def test_the_life_of_a_style_keeps_to_it(service: Service) -> None:
     tag = ask("GET", "/styles/{style_id}", style_id=style_id).headers["etag"][0]
     assert ask("GET", "/styles/{style_id}", {"If-None-Match": tag}, style_id=style_id).status_code == 304
     assert ask("GET", "/styles/{style_id}/preview", style_id=style_id).status_code == 200
+    assert ask("GET", "/styles/{style_id}/image", style_id=style_id).status_code == 200
     assert ask("DELETE", "/styles/{style_id}", style_id=style_id).status_code == 204
     assert ask("GET", "/styles/{style_id}", style_id=style_id).status_code == 404
 
