@@ -33,7 +33,12 @@ LEARNED = (
 )
 CATALOG = catalog(ADAIN, *LEARNED)
 SETTINGS = Settings(
-    max_size_px=1024, max_original_px=1200, tile_above_pixels=500_000, max_image_pixels=1_000_000, max_body_bytes=2**20
+    default_model="adain",
+    max_size_px=1024,
+    max_original_px=1200,
+    tile_above_pixels=500_000,
+    max_image_pixels=1_000_000,
+    max_body_bytes=2**20,
 )
 PHOTO = files.saved(files.photo(300, 200), "jpeg")
 STYLE = files.saved(files.photo(64, 64, seed=2), "png")
