@@ -57,7 +57,7 @@ def post_many(service: Service, count: int, **fields: object) -> list[httpx.Resp
 def test_a_worker_killed_in_the_middle_of_forty_requests_loses_none(start_service: Callable[..., Service]) -> None:
     service = start_service(workers=2, lease_ms=1500)
     with ThreadPoolExecutor(1) as pool:
-        responses = pool.submit(post_many, service, 40, size="256")
+        responses = pool.submit(post_many, service, 40, size="128")
         wait_for(lambda: service.metric("stylize_queue_depth") > 8)
         time.sleep(0.3)
         service.workers[0].kill()
