@@ -18,7 +18,7 @@ TOLERANCE = 2
 """Levels of 255 by which a profile may differ from sRGB and still be taken for it: makers round differently."""
 
 MAX_KEPT_BYTES = 2**20
-"""What is made of a larger profile is not kept: nobody shall fill the memory with them."""
+"""Size of the largest profile whose transform is kept, so that profiles cannot fill the memory."""
 
 
 def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
@@ -55,7 +55,7 @@ _kept_transform = lru_cache(maxsize=16)(_transform)
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a transform leaves all greys, and for RGB a grid of colours, as they are."""
+    """Return whether a transform leaves all greys, and for RGB a grid of colours, as they are."""
     levels, steps = range(256), range(0, 256, 51)
     probe = Image.new("RGB", (256 + len(steps) ** 3, 1))
     probe.putdata([*((v, v, v) for v in levels), *((r, g, b) for r in steps for g in steps for b in steps)])

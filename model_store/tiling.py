@@ -32,7 +32,7 @@ TILE_PX = 768
 """Side of a tile, at most, without its margin. Larger ones waste less on margins and take more memory and time each."""
 
 ENCODER_MARGIN_PX = 32
-"""How far VGG sees up to relu4_1: a wrong border spoils 4 places there."""
+"""Distance that VGG sees up to relu4_1: a wrong border spoils 4 places there."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How torch's threads wait for one another; to be said before torch is imported."""
+"""Waiting of torch's threads for one another; to be set before torch is imported."""
 
 import os
 

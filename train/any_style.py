@@ -1,4 +1,4 @@
-"""What trainings of any style share: start from a VGG or a checkpoint, and draw every step's inputs from pools."""
+"""Common part of the trainings of any style: start from a VGG or a checkpoint, draw each step from pools."""
 
 import random
 from collections.abc import Sequence

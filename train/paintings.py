@@ -71,7 +71,7 @@ def export_paintings(files: Sequence[StyleFile], origins: Mapping[Path, str], fo
 
 
 def is_free(rights: str) -> bool:
-    """Whether a style's rights say that its artist died before ``DIED_BEFORE``."""
+    """Return whether a style's rights say that its artist died before ``DIED_BEFORE``."""
     died = DIED.search(rights)
     return died is not None and int(died[1]) < DIED_BEFORE
 

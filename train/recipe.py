@@ -77,7 +77,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class StyleMixing:
-    """What becomes of the styles that a step draws, each with its probability; the rest stay as they are.
+    """Changes of the styles that a step draws, each with its probability; the rest stay as they are.
 
     Attributes:
         mixed: Statistics of two styles are mixed before the prediction.

@@ -21,7 +21,7 @@ from train.pools import Drawn, by_layer
 from train.recipe import StyleMixing
 
 PLAIN, MIXED, ROWS_MIXED, WEAKENED = range(4)
-"""What becomes of a drawn style: see ``StyleMixing``."""
+"""Changes of a drawn style: see ``StyleMixing``."""
 
 
 class SwiftTask(AnyStyleTask):

@@ -37,7 +37,7 @@ def usable_backend(asked: BackendName, runtime: Runtime) -> BackendName:
 
 
 def forward_of(network: StyleNetwork, backend: BackendName) -> Forward:
-    """What carries out the network's ``forward``; ``backend`` is one that ``usable_backend`` gave."""
+    """Return what carries out the network's ``forward``; ``backend`` is one that ``usable_backend`` gave."""
     if backend == "openvino" and "seed" not in network.controls:  # a graph would repeat the noise that it was made with
         from service.backends.openvino import OpenVinoForward
 

@@ -41,7 +41,7 @@ class OpenVinoForward:
             return self._network(content, style)  # type: ignore[no-any-return]
 
     def is_plain(self, style: Style) -> bool:
-        """Whether scale and shift are all that the network's layers take of the style."""
+        """Return whether scale and shift are all that the network's layers take of the style."""
         has_alpha = style.alpha is not None and self._alpha_is_in_layers
         return style.masks is None and style.context is WHOLE_IMAGE and not has_alpha
 
