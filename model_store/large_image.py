@@ -6,6 +6,11 @@ from types import EllipsisType
 
 from torch import Tensor
 
+from model_store.pixels import shrunk
+
+SHRINK_MARGIN = 4
+"""Pixels of the smaller image that a part is read larger by, so that it is resized as within the whole."""
+
 
 @dataclass(frozen=True)
 class Box:
@@ -65,6 +70,19 @@ class LargeImage:
     def box(self) -> Box:
         """The whole image."""
         return Box(0, 0, self.height, self.width)
+
+    def shrunk(self, factor: int) -> "LargeImage":
+        """Make it smaller by a whole factor, as ``pixels.shrunk`` does; without its masks."""
+        if factor == 1:
+            return self
+        smaller = LargeImage(max(1, self.height // factor), max(1, self.width // factor), self.pixels)
+
+        def part(box: Box) -> Tensor:
+            outer = box.grown(SHRINK_MARGIN, smaller.box)
+            read = Box(*(factor * number for number in (outer.top, outer.left, outer.height, outer.width)))
+            return shrunk(self.pixels(read.cut(self.box)), factor)[box.within(outer)]
+
+        return LargeImage(smaller.height, smaller.width, part)
 
     def bands(self, height: int = 256) -> list[Box]:
         """Cut the image into parts of its full width."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from model_store.convolutions import pad_to_stride
 from model_store.layers import StyledNorm
+from model_store.pixels import shrunk
 from model_store.statistics import Statistics, instance_statistics
 from model_store.style import Style
 from model_store.vgg import VGG
@@ -132,19 +133,20 @@ class AnyStyle(StyleNetwork):
     Attributes:
         encoder: VGG up to the last of ``style_layers``; frozen.
         style_layers: Whose statistics make a style.
+        style_shrink: Factor by which style images are made smaller before they are encoded.
     """
 
     encoder: VGG
     style_layers: tuple[str, ...]
+    style_shrink = 1
 
     def encode_style(self, images: Tensor) -> Style:
         """Encode style images of any size: (B, 3, H, W), RGB in [0, 1] → B rows."""
-        return self.style_from(
-            {layer: instance_statistics(features) for layer, features in self.style_features(images).items()}
-        )
+        features = self.style_features(shrunk(images, self.style_shrink))
+        return self.style_from({layer: instance_statistics(maps) for layer, maps in features.items()})
 
     def style_features(self, images: Tensor) -> dict[str, Tensor]:
-        """Features whose statistics ``style_from`` takes: (B, 3, H, W) → by layer, (B, C, H/2ᵇ, W/2ᵇ), rounded up."""
+        """Features whose statistics ``style_from`` takes: (B, 3, H, W), shrunk → by layer, (B, C, H/2ᵇ, W/2ᵇ)."""
         return self.encoder(pad_to_stride(images, self.encoder.stride), self.style_layers)  # type: ignore[no-any-return]
 
     def style_from(self, statistics: Mapping[str, Statistics]) -> Style:

@@ -3,10 +3,12 @@
 Content and style distance are relative, so that layers, styles and image sizes weigh alike.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_store.layers import normalise
 from model_store.statistics import mean_std
@@ -75,3 +77,51 @@ def total_variation(images: Tensor) -> Tensor:
     down = (images[:, :, 1:] - images[:, :, :-1]).square().mean(dim=(1, 2, 3))
     across = (images[:, :, :, 1:] - images[:, :, :, :-1]).square().mean(dim=(1, 2, 3))
     return down + across
+
+
+LATTICE_PERIODS_PX = 4
+"""Patterns that repeat after so many pixels, or after a half, are what upsampling by 2 and 4 leaves behind."""
+
+LATTICE_WINDOW_PX = 16
+
+
+def lattice_amplitude(images: Tensor) -> Tensor:
+    """Mean amplitude of patterns that are locked to a lattice of 2 or 4 pixels: dots, checkerboards, stripes.
+
+    Networks that upsample fill flat areas with such patterns where the style asks for texture (Odena et al. 2016).
+    Other texture changes its phase from place to place and is weak at exactly these frequencies.
+
+    Args:
+        images: (B, C, H, W) in [0, 1], at least 16 × 16.
+
+    Returns:
+        (B,), fp32: mean over places, channels and the 9 frequencies. A checkerboard of
+        0 and 1 has 0.5 at one of them; waves of 4 px count half their amplitude.
+    """
+    frames = images.float().flatten(0, 1)[:, None]  # (B·C, 1, H, W)
+    waves = lattice_waves().to(images.device)
+    cosine, sine = nn.functional.conv2d(frames, waves, stride=LATTICE_WINDOW_PX // 2).chunk(2, dim=1)  # (B·C, F, …)
+    amplitudes = (cosine.square() + sine.square() + 1e-8).sqrt()  # the summand keeps the gradient finite
+    return amplitudes.view(len(images), -1).mean(dim=1)
+
+
+@cache
+def lattice_waves() -> Tensor:
+    """Windowed cosines and sines of all frequencies whose period divides 4 px: (2·F, 1, 16, 16)."""
+    window = torch.hann_window(LATTICE_WINDOW_PX)
+    window = window[:, None] * window
+    positions = torch.arange(LATTICE_WINDOW_PX) * (2 * math.pi / LATTICE_PERIODS_PX)
+    # Of two conjugate frequencies one is enough.
+    down_by_across = [
+        (0, 1),
+        (0, 2),
+        (1, 0),
+        (1, 1),
+        (1, 2),
+        (1, 3),
+        (2, 0),
+        (2, 1),
+        (2, 2),
+    ]
+    phases = torch.stack([down * positions[:, None] + across * positions for down, across in down_by_across])
+    return (torch.cat([phases.cos(), phases.sin()]) * window / window.sum())[:, None]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 CPU = torch.device("cpu")
 
@@ -19,6 +19,15 @@ def to_tensor(images: Sequence[Image.Image], device: torch.device = CPU) -> Tens
 def from_bytes(pixels: Tensor) -> Tensor:
     """Levels 0 to 255, uint8 → the same shape in [0, 1], fp32."""
     return pixels.float() / 255
+
+
+def shrunk(images: Tensor, factor: int) -> Tensor:
+    """Make images smaller by a whole factor, bicubic, without aliasing: (B, 3, H, W) in [0, 1] → (B, 3, H/f, W/f)."""
+    if factor == 1:
+        return images
+    height, width = (max(1, side // factor) for side in images.shape[2:])
+    kept = images[:, :, : height * factor, : width * factor]
+    return nn.functional.interpolate(kept, size=(height, width), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def to_mask(image: Image.Image, device: torch.device = CPU) -> Tensor:

@@ -95,6 +95,7 @@ def paint_tiled(network: StyleNetwork, picture: LargeImage, style: Style, tile_p
 @torch.inference_mode()
 def encode_style_tiled(network: AnyStyle, picture: LargeImage, tile_px: int = TILE_PX) -> Iterator[Style]:
     """``AnyStyle.encode_style`` for a style image of any size: after every tile, the style of the tiles so far."""
+    picture = picture.shrunk(network.style_shrink)
     found = {layer: RunningStatistics() for layer in network.style_layers}
     stride = network.encoder.stride
     whole = picture.box.extended(stride)
@@ -113,7 +114,7 @@ def paint_steps(network: StyleNetwork, picture: LargeImage, tile_px: int = TILE_
 
 def style_steps(network: AnyStyle, picture: LargeImage, tile_px: int = TILE_PX) -> int:
     """Count the steps that ``encode_style_tiled`` will take."""
-    return len(tiles(picture.box, network.encoder.stride, tile_px))
+    return len(tiles(picture.shrunk(network.style_shrink).box, network.encoder.stride, tile_px))
 
 
 def tiles(picture: Box, stride: int, tile_px: int) -> list[Box]:

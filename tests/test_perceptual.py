@@ -5,6 +5,7 @@ from model_store.layers import adaptive_instance_norm
 from model_store.perceptual import (
     content_distance,
     gram_matrix,
+    lattice_amplitude,
     style_distance,
     style_summary,
     total_variation,
@@ -87,3 +88,23 @@ def test_gradients_flow_through_the_style_distance(kind):
     result = features(0).requires_grad_()
     style_distance(style_summary({"a": result}, kind), style_summary({"a": features(1)}, kind)).sum().backward()
     assert result.grad.abs().min() > 0
+
+
+def test_lattice_amplitude_is_that_of_patterns_of_two_and_four_pixels():
+    down, across = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    patterns = [(down + across) % 2, across % 2, (down % 4 < 2) * 1, torch.ones(64, 64)]
+    amplitudes = 9 * lattice_amplitude(torch.stack(patterns)[:, None].float())
+    torch.testing.assert_close(amplitudes, torch.tensor([0.5, 0.5, 0.5**1.5, 0.0]), atol=2e-3, rtol=0)
+
+
+def test_lattice_amplitude_overlooks_other_texture():
+    torch.manual_seed(0)
+    noise = torch.rand(1, 3, 128, 128)
+    wave = (torch.arange(128) * (2 * torch.pi / 7)).sin().expand(1, 3, 128, 128)
+    assert 9 * lattice_amplitude(noise).item() < 0.25 and 9 * lattice_amplitude(wave).item() < 0.05
+
+
+def test_gradients_flow_through_the_lattice_amplitude_of_flat_areas():
+    flat = torch.full((1, 3, 32, 32), 0.5, requires_grad=True)
+    lattice_amplitude(flat).backward()
+    assert flat.grad.isfinite().all()

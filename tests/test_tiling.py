@@ -166,9 +166,10 @@ def test_half_precision_is_kept_as_it_is() -> None:
     assert difference(painted(network, in_parts(image), style), network.paint(image, style)) <= 4  # as bf16 rounds
 
 
-@pytest.mark.parametrize("name", ["adain", "swift"])
+@pytest.mark.parametrize("name", ["adain", "swift", "swift that sees styles small"])
 def test_a_style_image_in_tiles_has_the_same_statistics(name: str) -> None:
     image, network = photo(133, 131), adain() if name == "adain" else tiny.swift()
+    network.style_shrink = 2 if name.endswith("small") else 1
     assert isinstance(network, AnyStyle)
     *_, style = encode_style_tiled(network, in_parts(image), TILE_PX)
     expected = network.encode_style(image)

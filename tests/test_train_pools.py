@@ -12,6 +12,7 @@ from tiny import SWIFT, images, vgg_file
 from model_store import checkpoint
 from model_store.catalog import Header
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_distance, style_summary
+from model_store.pixels import shrunk
 from model_store.runtime import Runtime
 from model_store.swift import Swift
 from model_store.vgg import VGG, WeightsError, load_vgg
@@ -32,7 +33,7 @@ SIZES = PoolSizes(content=4, style=6, renewed=0.5, fill_steps=6, style_px=(32, 6
 RECIPE = Recipe(
     steps=STEPS,
     stages=(Stage(1.0, 32, 2, (32, 64)), Stage(1.0, 40, 1, (40, 64))),
-    weights={"content": 1.0, "style": 1.0, "reconstruction": 1.0},
+    weights={"content": 1.0, "style": 1.0, "reconstruction": 1.0, "lattice": 1.0},
     peak_lr=1e-2,
     average=0.9,
     pools=SIZES,
@@ -130,8 +131,19 @@ def test_what_is_drawn_is_what_the_loss_network_sees(vgg: VGG) -> None:
     torch.testing.assert_close(drawn.features.float(), features[CONTENT_LAYER], rtol=1e-2, atol=1e-2)
     torch.testing.assert_close(drawn.own, statistics_row(features), rtol=1e-4, atol=1e-5)
     known = statistics_row(vgg(style.float() / 255, STYLE_LAYERS))
+    assert torch.equal(drawn.seen, drawn.style)
     for row in drawn.style:
         assert min((row - other).abs().max() for other in known) < 1e-4
+
+
+def test_shrunk_styles_are_aimed_at_in_their_own_size(vgg: VGG) -> None:
+    pools, style = Pools(vgg, replace(SIZES, style_shrink=2), CPU), uint8(1, 64, seed=1)
+    pools.take(batch(uint8(1, 32), style))
+    drawn, image = pools.draw(random.Random(0), 32, 1), style.float() / 255
+    torch.testing.assert_close(drawn.style[:1], statistics_row(vgg(image, STYLE_LAYERS)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        drawn.seen[:1], statistics_row(vgg(shrunk(image, 2), STYLE_LAYERS)), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_rows_of_statistics_are_taken_apart_by_layer(vgg: VGG) -> None:
@@ -146,7 +158,7 @@ def test_the_oldest_leave_a_full_pool(vgg: VGG) -> None:
         pools.take(batch(uint8(2, 32, seed), uint8(2, 32, seed)))
     state = pools.state()
     assert torch.equal(state["contents"][32], torch.cat([uint8(2, 32, 3), uint8(2, 32, 4)]))
-    assert state["styles"].shape == (6, 1920)
+    assert state["styles"].shape == (6, 2, 1920)
 
 
 def test_restored_pools_draw_the_same_to_the_bit(vgg: VGG) -> None:
@@ -177,7 +189,8 @@ def losses_of(kind: int, weight: float = 0.0) -> dict[str, float]:
     content = torch.rand(1, 3, 32, 32).clamp(0.05, 0.95)
     features = network.encoder(content, STYLE_LAYERS)
     own, other = statistics_row(features), statistics_row(features) * 3
-    inputs = (content, features[CONTENT_LAYER], other, own, torch.tensor([weight]), torch.tensor([kind]))
+    styles = (other, own, other, own)
+    inputs = (content, features[CONTENT_LAYER], *styles, torch.tensor([weight]), torch.tensor([kind]))
     with torch.no_grad():
         return {name: value.item() for name, value in SwiftTask(network, {}, RECIPE).losses(*inputs).items()}
 

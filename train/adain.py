@@ -34,7 +34,7 @@ class AdaINTask(AnyStyleTask):
             inputs: As ``train.pools.Drawn`` has them; half of the contents are also decoded as they are, and the
                 second half of the styles is not used.
         """
-        content, features, _, style = inputs
+        content, features, _, style, _ = inputs
         network, statistics = self.network, by_layer(style[: len(content)])
         own = content[: (len(content) + 1) // 2]
         target = network.restyle(features, self._style(statistics))
@@ -50,7 +50,7 @@ class AdaINTask(AnyStyleTask):
     @torch.no_grad()
     def pictures(self, *inputs: Tensor) -> Tensor:
         """Rows of content and result; of the styles only statistics are kept."""
-        content, features, _, style = inputs
+        content, features, _, style, _ = inputs
         painted = self.network.decode(self.network.restyle(features, self._style(by_layer(style[: len(content)]))))
         return make_grid(torch.cat([content, painted.float().clamp(0, 1)]), nrow=len(content))  # type: ignore[no-any-return]
 

@@ -62,6 +62,7 @@ class AnyStyleTask(Task):
                 raise WeightsError(f"{vgg} is no {known['architecture']}, which {init} was trained with")
             arguments = {**known, **arguments}
             weights = load(init, cls.network_class).state_dict()
+        arguments.update(cls.choices(recipe))
         network = cls.network_class(**arguments)
         named_styles = {name for name, tensor in network.state_dict().items() if len(tensor) == 0}
         network.load_state_dict(
@@ -70,6 +71,11 @@ class AnyStyleTask(Task):
         if encoder is not None:
             network.encoder.load_state_dict(encoder.state_dict())
         return cls(network, arguments, recipe)
+
+    @classmethod
+    def choices(cls, recipe: Recipe) -> dict[str, Any]:
+        """Return the network's arguments that the recipe decides."""
+        return {}
 
     def to(self, device: torch.device) -> None:
         """Put the network where it is trained, with empty pools."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS
-from model_store.pixels import from_bytes
+from model_store.pixels import from_bytes, shrunk
 from model_store.statistics import mean_std
 from model_store.vgg import BLOCK_CHANNELS, VGG
 from train.data import Batch
@@ -32,12 +32,14 @@ class Drawn(NamedTuple):
         features: Their relu4_1, (B, 512, H/8, W/8), fp32; kept in bf16.
         own: Their statistics, (B, 1920), fp32: see ``statistics_row``.
         style: Statistics of 2·B style crops, (2·B, 1920): a style for each content, and another to mix it with.
+        seen: Statistics of the same crops as the network encodes them, shrunk.
     """
 
     content: Tensor
     features: Tensor
     own: Tensor
     style: Tensor
+    seen: Tensor
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Pools:
             pool.append(self._content_target(crop))
             del pool[: -self._sizes.content]
         for crop in batch.style:
-            self._styles.append(self._statistics(crop))
+            self._styles.append(self._style_target(crop))
         del self._styles[: -self._sizes.style]
 
     def draw(self, rng: random.Random, crop_px: int, count: int) -> Drawn:
@@ -85,7 +87,7 @@ class Pools:
             from_bytes(pixels).contiguous(memory_format=torch.channels_last),
             torch.stack([one.features for one in contents]).float(),
             torch.stack([one.own for one in contents]),
-            torch.stack(styles),
+            *torch.stack(styles).unbind(1),
         )
 
     def state(self) -> dict[str, Any]:
@@ -106,8 +108,13 @@ class Pools:
         return ContentTarget(pixels, features[CONTENT_LAYER][0].bfloat16(), statistics_row(features)[0])
 
     @torch.no_grad()
-    def _statistics(self, crop: Tensor) -> Tensor:
-        return statistics_row(self._vgg(_image(crop.to(self._device)), STYLE_LAYERS))[0]
+    def _style_target(self, crop: Tensor) -> Tensor:
+        """Statistics of the crop, and of the crop as it is encoded: (2, 1920)."""
+        image = _image(crop.to(self._device))
+        rows = [statistics_row(self._vgg(image, STYLE_LAYERS))]
+        if (factor := self._sizes.style_shrink) > 1:
+            rows.append(statistics_row(self._vgg(shrunk(image, factor), STYLE_LAYERS)))
+        return torch.cat([rows[0], rows[-1]])
 
 
 def statistics_row(features: dict[str, Tensor]) -> Tensor:

@@ -43,6 +43,7 @@ class PoolSizes:
         fill_steps: Steps before the first that only fill the pools, one crop of each kind a step.
         style_px: Side of the style crops, at random between these; a multiple of 32.
         style_shorter_px: Shorter side of the style images that they are cut from.
+        style_shrink: Factor by which a predictor sees the style crops smaller than the loss network does.
     """
 
     content: int = 200
@@ -51,6 +52,7 @@ class PoolSizes:
     fill_steps: int = 160
     style_px: tuple[int, int] = (256, 320)
     style_shorter_px: tuple[int, int] = (256, 576)
+    style_shrink: int = 1
 
     def with_style_crops(self, crop_px: int) -> "PoolSizes":
         """Have style crops of one size, of images up to about twice that."""

@@ -18,7 +18,9 @@ MIXED_SIZES = (
 
 LARGE_BATCHES = tuple(replace(stage, batch_size=4 * stage.batch_size) for stage in MIXED_SIZES)
 
-SWIFT_WEIGHTS = {"content": 1.0, "style": 32.0}
+SHRUNK_STYLES = PoolSizes(style_px=(320, 448), style_shorter_px=(320, 576), style_shrink=2)
+
+SWIFT_WEIGHTS = {"content": 1.0, "style": 32.0, "lattice": 40.0}
 
 SWIFT_RECIPES = {
     "short": Recipe(
@@ -27,7 +29,7 @@ SWIFT_RECIPES = {
         weights=SWIFT_WEIGHTS,
         peak_lr=2e-3,
         average=0.995,
-        pools=PoolSizes(),
+        pools=SHRUNK_STYLES,
         augmentation=Augmentation(),
         mixing=StyleMixing(),
     ),
@@ -38,7 +40,7 @@ SWIFT_RECIPES = {
         weights=SWIFT_WEIGHTS,
         peak_lr=2e-3,
         average=0.999,
-        pools=PoolSizes(content=1000, style=12_000, renewed=4.0, fill_steps=400),
+        pools=replace(SHRUNK_STYLES, content=1000, style=12_000, renewed=4.0, fill_steps=400),
         augmentation=Augmentation(),
         mixing=StyleMixing(),
     ),
@@ -51,7 +53,7 @@ SWIFT_RECIPES = {
         decay=(1.0, 60_000),
         warmup_steps=100,
         average=0.998,
-        pools=PoolSizes(),
+        pools=SHRUNK_STYLES,
         augmentation=Augmentation(),
         mixing=StyleMixing(),
     ),

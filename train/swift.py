@@ -1,6 +1,6 @@
 """The swift task: train a small network to paint in styles that it has never seen (Ghiasi et al. 2017, section 3).
 
-    L = content(x, c) + w·style(x, s)
+    L = content(x, c) + w·style(x, s) + v·lattice(x)
 
 Content and style are the distances that are measured: see ``train.adain``. Some of the styles are mixed, since mixes of
 rows are what the service makes of ``weights`` and ``alpha``.
@@ -8,17 +8,18 @@ rows are what the service makes of ``weights`` and ``alpha``.
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from model_store.layers import normalise
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_distance, style_summary
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, lattice_amplitude, style_distance, style_summary
 from model_store.swift import Swift
 from train.any_style import AnyStyleTask
 from train.pools import Drawn, by_layer
-from train.recipe import StyleMixing
+from train.recipe import Recipe, StyleMixing
 
 PLAIN, MIXED, ROWS_MIXED, WEAKENED = range(4)
 """Changes of a drawn style: see ``StyleMixing``."""
@@ -31,43 +32,51 @@ class SwiftTask(AnyStyleTask):
     network: Swift
     network_class = Swift
 
+    @classmethod
+    def choices(cls, recipe: Recipe) -> dict[str, Any]:
+        """Have styles encoded in the size that the predictor is trained on."""
+        assert recipe.pools is not None
+        return {"style_shrink": recipe.pools.style_shrink}
+
     def drawn_inputs(self, drawn: Drawn, rng: random.Random) -> Sequence[Tensor]:
         """Draw what becomes of each style.
 
         Returns:
-            Content and features as in ``Drawn``; statistics of two styles, the weight of the second, and what becomes
-            of them, each (B, ...).
+            Content and features as in ``Drawn``; statistics of two styles, the same as the network encodes them, the
+            weight of the second, and what becomes of them, each (B, ...).
         """
         device = drawn.style.device
         kinds, weights = draw_kinds(rng, self._recipe.mixing or StyleMixing(0, 0, 0), len(drawn.content))
         kinds, weights = kinds.to(device), weights.to(device)
         first, second = drawn.style.chunk(2)
         second = torch.where((kinds == WEAKENED)[:, None], drawn.own, second)
-        return drawn.content, drawn.features, first, second, weights, kinds
+        return drawn.content, drawn.features, first, second, *drawn.seen.chunk(2), weights, kinds
 
     def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """Content and style distance of the painted batch."""
-        content, features, first, second, weights, kinds = inputs
+        """Content and style distance of the painted batch, and what its upsampling leaves behind."""
+        content, features, first, second, first_seen, second_seen, weights, kinds = inputs
         target = torch.lerp(first, second, weights[:, None])
-        painted = self.network(content, self.network.style_of_rows(self._rows(first, second, target, weights, kinds)))
+        painted = self.network(content, self.network.style_of_rows(self._rows(first_seen, second_seen, weights, kinds)))
         seen = self.network.encoder(painted, STYLE_LAYERS)
         return {
             "content": (normalise(seen[CONTENT_LAYER]) - normalise(features)).square().mean(),
             "style": style_distance(style_summary(seen), by_layer(target)).mean(),
+            "lattice": lattice_amplitude(painted).mean(),
         }
 
-    def _rows(self, first: Tensor, second: Tensor, target: Tensor, weights: Tensor, kinds: Tensor) -> Tensor:
+    def _rows(self, first: Tensor, second: Tensor, weights: Tensor, kinds: Tensor) -> Tensor:
         """Predict rows of mixed statistics, or mix the rows that are predicted of each: (B, 1920) … → (B, rows)."""
         by_rows, is_weakened = (kinds >= ROWS_MIXED)[:, None], (kinds == WEAKENED)[:, None]
         predict = self.network.predictor
-        rows = predict(list(by_layer(torch.where(by_rows, first, target)).values()))
+        mixed = torch.lerp(first, second, torch.where(kinds == MIXED, weights, 0)[:, None])
+        rows = predict(list(by_layer(mixed).values()))
         others = torch.where(is_weakened, self.network.rows_of_content, predict(list(by_layer(second).values())))
         return torch.where(by_rows, torch.lerp(rows, others, weights[:, None]), rows)
 
     @torch.no_grad()
     def pictures(self, *inputs: Tensor) -> Tensor:
         """Rows of content and result; of the styles only statistics are kept."""
-        content, _, first, second, weights, _ = inputs
+        content, _, _, _, first, second, weights, _ = inputs
         rows = self.network.predictor(list(by_layer(torch.lerp(first, second, weights[:, None])).values()))
         painted = self.network(content, self.network.style_of_rows(rows))
         return make_grid(torch.cat([content, painted]), nrow=len(content))  # type: ignore[no-any-return]
