@@ -22,8 +22,8 @@ from bench.remote import RemoteError
 from bench.service import measure_service, print_service
 from bench.studio import measure_studio, print_studio
 from model_store.catalog import CatalogError, default_folder, read_catalog
+from service.engine.threads import sleep_while_waiting
 from service.settings import Settings, SettingsError, load_settings
-from service.threads import sleep_while_waiting
 
 app = typer.Typer(
     help="Engine, controls, large pictures and service, each beside its baseline. Settings are the service's STYLIZE_*"

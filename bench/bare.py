@@ -9,12 +9,12 @@ from bench.timing import Stages
 from model_store.image_files import Picture
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
+from service.engine.stylizer import Stylizer
 from service.images import ImageLimits
-from service.job import Job
-from service.requests.parameters import job_parameters
+from service.queue.job import Job
+from service.request.parameters import job_parameters
 from service.settings import Settings
-from service.stylizer import Stylizer
-from service.work.decoding import decode_job
+from service.worker.decoding import decode_job
 
 
 class BareLoop:

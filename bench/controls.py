@@ -17,7 +17,7 @@ from bench.pictures import painting, photo
 from bench.remote import Remote
 from bench.timing import stopwatch
 from model_store.catalog import Catalog, read_catalog
-from service.requests.fields import StylizeRequest
+from service.request.fields import StylizeRequest
 from service.settings import Settings
 
 SIDE_PX = 512
@@ -73,7 +73,7 @@ class Requests:
     def __init__(self, folder: Path, settings: Settings, side_px: int) -> None:
         """Warm up with one of each."""
         from model_store.runtime import choose_runtime, keep_freed_memory
-        from service.stylizer import Stylizer
+        from service.engine.stylizer import Stylizer
 
         keep_freed_memory()
         self._stylizer = Stylizer(
@@ -93,9 +93,9 @@ class Requests:
         from model_store.image_files import Picture
         from service import images
         from service.images import ImageLimits
-        from service.job import Job
-        from service.requests.parameters import job_parameters
-        from service.work.decoding import decode_job
+        from service.queue.job import Job
+        from service.request.parameters import job_parameters
+        from service.worker.decoding import decode_job
 
         kind = self._kinds[model][name]
         asked = self._asked(kind)

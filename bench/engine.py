@@ -24,7 +24,7 @@ from rich.table import Table
 
 from bench.pictures import painting, photo
 from bench.remote import Remote
-from service.backends import BackendName
+from service.engine.backends import BackendName
 from service.settings import Settings
 
 SIDES_PX = (256, 512)
@@ -87,8 +87,8 @@ def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype
     import torch
 
     from model_store.runtime import choose_runtime, keep_freed_memory
-    from service.stylizer import Stylizer
-    from service.work.painting import Painting, Upload
+    from service.engine.stylize_input import Painting, Upload
+    from service.engine.stylizer import Stylizer
 
     keep_freed_memory()
     runtime = choose_runtime(device, dtype)

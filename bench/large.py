@@ -62,8 +62,8 @@ class LargePicture:
     def __init__(self, folder: Path, settings: Settings, model_id: str, style_id: str) -> None:
         """Load the network, and paint something small with it."""
         from model_store.runtime import choose_runtime, keep_freed_memory
-        from service.stylizer import Stylizer
-        from service.work.painting import Painting
+        from service.engine.stylize_input import Painting
+        from service.engine.stylizer import Stylizer
 
         keep_freed_memory()
         self._settings = settings
@@ -80,10 +80,10 @@ class LargePicture:
         from model_store.image_files import Picture
         from service import images
         from service.images import ImageLimits
-        from service.job import Job
-        from service.requests.fields import StylizeRequest
-        from service.requests.parameters import job_parameters
-        from service.work.decoding import decode_job
+        from service.queue.job import Job
+        from service.request.fields import StylizeRequest
+        from service.request.parameters import job_parameters
+        from service.worker.decoding import decode_job
 
         asked = StylizeRequest(
             request_id="bench",

@@ -1,7 +1,7 @@
 """``python -m service``: the processes of the service, and commands for those who use it."""
 
 from service.cli.app import app
-from service.threads import sleep_while_waiting
+from service.engine.threads import sleep_while_waiting
 
 __all__ = ["app"]
 

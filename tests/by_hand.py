@@ -9,10 +9,10 @@ from PIL import Image
 from processes import Service
 
 from service.errors import ServiceError
-from service.job import Claim, Lane, Result
-from service.queue import JobQueue
+from service.queue.job import Claim, Lane, Result
+from service.queue.job_progress import JobProgress
+from service.queue.queue import JobQueue
 from service.settings import Settings
-from service.stores.job_progress import JobProgress
 
 T = TypeVar("T")
 

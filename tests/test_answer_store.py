@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from service.errors import BeingAnswered, InvalidField
-from service.queue import JobQueue
+from service.queue.answer_store import Answer, AnswerStore, Hold
+from service.queue.queue import JobQueue
 from service.settings import Settings
-from service.stores.answer_store import Answer, AnswerStore, Hold
 
 ANSWER = Answer(201, [("location", "/styles/a"), ("content-type", "application/json")], b'{"id": "a"}')
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from service.edge.api_keys import ApiKey, KeyRing, new_key, parse_keys
+from service.api_keys import ApiKey, KeyRing, new_key, parse_keys
 from service.settings import Settings, SettingsError, load_settings
 
 ONE, OTHER = "1" * 64, "2" * 64

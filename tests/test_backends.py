@@ -18,9 +18,9 @@ from model_store.network import StyleNetwork
 from model_store.runtime import Runtime, choose_runtime, to_runtime
 from model_store.spatial_masks import everywhere
 from model_store.style import Style, place, stack
-from service.backends import forward_of, usable_backend
-from service.stylizer import Stylizer
-from service.work.painting import Painting, Upload
+from service.engine.backends import forward_of, usable_backend
+from service.engine.stylize_input import Painting, Upload
+from service.engine.stylizer import Stylizer
 
 CPU = torch.device("cpu")
 FP32 = Runtime(CPU, torch.float32)
@@ -145,7 +145,7 @@ def test_openvino_is_for_cpus_alone(caplog: pytest.LogCaptureFixture) -> None:
 def test_without_openvino_torch_is_used_and_it_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("service.backends.find_spec", lambda _name: None)
+    monkeypatch.setattr("service.engine.backends.find_spec", lambda _name: None)
     assert usable_backend("auto", FP32) == usable_backend("torch", FP32) == "torch"
     assert not caplog.records
     assert usable_backend("openvino", FP32) == "torch"

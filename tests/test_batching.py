@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.batching import BatchLimits, Shape, next_batch, wait_left_ms
+from service.worker.batching import BatchLimits, Shape, next_batch, wait_left_ms
 
 SMALL, LARGE = Shape("adain", 64, 64), Shape("adain", 512, 512)
 LIMITS = BatchLimits(size=4, pixels=2 * 512 * 512)

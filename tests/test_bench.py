@@ -22,9 +22,9 @@ from bench.studio import measure_studio, print_studio
 from model_store import checkpoint
 from model_store.catalog import Catalog, Header, NamedStyle, read_catalog
 from model_store.runtime import Runtime
+from service.engine.stylize_input import Painting, Upload
+from service.engine.stylizer import Stylizer
 from service.settings import Settings
-from service.stylizer import Stylizer
-from service.work.painting import Painting, Upload
 
 ROOT = Path(__file__).resolve().parents[1]
 

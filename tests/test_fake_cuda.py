@@ -27,8 +27,8 @@ from model_store.spatial_masks import spatial_masks
 from model_store.style import Style, mix, place, stack
 from model_store.tiling import encode_style_tiled, paint_tiled
 from model_store.vgg import VGG
-from service.stylizer import Stylizer
-from service.work.painting import Painting, Upload
+from service.engine.stylize_input import Painting, Upload
+from service.engine.stylizer import Stylizer
 from train.adain import AdaINTask
 from train.any_style import AnyStyleTask
 from train.data import Batch, Draw
@@ -139,9 +139,9 @@ def stylizer(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> Stylizer:
     kinds = {"adain": "adain", "coast": "residual", "ink": "residual", "old": "batch", "noisy": "pyramid"}
     monkeypatch.setattr(checkpoint, "load", lambda path: NETWORKS[kinds[path.stem]]())
     monkeypatch.setattr(
-        "service.stylizer.style_weights", lambda painting, device: torch.ones(1, len(painting.styles)).to(device)
+        "service.engine.stylizer.style_weights", lambda painting, device: torch.ones(1, len(painting.styles)).to(device)
     )
-    monkeypatch.setattr("service.stylizer.to_images", blank)
+    monkeypatch.setattr("service.engine.stylizer.to_images", blank)
     return Stylizer(every_network, RUNTIME, style_cache_entries=4)
 
 

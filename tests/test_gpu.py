@@ -11,8 +11,8 @@ from model_store import checkpoint
 from model_store.layers import adaptive_instance_norm
 from model_store.runtime import Runtime, choose_runtime
 from model_store.statistics import instance_statistics
-from service.stylizer import Stylizer
-from service.work.painting import Painting, Upload
+from service.engine.stylize_input import Painting, Upload
+from service.engine.stylizer import Stylizer
 from train.adain import AdaINTask
 
 pytestmark = [

@@ -17,7 +17,7 @@ from processes import Service, wait_for
 from raw_http import MULTIPART, PART, Connection
 from redis import Redis
 
-from service.edge.api_keys import new_key
+from service.api_keys import new_key
 
 ALICE, ALICE_KEY = new_key("alice")
 ALICE_NEXT, ALICE_NEXT_KEY = new_key("alice")

@@ -20,8 +20,8 @@ from hypothesis import strategies
 from processes import Service, photo, wait_for
 from schemathesis.transport.serialization import Binary
 
-from service.app import create_app
-from service.edge.api_keys import new_key
+from service.api_keys import new_key
+from service.http.app import create_app
 from service.settings import Settings
 
 SECRET, KEY = new_key("contract")

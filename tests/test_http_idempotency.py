@@ -11,7 +11,7 @@ from answers import PHOTO, STYLE, problem
 from by_hand import WorkerByHand, any_picture
 from processes import Service, photo, wait_for
 
-from service.edge.api_keys import new_key
+from service.api_keys import new_key
 from service.errors import InvalidField, JobFailed, ServiceError
 
 REPLAYED = "idempotent-replayed"

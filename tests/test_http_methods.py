@@ -9,7 +9,7 @@ from answers import problem
 from fastapi.responses import StreamingResponse
 from processes import Service
 
-from service.app import create_app
+from service.http.app import create_app
 from service.settings import Settings
 
 

@@ -12,9 +12,9 @@ import schemathesis
 from fastapi import Form, UploadFile
 from processes import Service
 
-from service.app import create_app
-from service.edge.problems import problem_statuses
-from service.openapi.problems import ANSWERS
+from service.http.app import create_app
+from service.http.middleware.problems import problem_statuses
+from service.http.openapi.problems import ANSWERS
 from service.settings import Settings
 
 KEY = f"client:{'0' * 64}"

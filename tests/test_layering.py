@@ -81,7 +81,7 @@ def test_the_client_needs_httpx_alone():
 
 
 def test_only_the_stylizer_and_the_worker_import_torch():
-    allowed = {"service/stylizer.py", "service/worker.py", "service/backends/openvino.py"}
+    allowed = {"service/engine/stylizer.py", "service/worker/pipeline.py", "service/engine/backends/openvino.py"}
     with_torch = {
         str(path.relative_to(ROOT))
         for path in modules("service")
@@ -91,16 +91,16 @@ def test_only_the_stylizer_and_the_worker_import_torch():
 
 
 def test_only_the_stores_talk_to_redis_and_one_module_names_the_keys():
-    stores = {"queue", "job_records", "style_store", "answer_store", "slots"}
+    stores = {"queue", "job_records", "style_store", "answer_store", "limits"}
     importing = {path.stem: imports(path) for path in modules("service")}
-    assert {name for name, names in importing.items() if "service.stores.redis_keys.Keys" in names} == stores
-    assert {name for name, names in importing.items() if "service.stores.redis_client" in names} == stores
+    assert {name for name, names in importing.items() if "service.queue.keys.Keys" in names} == stores
+    assert {name for name, names in importing.items() if "service.queue.redis_client" in names} == stores
     assert {name for name, names in importing.items() if "redis" in {root.partition(".")[0] for root in names}} == {
         "redis_client",
         "queue",  # one error of the server is news to it
     }
     named = re.compile(r"\{(self\.)?prefix\}")
-    assert [path.stem for path in modules("service") if named.search(path.read_text())] == ["redis_keys"]
+    assert [path.stem for path in modules("service") if named.search(path.read_text())] == ["keys"]
 
 
 @pytest.mark.parametrize("package", ["model_store", "train", "experiments"])
@@ -110,9 +110,9 @@ def test_training_needs_no_other_package(package):
 
 
 def test_the_http_process_starts_without_torch():
-    if not (ROOT / "service/app.py").exists():
-        pytest.skip("service/app.py is not there yet")
-    code = f"import sys, service.app; print(sorted({TORCH!r} & set(sys.modules)))"
+    if not (ROOT / "service/http/app.py").exists():
+        pytest.skip("service/http/app.py is not there yet")
+    code = f"import sys, service.http.app; print(sorted({TORCH!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

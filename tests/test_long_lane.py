@@ -14,16 +14,16 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
+from service.engine.stylize_input import Painting, Upload
+from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
-from service.job import Claim, Job, Result
-from service.queue import JobQueue
-from service.schemas import StylePart, StylizeParameters
+from service.http.schemas import StylePart, StylizeParameters
+from service.queue.job import Claim, Job, Result
+from service.queue.job_progress import JobProgress
+from service.queue.queue import JobQueue
 from service.settings import Settings
-from service.stores.job_progress import JobProgress
-from service.stylizer import Stylizer
-from service.work import long_lane
-from service.work.painting import Painting, Upload
-from service.worker import NO_MEMORY, DeviceFailed, Worker
+from service.worker import background as long_lane
+from service.worker.pipeline import NO_MEMORY, DeviceFailed, Worker
 
 
 class NotedStylizer(Stylizer):

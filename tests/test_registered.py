@@ -21,16 +21,16 @@ from model_store.catalog import Header
 from model_store.catalog_watch import LOOK_EVERY_S
 from model_store.runtime import Runtime
 from model_store.style import Style
+from service.engine.stylizer import Stylizer
 from service.errors import NotFound
+from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits
-from service.job import Job, Result
-from service.queue import JobQueue
-from service.schemas import StylePart, StylizeParameters
+from service.queue.job import Job, Result
+from service.queue.queue import JobQueue
+from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
 from service.settings import Settings
-from service.stores.style_store import RegisteredStyle, StyleStore, digest_of
-from service.stylizer import Stylizer
-from service.work.registered import PAINTING_PX, bounded_painting
-from service.worker import Worker
+from service.worker.pipeline import Worker
+from service.worker.registered import PAINTING_PX, bounded_painting
 
 PAINTING = photo(96, 64, seed=5)
 LIMITS = ImageLimits(10**7, 10**7)

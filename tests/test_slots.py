@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from service.errors import QueueUnreachable
+from service.queue.limits import Slots
 from service.settings import Settings
-from service.stores.slots import Slots
 
 Body = Callable[[Slots, Slots], Awaitable[None]]
 

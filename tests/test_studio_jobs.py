@@ -10,7 +10,7 @@ from PIL import Image
 from processes import Service, photo, wait_for
 from studio import Studio, file, opener
 
-from service.edge.api_keys import new_key
+from service.api_keys import new_key
 
 pytestmark = pytest.mark.browser
 

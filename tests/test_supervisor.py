@@ -14,7 +14,7 @@ import httpx
 import pytest
 from processes import free_port, photo, wait_for
 
-from service.processes.embedded import default_folder
+from service.serve.embedded import default_folder
 
 
 def children(pid: int) -> dict[int, str]:
@@ -92,7 +92,7 @@ def test_it_starts_everything_heals_and_ends_everything(served: Served) -> None:
     wait_for(lambda: httpx.get(f"{served.url}/readyz").status_code == 200, 60)
 
     everyone = children(served.process.pid)
-    embedded = next(pid for pid, command in everyone.items() if "service.processes.embedded" in command)
+    embedded = next(pid for pid, command in everyone.items() if "service.serve.embedded" in command)
     everyone |= children(embedded)
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(40) == 0

@@ -15,15 +15,15 @@ from test_long_lane import Stage, parameters, play
 from test_long_lane import long_job as optimisation
 
 from model_store.runtime import Runtime
+from service.engine.stylize_input import Painting, TiledProgress
+from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed
-from service.job import Job
-from service.schemas import StylePart
+from service.http.schemas import StylePart
+from service.queue.job import Job
+from service.queue.job_progress import JobProgress
 from service.settings import Settings
-from service.stores.job_progress import JobProgress
-from service.stylizer import Stylizer
-from service.work import long_lane
-from service.work.painting import Painting, TiledProgress
-from service.worker import DeviceFailed
+from service.worker import background as long_lane
+from service.worker.pipeline import DeviceFailed
 
 SIZE = (160, 96)
 TILES = 2 * 3 * 3  # each is encoded, measured and decoded

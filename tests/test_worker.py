@@ -11,14 +11,14 @@ from PIL import Image
 from processes import photo
 
 from model_store.runtime import Runtime
+from service.engine.stylize_input import Painting
+from service.engine.stylizer import Stylizer
 from service.errors import JobFailed
-from service.job import Job, Result
-from service.queue import JobQueue
-from service.schemas import StylePart, StylizeParameters
+from service.http.schemas import StylePart, StylizeParameters
+from service.queue.job import Job, Result
+from service.queue.queue import JobQueue
 from service.settings import Settings
-from service.stylizer import Stylizer
-from service.work.painting import Painting
-from service.worker import DeviceFailed, Worker
+from service.worker.pipeline import DeviceFailed, Worker
 
 
 class FailingStylizer(Stylizer):
@@ -138,7 +138,7 @@ def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tiny_chec
 def test_a_defect_ends_the_worker_instead_of_holding_the_job(
     settings: Settings, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.work.codecs.Facts", lambda **_facts: 1 / 0)
+    monkeypatch.setattr("service.worker.codecs.Facts", lambda **_facts: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         work(settings, FailingStylizer(tiny_checkpoints), [job("a")])
 

@@ -9,11 +9,11 @@ from processes import photo
 from test_worker import work
 
 from model_store.runtime import Runtime
+from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
-from service.job import Job
-from service.schemas import StylePart, StylizeParameters
+from service.http.schemas import StylePart, StylizeParameters
+from service.queue.job import Job
 from service.settings import Settings
-from service.stylizer import Stylizer
 
 
 @pytest.fixture

@@ -10,18 +10,18 @@ from model_store.image_files import Picture
 from model_store.pixels import to_images
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
-from service.batching import BatchLimits, Shape, next_batch
 from service.cli.board import Board, Outcome
 from service.cli.errands import Errand
 from service.cli.look import Look, unknown_style
+from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
 from service.images import ImageLimits
-from service.job import Job
-from service.requests.fields import StylizeRequest
-from service.requests.parameters import job_parameters
+from service.queue.job import Job
+from service.request.fields import StylizeRequest
+from service.request.parameters import job_parameters
 from service.settings import Settings
-from service.stylizer import Stylizer
-from service.work.decoding import Decoded, decode_job
+from service.worker.batching import BatchLimits, Shape, next_batch
+from service.worker.decoding import Decoded, decode_job
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from service.settings import Settings, SettingsError, load_settings
 
 def serve() -> None:
     """Run everything on this machine: embedded Redis unless STYLIZE_REDIS_URL is set, the API and workers."""
-    from service.processes.supervisor import Supervisor
+    from service.serve.supervisor import Supervisor
 
     with clear_errors():
         settings = load_settings()
@@ -26,8 +26,8 @@ def serve() -> None:
 
 def api() -> None:
     """Run the HTTP API."""
-    from service.processes.api import make_server, serve
-    from service.processes.parent import end_with_parent
+    from service.serve.api import make_server, serve
+    from service.serve.parent import end_with_parent
 
     end_with_parent()
     with clear_errors():
@@ -40,10 +40,10 @@ def api() -> None:
 
 def worker() -> None:
     """Run one worker, on one device."""
-    from service.processes.parent import end_with_parent
+    from service.serve.parent import end_with_parent
 
     end_with_parent()
-    from service.processes.worker import run_worker
+    from service.serve.worker import run_worker
 
     with clear_errors():
         settings = load_settings()
@@ -53,7 +53,7 @@ def worker() -> None:
 
 def key(name: Annotated[str, typer.Argument(help="Of the client: it stands in the log.")]) -> None:
     """Make an API key, and its entry for the setting STYLIZE_API_KEYS, which holds its hash."""
-    from service.edge.api_keys import new_key
+    from service.api_keys import new_key
 
     with clear_errors():
         secret, entry = new_key(name)
@@ -65,7 +65,7 @@ def key(name: Annotated[str, typer.Argument(help="Of the client: it stands in th
 
 def worker_health() -> None:
     """Exit with 0 if a worker on this host has given a sign of life lately: a container's health check."""
-    from service.queue import JobQueue
+    from service.queue.queue import JobQueue
 
     async def lives(settings: Settings) -> bool:
         queue = JobQueue(_queue_url(settings), settings, "worker-health")

@@ -1,0 +1,1 @@
+"""All of torch: networks, styles and painting. Never reaches Redis."""

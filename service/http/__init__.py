@@ -1,0 +1,1 @@
+"""Everything HTTP: routes, responses, middleware, OpenAPI, metrics. Never reaches torch."""

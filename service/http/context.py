@@ -1,0 +1,51 @@
+"""What the endpoints of one API process work with."""
+
+from dataclasses import dataclass
+from threading import Event
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from model_store.catalog_watch import CatalogWatch
+from service.http.metrics import Metrics
+from service.http.responses.job_events import Listeners
+from service.queue.answer_store import AnswerStore
+from service.queue.dispatch import Dispatcher
+from service.queue.job_records import JobRecords
+from service.queue.style_store import StyleStore
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """Made once by ``create_app``.
+
+    Attributes:
+        settings: Of the process.
+        watch: Which networks and styles there are.
+        dispatcher: The queue, for those who wait.
+        records: The queue, for those who come back.
+        styles: The registered styles.
+        answers: What requests with an ``Idempotency-Key`` were answered.
+        listeners: Who listens to events.
+        metrics: Of the process.
+        stopping: Set once the process was told to stop: answers that go on for ever end then.
+    """
+
+    settings: Settings
+    watch: CatalogWatch
+    dispatcher: Dispatcher
+    records: JobRecords
+    styles: StyleStore
+    answers: AnswerStore
+    listeners: Listeners
+    metrics: Metrics
+    stopping: Event
+
+
+def _context(request: Request) -> Context:
+    return request.app.state.context  # type: ignore[no-any-return]
+
+
+ContextOfProcess = Annotated[Context, Depends(_context)]
+"""An endpoint's parameter of this type gets the process's context."""

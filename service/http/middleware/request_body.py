@@ -1,0 +1,130 @@
+"""``BodyLimit``: how much of a request's body is read, and what becomes of the connection when not all of it was.
+
+A body that is too long is answered 413 as soon as that is known: by its header, or while it arrives. One that stops
+arriving is answered 408, so that nobody holds a place with a header alone. These and any other answer that comes before
+the body's end, such as 401, have ``Connection: close``: otherwise the rest of the body would have to be read, however
+long it is, to find where the next request begins.
+
+The close waits a little. If a server closes while bytes arrive, TCP resets the connection, and a client that is still
+sending may lose the answer that explains it. So the answer is sent whole, then what comes is read and thrown away,
+until the client has closed or the patience is over; only then do we close.
+
+A form that ends before its closing delimiter is answered 400, after the parser has had all of it and its own complaint.
+"""
+
+import asyncio
+import contextlib
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.http.middleware.form_end import FormEnd
+
+LINGER_S = 2.0
+
+
+class EndsEarly(HTTPException):
+    """400; it is of the type that FastAPI's parsing of a body lets pass."""
+
+    def __init__(self) -> None:
+        """With its public text."""
+        super().__init__(
+            400,
+            "the body ends early, before its last boundary: send multipart/form-data, with the boundary that its header"
+            " names, to the end",
+        )
+
+
+class BodyLimit:
+    """Stops reading bodies that are too long or do not arrive, and ends connections whose body was not read."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int, idle_s: float) -> None:
+        """Wrap ``app``; ``idle_s`` is the longest pause within a body."""
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._idle_s = idle_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(Headers(scope=scope), self._max_body_bytes, self._idle_s, receive, send)
+        try:
+            await self._app(scope, body.receive, body.send)
+        finally:
+            await body.finish()
+
+
+class _Body:
+    """One request's body and its answer."""
+
+    def __init__(self, headers: Headers, max_bytes: int, idle_s: float, receive: Receive, send: Send) -> None:
+        declared = headers.get("content-length", "0")
+        self._declared_bytes = int(declared) if declared.isdecimal() else 0
+        self._has_ended = self._declared_bytes == 0 and "transfer-encoding" not in headers
+        self._end = FormEnd(headers)
+        self._ends_early = False
+        self._received_bytes = 0
+        self._max_bytes = max_bytes
+        self._idle_s = idle_s
+        self._receive = receive
+        self._send = send
+        self._closes = False
+        self._is_answered = False
+
+    async def receive(self) -> Message:
+        """For the application.
+
+        Raises:
+            HTTPException: 400, 408, 413, or 499 if the client left before the body's end; it is of the type that
+                FastAPI's parsing of a body lets pass.
+        """
+        if self._ends_early:
+            self._ends_early = False
+            raise EndsEarly
+        if self._has_ended:
+            return await self._receive()  # that the client has left
+        if self._declared_bytes > self._max_bytes:
+            raise self._too_long(f"{self._declared_bytes} bytes")
+        try:
+            async with asyncio.timeout(self._idle_s):
+                message = await self._receive()
+        except TimeoutError as err:
+            detail = f"no byte of the body came for {self._idle_s:g} s, after {self._received_bytes}: send it again"
+            raise HTTPException(408, detail) from err
+        if message["type"] == "http.disconnect":
+            raise HTTPException(499, "the client closed its connection within the body")
+        self._received_bytes += len(message.get("body", b""))
+        if self._received_bytes > self._max_bytes:
+            raise self._too_long(f"more than {self._max_bytes} bytes")
+        self._end.see(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._has_ended = True
+            self._ends_early = message["more_body"] = self._end.is_missing
+        return message
+
+    async def send(self, message: Message) -> None:
+        """For the application."""
+        if message["type"] == "http.response.start" and not self._has_ended:
+            self._closes = True
+            MutableHeaders(scope=message)["Connection"] = "close"
+        if self._closes and message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._is_answered = True
+            message["more_body"] = True  # the server closes with the last message, which is sent by ``finish``
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """After the application."""
+        if not self._is_answered:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while (await self._receive()).get("more_body", False):
+                    pass
+        await self._send({"type": "http.response.body"})
+
+    def _too_long(self, got: str) -> HTTPException:
+        detail = f"the request has {got}, at most {self._max_bytes} bytes are allowed: send smaller images"
+        return HTTPException(413, detail)

@@ -1,0 +1,51 @@
+"""``GET /models``: the networks."""
+
+from fastapi import APIRouter
+
+from service.errors import ServiceError
+from service.http.context import Context, ContextOfProcess
+from service.http.schemas import ModelList, ModelView
+from service.request.choice import default_model
+
+router = APIRouter(tags=["catalog"])
+
+
+@router.get("/models")
+async def list_models(context: ContextOfProcess) -> ModelList:
+    """All networks, how they were trained and what they can do; also those that cannot be used, and why."""
+    found_by_workers = await _problems_of_workers(context)
+    catalog = context.watch.now()
+    default = default_model(catalog, context.settings.default_model)
+    views = [
+        ModelView(
+            id=model.id,
+            network=model.network,
+            norm=model.norm,
+            styles=len(model.styles),
+            any_style=model.any_style,
+            is_default=model is default,
+            controls=model.controls,
+            parameters=model.parameters,
+            licence=model.licence,
+            attribution=model.attribution,
+            training=model.training,
+            measured=model.measured,
+            state=model.problem or found_by_workers.get(model.id, "available"),
+        )
+        for model in catalog.models
+    ]
+    return ModelList(models=tuple(views))
+
+
+async def _problems_of_workers(context: Context) -> dict[str, str]:
+    """By model id, what living workers say: they load checkpoints whole, and may be on other hosts with other files."""
+    try:
+        status = await context.dispatcher.status()
+    except ServiceError:
+        return {}  # what this process knows is worth having all the same
+    found: dict[str, set[str]] = {}
+    for beat in status.workers:
+        if beat.age_ms < context.settings.lease_ms:
+            for model_id, problem in beat.says.get("problems", {}).items():
+                found.setdefault(model_id, set()).add(problem)
+    return {model_id: "; ".join(sorted(problems)) for model_id, problems in found.items()}

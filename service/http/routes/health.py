@@ -1,0 +1,38 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``: for orchestrators and Prometheus."""
+
+from fastapi import APIRouter, Response
+
+from service.errors import NoWorker, ServiceError
+from service.http.context import ContextOfProcess
+from service.http.middleware.problems import problem_statuses
+from service.http.schemas import Liveness, Readiness
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz")
+async def live() -> Liveness:
+    """This process answers."""
+    return Liveness()
+
+
+@router.get("/readyz", responses=problem_statuses(503))
+async def ready(context: ContextOfProcess) -> Readiness:
+    """Redis answers and a worker is ready."""
+    status = await context.dispatcher.status()
+    workers = sum(beat.is_ready(context.settings.lease_ms) for beat in status.workers)
+    if workers == 0:
+        states = ", ".join(str(beat.says["state"]) for beat in status.workers)
+        raise NoWorker("no worker is ready" + (f" ({states})" if states else ""))
+    return Readiness(ready=True, queue_depth=status.depth, workers=workers)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(context: ContextOfProcess) -> Response:
+    """Prometheus' text format."""
+    try:
+        status = await context.dispatcher.status()
+    except ServiceError:
+        status = None  # the series of this process are worth having all the same
+    body = context.metrics.exposition(status, context.settings.lease_ms)
+    return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")

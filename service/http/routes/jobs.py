@@ -1,0 +1,135 @@
+"""``/jobs/{id}``: what became of a request that was sent with ``Prefer: respond-async``."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.responses import StreamingResponse
+
+from service.errors import Conflict, Gone, NotFound
+from service.http.context import Context, ContextOfProcess
+from service.http.middleware.problems import problem_statuses
+from service.http.responses.caching import NO_STORE
+from service.http.responses.job_events import event_id, job_events
+from service.http.responses.job_view import JobView, job_path
+from service.http.responses.painted import BINARY, PICTURE, picture_response
+from service.queue.job_status import JobStatus
+
+router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])
+
+JOB_ID = re.compile(r"[0-9a-f]{32}")
+EVENT = {
+    "type": "object",
+    "description": "One event of the stream",
+    "properties": {
+        "event": {"enum": ["state", "progress", "preview"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string"},
+    },
+    "required": ["event", "data"],
+}
+
+JobId = Annotated[str, Path(description="As the `Location` of a `202` names it.")]
+
+
+@router.get("", responses={200: {"headers": NO_STORE}, **problem_statuses(404, 503)})
+async def get_job(job_id: JobId, context: ContextOfProcess, response: Response) -> JobView:
+    """How a job is doing. It is known from its acceptance until a day after its end."""
+    response.headers["Cache-Control"] = "no-store"
+    return JobView.of(await _status(job_id, context))
+
+
+@router.delete("", status_code=204, responses=problem_statuses(404, 503))
+async def cancel_job(job_id: JobId, context: ContextOfProcess) -> None:
+    """End a job: it is not begun, or stops after its present step, or its finished picture is removed."""
+    if not (JOB_ID.fullmatch(job_id) and await context.records.cancel(job_id)):
+        raise _unknown(job_id)
+
+
+@router.get(
+    "/result",
+    response_class=Response,
+    responses={200: {"description": "The painted photo", **PICTURE}, **problem_statuses(404, 409, 410, 503)},
+)
+async def get_job_result(job_id: JobId, context: ContextOfProcess) -> Response:
+    """The picture, as often as it is asked for, until it expires."""
+    status = await _status(job_id, context)
+    result = await context.records.result(job_id) if status.state == "succeeded" else None
+    if result is not None:
+        return picture_response(result, status.accepted.format, status.accepted.seed)
+    if status.state in ("succeeded", "expired"):
+        why = status.error.detail if status.error is not None else "its picture is not kept: send the request again"
+        raise Gone(f"the job has expired: {why}")
+    if status.has_ended:
+        why = "was cancelled" if status.state == "cancelled" else "failed"
+        raise Conflict(f"the job has no picture, because it {why}: GET {job_path(job_id)} says more")
+    raise Conflict(f"the job is {status.state}, its picture is not there yet: GET {job_path(job_id)} says when it is")
+
+
+@router.get(
+    "/preview",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The picture so far",
+            "content": {"image/jpeg": {"schema": BINARY}},
+            "headers": NO_STORE,
+        },
+        **problem_statuses(404, 503),
+    },
+)
+async def get_job_preview(job_id: JobId, context: ContextOfProcess) -> Response:
+    """The picture so far, small, while a long job runs."""
+    status = await _status(job_id, context)
+    preview = await context.records.preview(job_id)
+    if preview is None:
+        why = "only a long job has one, while it runs"
+        if not status.has_ended:
+            why = "a long job has none yet before its first step, and another job never"
+        raise NotFound(f"the job is {status.state} and has no preview: {why}")
+    return Response(preview, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/events",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Events `state` (the job as `GET /jobs/{job_id}` has it), `progress` (`progress`, `step`,"
+            " `steps`, `losses`) and `preview` (`step`, `type`, `data`: the picture so far in base64), until it ends",
+            "content": {"text/event-stream": {"schema": EVENT}},
+            "headers": NO_STORE,
+        },
+        204: {"description": "The job has ended, and the client, by its `Last-Event-ID`, knows it: do not come back"},
+        **problem_statuses(404, 503),
+    },
+)
+async def get_job_events(
+    request: Request,
+    job_id: JobId,
+    context: ContextOfProcess,
+    last_event_id: Annotated[str | None, Header(description="Of the last event that arrived.")] = None,
+) -> Response:
+    """What happens to a job, as server-sent events: the state now, then every change, until it ends."""
+    status = await _status(job_id, context)
+    if status.has_ended and last_event_id == event_id(status):
+        return Response(status_code=204)
+    context.listeners.require_room()
+
+    async def is_over() -> bool:
+        return context.stopping.is_set() or await request.is_disconnected()
+
+    events = job_events(context.records, status, last_event_id, is_over, context.listeners)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy must not hold events back
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+async def _status(job_id: str, context: Context) -> JobStatus:
+    status = await context.records.status(job_id) if JOB_ID.fullmatch(job_id) else None
+    if status is None:
+        raise _unknown(job_id)
+    return status
+
+
+def _unknown(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id!r:.80}: it was forgotten some time after its end, or never accepted")

@@ -1,0 +1,169 @@
+"""``Dispatcher``: the API's end of the queue. A coroutine submits a job and awaits its result, or only its acceptance.
+
+One reader per process takes all replies and resolves the futures. If Redis was away, it may have come back without its
+data: then jobs that are still awaited are enqueued again, under their old ids and deadlines, so that a restart costs
+time, not requests.
+"""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from time import monotonic
+
+from service.errors import DeadlinePassed, NoWorker, ServiceError, Unavailable
+from service.queue.job import Job, Result
+from service.queue.job_records import JobRecords
+from service.queue.job_status import Accepted
+from service.queue.queue import JobQueue, QueueStatus
+from service.settings import Settings
+from service.tasks import end_tasks
+
+WORKER_GONE_MS = 30_000
+"""Without a sign of life for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
+
+SWEEP_EVERY_S = 10.0
+RECONNECT_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A job that someone waits for."""
+
+    job: Job
+    deadline: float
+    future: asyncio.Future[Result]
+
+
+class Dispatcher:
+    """Submits jobs and hands out results; ``start`` before use, ``stop`` after."""
+
+    def __init__(self, queue: JobQueue, records: JobRecords, settings: Settings) -> None:
+        """Nothing is read before ``start``."""
+        self._queue = queue
+        self._records = records
+        self._timeout_s = settings.request_timeout_s
+        self._job_timeout_s = settings.job_timeout_s
+        self._awaited: dict[str, Awaited] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._workers_seen_at = -float("inf")
+
+    async def start(self) -> None:
+        """Begin to read replies."""
+        self._reader = asyncio.create_task(self._read_replies(), name="reply reader")
+
+    async def stop(self) -> None:
+        """Stop reading; who still waits gets an error."""
+        if self._reader is not None:
+            await end_tasks([self._reader])
+        for awaited in self._awaited.values():
+            _resolve(awaited.future, Unavailable("the service is stopping: try again"))
+
+    async def submit(self, job: Job) -> Result:
+        """Enqueue a job and wait for its result. If the waiting is cancelled, so is the job.
+
+        Raises:
+            NoWorker: Nobody would do it.
+            QueueFull: Too many wait already.
+            QueueUnreachable: Redis does not answer.
+            DeadlinePassed: It was not done in time.
+            ServiceError: What the worker answered instead of a picture.
+        """
+        await self._require_worker()
+        deadline = monotonic() + self._timeout_s
+        awaited = Awaited(job, deadline, asyncio.get_running_loop().create_future())
+        self._awaited[job.id] = awaited
+        try:
+            await self._queue.enqueue(job, self._timeout_s)
+            async with asyncio.timeout(deadline - monotonic()):
+                result = await awaited.future
+        except (TimeoutError, asyncio.CancelledError) as err:
+            await self._cancel(job.id)
+            if isinstance(err, asyncio.CancelledError):
+                raise
+            raise DeadlinePassed(f"not done within {self._timeout_s:g} s: try a smaller size, or later") from err
+        finally:
+            del self._awaited[job.id]
+        if result.error is not None:
+            raise result.error
+        return result
+
+    async def accept(self, job: Job, accepted: Accepted) -> None:
+        """Enqueue a job that nobody waits for here: ``JobRecords`` tells what becomes of it.
+
+        Raises:
+            NoWorker: Nobody would do it.
+            QueueFull: Too many wait already.
+            QueueUnreachable: Redis does not answer.
+        """
+        await self._require_worker()
+        await self._records.open(job.id, accepted)
+        try:
+            await self._queue.enqueue(job, self._job_timeout_s)
+        except ServiceError:
+            with contextlib.suppress(ServiceError):  # nobody knows of it, and it expires
+                await self._records.discard(job.id)
+            raise
+
+    async def status(self) -> QueueStatus:
+        """How the queue is doing."""
+        return await self._queue.status()
+
+    async def _require_worker(self) -> None:
+        if monotonic() - self._workers_seen_at < 1:
+            return
+        status = await self._queue.status()
+        if not any(beat.is_ready(WORKER_GONE_MS) for beat in status.workers):
+            raise NoWorker("no worker is running: try again later", retry_after_s=5)
+        self._workers_seen_at = monotonic()
+
+    async def _cancel(self, job_id: str) -> None:
+        try:
+            await asyncio.shield(self._queue.cancel(job_id))
+        except ServiceError as err:
+            log.warning("could not cancel a job: %s", err.detail, extra={"job": job_id})
+
+    async def _read_replies(self) -> None:
+        """Resolve futures for ever; after trouble, and now and then, look after every awaited job."""
+        swept_at = monotonic()
+        while True:
+            try:
+                if monotonic() - swept_at > SWEEP_EVERY_S:
+                    await self._sweep()
+                    swept_at = monotonic()
+                await self._deliver(await self._queue.replies())
+            except ServiceError as err:
+                log.warning("replies cannot be read: %s", err.detail)
+                await asyncio.sleep(RECONNECT_S)
+                swept_at = -float("inf")  # what was lost meanwhile must be looked for
+            except Exception:
+                log.exception("the reply reader goes on after an error")
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _deliver(self, job_ids: list[str]) -> None:
+        if job_ids:
+            for job_id, result in (await self._queue.take_results(job_ids)).items():
+                if (awaited := self._awaited.get(job_id)) is not None:
+                    _resolve(awaited.future, result)
+
+    async def _sweep(self) -> None:
+        """Find results whose reply was lost, and enqueue again what Redis has forgotten."""
+        await self._deliver([job_id for job_id, awaited in self._awaited.items() if not awaited.future.done()])
+        for job_id, awaited in list(self._awaited.items()):
+            if awaited.future.done() or awaited.deadline <= monotonic():
+                continue
+            await self._queue.enqueue(awaited.job, awaited.deadline - monotonic())
+            if job_id not in self._awaited:  # the client left while we enqueued
+                await self._cancel(job_id)
+
+
+def _resolve(future: asyncio.Future[Result], outcome: Result | ServiceError) -> None:
+    """Guarded: a client that left has cancelled its future, and a second result must harm nobody."""
+    if future.done():
+        return
+    if isinstance(outcome, ServiceError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

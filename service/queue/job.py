@@ -1,0 +1,94 @@
+"""``Job``, ``Claim`` and ``Result``: what goes through the queue, from the API to a worker and back."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Literal
+
+from service.errors import ServiceError, error_from_json
+from service.queue.job_progress import Saved
+
+Lane = Literal["interactive", "tiled", "long"]
+STEPWISE_LANES: tuple[Lane, ...] = ("tiled", "long")
+LANES: tuple[Lane, ...] = ("interactive", *STEPWISE_LANES)
+LONG_METHODS = ("gatys",)
+BLOB = "blob:"
+"""How the fields of a hash begin that hold blobs."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work to be done: JSON parameters and named blobs."""
+
+    id: str
+    parameters: Mapping[str, Any]
+    blobs: Mapping[str, bytes]
+
+    @property
+    def lane(self) -> Lane:
+        """Where it waits: what takes minutes must not stand before what takes moments."""
+        if self.parameters.get("method") in LONG_METHODS:
+            return "long"
+        return "tiled" if self.parameters.get("tiled") else "interactive"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that this worker holds.
+
+    Attributes:
+        job: What to do.
+        entry: Its place in the stream.
+        reply_to: The API process that took it in, and waits for it unless the job has a record.
+        deadline: On this process's monotonic clock, in seconds.
+        waited_ms: From enqueue to this claim.
+        deliveries: How many workers have had it, this one included.
+        saved: How far an earlier worker came with it, if it told.
+    """
+
+    job: Job
+    entry: bytes
+    reply_to: str
+    deadline: float
+    waited_ms: float
+    deliveries: int = 1
+    saved: Saved | None = None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return monotonic() >= self.deadline
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a job: an image with facts about its making and what else there is to keep, or an error."""
+
+    image: bytes = b""
+    facts: Mapping[str, Any] | None = None
+    error: ServiceError | None = None
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+    def to_fields(self) -> list[str | bytes]:
+        """Names and values by turns, for a hash."""
+        fields: list[str | bytes] = ["image", self.image, "facts", json.dumps(self.facts)]
+        if self.error is not None:
+            fields += ["error", json.dumps(self.error.to_json())]
+        return [*fields, *blob_fields(self.blobs)]
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[bytes, bytes]) -> "Result":
+        """From the whole hash."""
+        error = error_from_json(json.loads(fields[b"error"])) if b"error" in fields else None
+        return cls(fields[b"image"], json.loads(fields[b"facts"]), error, blobs_of(fields))
+
+
+def blob_fields(blobs: Mapping[str, bytes]) -> list[str | bytes]:
+    """Names and values by turns, for a hash."""
+    return [part for name, blob in blobs.items() for part in (f"{BLOB}{name}", blob)]
+
+
+def blobs_of(fields: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    """The blobs of a hash, by name."""
+    return {name[len(BLOB) :].decode(): blob for name, blob in fields.items() if name.startswith(BLOB.encode())}

@@ -1,0 +1,95 @@
+"""``Keys``: every Redis key of ours. Who reads or writes one takes its name from here, and says here what is in it.
+
+    jobs, jobs:long     streams, one per lane: the ids of waiting and running jobs         queue
+    job:ID              hash, the job's life: parameters, uploads, progress                queue
+    result:ID           hash: a picture with its facts, or an error                        queue, job_records
+    replies:NAME        list: ids of answered jobs that an API process waits for           queue
+    workers             hash: the last sign of life of each worker                         queue
+    dead, redelivered   stream of jobs given up, counter of those whose worker died        queue
+    record:ID           hash: a job that nobody waits for on the line, and its outcome     job_records, queue
+    pictures            shelf: the results of such jobs                                    job_records, queue
+    style:ID            hash: a registered style; has no expiry                            style_store
+    styles              sorted set: the ids of registered styles, by number                style_store
+    answer:NAME         hash: what a request with an Idempotency-Key was answered          answer_store
+    answers             shelf: such answers                                                answer_store
+    slots:CLIENT        sorted set: the requests of an API key that run now                slots
+All have one prefix. ``shelf`` says what a shelf is.
+"""
+
+from dataclasses import dataclass
+
+from service.queue.job import LANES, Lane
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The names of all keys below one prefix."""
+
+    prefix: str
+
+    def stream(self, lane: Lane) -> str:
+        """A lane's jobs."""
+        return f"{self.prefix}:jobs" if lane == "interactive" else f"{self.prefix}:jobs:{lane}"
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Of all lanes, in the order of ``LANES``."""
+        return tuple(self.stream(lane) for lane in LANES)
+
+    def job(self, job_id: str) -> str:
+        """From its acceptance to its answer, its cancellation or its deadline."""
+        return f"{self.prefix}:job:{job_id}"
+
+    def result(self, job_id: str) -> str:
+        """From the answer on, for a while."""
+        return f"{self.prefix}:result:{job_id}"
+
+    def record(self, job_id: str) -> str:
+        """From its acceptance on, longer than job and result; only of jobs that were to be done asynchronously."""
+        return f"{self.prefix}:record:{job_id}"
+
+    def replies(self, api_name: str) -> str:
+        """Of one API process."""
+        return f"{self.prefix}:replies:{api_name}"
+
+    @property
+    def workers(self) -> str:
+        """Their beats, by name."""
+        return f"{self.prefix}:workers"
+
+    @property
+    def dead(self) -> str:
+        """Jobs that outlived too many workers."""
+        return f"{self.prefix}:dead"
+
+    @property
+    def redelivered(self) -> str:
+        """How many jobs had another worker after theirs died."""
+        return f"{self.prefix}:redelivered"
+
+    @property
+    def pictures(self) -> tuple[str, str]:
+        """The shelf of results that wait to be fetched: its list and its size."""
+        return f"{self.prefix}:pictures", f"{self.prefix}:pictures:bytes"
+
+    def style(self, style_id: str) -> str:
+        """A registered style."""
+        return f"{self.prefix}:style:{style_id}"
+
+    @property
+    def styles(self) -> tuple[str, str]:
+        """The ids of all registered styles by their number, and the last number that was given."""
+        return f"{self.prefix}:styles", f"{self.prefix}:styles:last"
+
+    def answer(self, name: str) -> str:
+        """Of a request with an ``Idempotency-Key``."""
+        return f"{self.prefix}:answer:{name}"
+
+    @property
+    def answers(self) -> tuple[str, str]:
+        """The shelf of such answers: its list and its size."""
+        return f"{self.prefix}:answers", f"{self.prefix}:answers:bytes"
+
+    def slots(self, client: str) -> str:
+        """The running requests of one client, by the time until which they hold their slots."""
+        return f"{self.prefix}:slots:{client}"

@@ -1,0 +1,168 @@
+"""``StyleStore``: registered styles in Redis. They have no expiry: with an append-only file they outlive everything.
+
+    about      id, title, artist, year, rights, digest of the painting, as JSON    what is listed
+    painting   the uploaded picture, bounded in size                               what workers encode
+    preview    a photo painted in the style
+
+Styles are numbered in the order of their registration, so a page of them is what follows a number, whatever was deleted
+since.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from model_store.catalog import STYLE_ID
+from service.errors import Conflict
+from service.queue.keys import Keys
+from service.queue.redis_client import translated
+from service.settings import Settings
+
+ADD = """
+-- KEYS: style, styles, last number    ARGV: most styles, style id, then fields and values
+if redis.call('EXISTS', KEYS[1]) == 1 then return -1 end
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[1]) then return 0 end
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+local number = redis.call('INCR', KEYS[3])
+redis.call('ZADD', KEYS[2], number, ARGV[2])
+return number
+"""
+
+REMOVE = """
+-- KEYS: style, styles    ARGV: style id
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('DEL', KEYS[1])
+"""
+
+
+@dataclass(frozen=True)
+class RegisteredStyle:
+    """What is listed of a registered style.
+
+    Attributes:
+        id: Unique among registered styles.
+        title: As it was given.
+        artist: Empty if not given.
+        year: ``None`` if not given.
+        rights: Empty if not given.
+        digest: Of the stored painting, see ``digest_of``.
+    """
+
+    id: str
+    title: str
+    artist: str
+    year: int | None
+    rights: str
+    digest: str
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "RegisteredStyle":
+        """From what ``about`` holds; what another version of the service wrote beside it is left out."""
+        about = json.loads(text)
+        return cls(**{field.name: about[field.name] for field in fields(cls)})
+
+
+def digest_of(painting: bytes) -> str:
+    """What an encoded painting is remembered by: SHA-256, hexadecimal."""
+    return hashlib.sha256(painting).hexdigest()
+
+
+class StyleStore:
+    """One process's view of the registered styles."""
+
+    def __init__(self, redis: Any, settings: Settings) -> None:
+        """``redis`` is for commands: the queue's will do."""
+        self._redis = redis
+        self._limit = settings.max_styles
+        self._keys = Keys(settings.key_prefix)
+        self._add = redis.register_script(ADD)
+        self._remove = redis.register_script(REMOVE)
+
+    async def require_room(self) -> None:
+        """Before work is spent on one more.
+
+        Raises:
+            Conflict: As many are registered as are allowed to.
+        """
+        async with translated():
+            count = await self._redis.zcard(self._keys.styles[0])
+        if count >= self._limit:
+            raise self._full(count)
+
+    async def add(self, style: RegisteredStyle, painting: bytes, preview: bytes) -> bool:
+        """Keep a style for ever.
+
+        Args:
+            style: What is listed.
+            painting: A file of bounded size.
+            preview: A WebP file.
+
+        Returns:
+            Whether its id was free; if not, nothing has changed.
+
+        Raises:
+            Conflict: As many are registered as are allowed to.
+        """
+        values: list[str | bytes] = ["about", json.dumps(asdict(style)), "preview", preview, "painting", painting]
+        async with translated():
+            number = await self._add(
+                keys=[self._keys.style(style.id), *self._keys.styles], args=[self._limit, style.id, *values]
+            )
+        if number == 0:
+            raise self._full(self._limit)
+        return bool(number > 0)
+
+    async def remove(self, style_id: str) -> bool:
+        """Forget a style; says whether there was one."""
+        if not STYLE_ID.fullmatch(style_id):
+            return False
+        async with translated():
+            keys = [self._keys.style(style_id), self._keys.styles[0]]
+            return bool(await self._remove(keys=keys, args=[style_id]))
+
+    async def find(self, style_ids: Iterable[str]) -> dict[str, RegisteredStyle]:
+        """Those of these styles that are registered, by id."""
+        wanted = [style_id for style_id in dict.fromkeys(style_ids) if STYLE_ID.fullmatch(style_id)]
+        return {style.id: style for style in await self._load(wanted)}
+
+    async def after(self, number: int, count: int) -> list[tuple[int, RegisteredStyle]]:
+        """The next ``count`` styles behind a number, each with its own; 0 is before the first."""
+        async with translated():
+            found = await self._redis.zrangebyscore(
+                self._keys.styles[0], f"({number}", "+inf", start=0, num=count, withscores=True
+            )
+        numbers = {style_id.decode(): int(score) for style_id, score in found}
+        return [(numbers[style.id], style) for style in await self._load(list(numbers))]
+
+    async def preview(self, style_id: str) -> bytes | None:
+        """A photo painted in the style, a WebP file; ``None`` if there is no such style."""
+        return await self._file(style_id, "preview")
+
+    async def painting(self, style_id: str) -> bytes | None:
+        """What it was registered with, a JPEG file of bounded size; ``None`` if there is no such style."""
+        return await self._file(style_id, "painting")
+
+    async def _file(self, style_id: str, field: str) -> bytes | None:
+        if not STYLE_ID.fullmatch(style_id):
+            return None
+        async with translated():
+            file: bytes | None = await self._redis.hget(self._keys.style(style_id), field)
+        return file
+
+    async def _load(self, style_ids: Sequence[str]) -> list[RegisteredStyle]:
+        if not style_ids:
+            return []
+        async with translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for style_id in style_ids:
+                pipe.hget(self._keys.style(style_id), "about")
+            found = await pipe.execute()
+        return [RegisteredStyle.from_json(about) for about in found if about is not None]
+
+    def _full(self, count: int) -> Conflict:
+        return Conflict(
+            f"{count} styles are registered, at most {self._limit} are allowed: DELETE /styles/{{id}} one that is no"
+            " longer needed"
+        )

@@ -1,0 +1,55 @@
+"""An API's process: serves HTTP, ends on a signal when what it has accepted is answered."""
+
+import contextlib
+import sys
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.http.app import create_app
+from service.settings import Settings
+
+EXIT_NOT_STARTED = 3
+
+
+class Server(uvicorn.Server):
+    """Tells the application that it is to stop: answers without an end would keep it until the patience is over."""
+
+    def __init__(self, application: FastAPI, config: uvicorn.Config) -> None:
+        """``application`` is the one of ``config``."""
+        super().__init__(config)
+        self._stopping = application.state.context.stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On SIGTERM or SIGINT."""
+        self._stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def make_server(settings: Settings) -> Server:
+    """A server that does not listen yet.
+
+    Raises:
+        CatalogError: The folder of checkpoints does not exist.
+        ValueError: ``settings.redis_url`` is missing or malformed.
+    """
+    application = create_app(settings)
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # ours has the request's id
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.request_timeout_s),
+    )
+    return Server(application, config)
+
+
+def serve(server: Server) -> None:
+    """Until SIGTERM or SIGINT; leaves with ``EXIT_NOT_STARTED`` if it cannot listen."""
+    with contextlib.suppress(KeyboardInterrupt):  # raised again when all has ended
+        server.run()
+    if not server.started:
+        sys.exit(EXIT_NOT_STARTED)

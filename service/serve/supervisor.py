@@ -1,0 +1,196 @@
+"""``python -m service serve``: embedded Redis, the API and workers as child processes under one supervisor.
+
+The children are the processes that run in production, each started by the same command. A dead one is started again;
+Ctrl-C or SIGTERM ends all of them in order: the API finishes its requests, the workers drain, the queue goes last. If
+the supervisor itself is killed, they end too (``parent``).
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from rich.console import Console
+
+from model_store.catalog import Catalog, CatalogError, default_folder, read_catalog
+from service.serve.embedded import FLUSHED_WITHIN_S
+from service.serve.parent import VARIABLE as PARENT_PIPE
+from service.settings import EXIT_CONFIGURATION, Settings
+
+LIVED_LONG_S = 20.0
+LONGEST_PAUSE_S = 15.0
+LISTENS_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process that is kept running: its name, its command after ``python -m``, and how long its end may take.
+
+    If one that ``must_start`` ends before the service was ready, the service cannot run.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    patience_s: float
+    must_start: bool = False
+
+
+class Supervisor:
+    """Starts the processes of one machine and ends them together."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is started before ``run``."""
+        self._settings = settings
+        self._console = Console(stderr=True)
+        self._stop = asyncio.Event()
+        self._exit_code = 0
+        self._ready = False
+        self._pipe, self._held_end = os.pipe()  # never written to, nor closed: it ends with this process
+
+    async def run(self) -> int:
+        """Run until told to stop, or until the service cannot run; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        if (reason := _unusable(self._settings.host, self._settings.port)) is not None:
+            self._console.print(f"{reason}; STYLIZE_HOST and STYLIZE_PORT choose another address", highlight=False)
+            return EXIT_CONFIGURATION
+        with tempfile.TemporaryDirectory(prefix="stylize-", ignore_cleanup_errors=True) as folder:
+            await self._run_children(Path(folder))
+        return self._exit_code
+
+    async def _run_children(self, folder: Path) -> None:
+        environment = dict(os.environ)
+        queue = None
+        if self._settings.redis_url is None:
+            path = folder / "queue.sock"
+            environment["STYLIZE_REDIS_URL"] = f"unix://{path}"
+            kept = [] if self._settings.data_dir is None else [str(self._settings.data_dir)]
+            command = ("service.serve.embedded", str(path), *kept)
+            queue = self._start(Child("queue", command, FLUSHED_WITHIN_S + 5, True), environment)
+            await self._wait_for(path)
+        environment.setdefault("STYLIZE_LOG_FORMAT", "text")
+        patience_s = self._settings.request_timeout_s + self._settings.drain_timeout_s
+        workers = [
+            self._start(Child(f"worker {index + 1}", ("service", "worker"), patience_s), environment)
+            for index in range(self._settings.workers)
+        ]
+        api = self._start(Child("API", ("service", "api"), patience_s, True), environment)
+        announcement = asyncio.create_task(self._announce())
+        await self._stop.wait()
+        announcement.cancel()
+        await self._end(api)
+        await asyncio.gather(*(self._end(worker) for worker in workers))
+        if queue is not None:
+            await self._end(queue)
+
+    def _start(self, child: Child, environment: dict[str, str]) -> "asyncio.Task[None]":
+        return asyncio.create_task(self._keep_running(child, environment), name=child.name)
+
+    async def _end(self, child: "asyncio.Task[None]") -> None:
+        child.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await child
+
+    async def _keep_running(self, child: Child, environment: dict[str, str]) -> None:
+        """Start the process, and start it again when it ends; cancelled, end it."""
+        pause_s = 0.5
+        while True:
+            started = monotonic()
+            process = await self._spawn(child, environment)
+            try:
+                code = await process.wait()
+            except asyncio.CancelledError:
+                await _terminate(process, child.patience_s)
+                raise
+            if code == EXIT_CONFIGURATION or (child.must_start and not self._ready):
+                self._give_up(f"the {child.name} cannot run (exit code {code}); its log above says why")
+                return
+            lived_s = monotonic() - started
+            pause_s = 0.5 if lived_s > LIVED_LONG_S else min(2 * pause_s, LONGEST_PAUSE_S)
+            self._console.print(f"The {child.name} ended with exit code {code}; starting it again in {pause_s:g} s.")
+            await asyncio.sleep(pause_s)
+
+    async def _spawn(self, child: Child, environment: dict[str, str]) -> asyncio.subprocess.Process:
+        """Start ``python -m`` in a session of its own: the terminal's Ctrl-C reaches the supervisor alone."""
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            *child.command,
+            env={**environment, PARENT_PIPE: str(self._pipe)},
+            pass_fds=[self._pipe],
+            start_new_session=True,
+        )
+
+    async def _wait_for(self, socket: Path) -> None:
+        """Until the embedded queue listens; it may still read its data then, and says so to who asks."""
+        deadline = monotonic() + LISTENS_WITHIN_S
+        while not socket.exists() and not self._stop.is_set():
+            if monotonic() > deadline:
+                self._give_up("the embedded queue did not start")
+            await asyncio.sleep(0.02)
+
+    def _give_up(self, reason: str) -> None:
+        self._console.print(f"Stopping: {reason}.")
+        self._exit_code = EXIT_CONFIGURATION
+        self._stop.set()
+
+    async def _announce(self) -> None:
+        """Say where the service is, once it answers."""
+        host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host
+        url = f"http://{f'[{host}]' if ':' in host else host}:{self._settings.port}"
+        while not await asyncio.to_thread(_answers, f"{url}/readyz"):
+            await asyncio.sleep(0.2)
+        self._ready = True
+        try:
+            catalog = read_catalog(self._settings.checkpoints or default_folder())
+        except CatalogError:
+            catalog = Catalog(())
+        style = catalog.styles[0].id if catalog.styles else "ID"
+        sample = os.path.relpath(default_folder() / "sample.jpg")
+        self._console.print(f"\n[bold]Stylize is ready:[/bold] {url}   (docs: {url}/docs)", highlight=False)
+        self._console.print(
+            f"Try: curl -F content=@{sample} -F style_id={style} -o painted.jpg {url}/stylize\n",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+async def _terminate(process: asyncio.subprocess.Process, patience_s: float) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), patience_s)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _unusable(host: str, port: int) -> str | None:
+    """Why the API could not listen there, if so."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as err:
+        return f"cannot listen on {host}, port {port}: {err.strerror}"
+    return None
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(json.load(answer)["ready"])
+    except (urllib.error.URLError, OSError, ValueError, KeyError):
+        return False

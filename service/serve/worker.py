@@ -1,0 +1,54 @@
+"""A worker's process: finds the networks, runs the pipeline, ends on a signal or when its device has failed."""
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+
+from model_store.catalog import default_folder
+from model_store.runtime import choose_runtime, keep_freed_memory
+from service.engine.stylizer import Stylizer
+from service.queue.queue import JobQueue
+from service.settings import Settings
+from service.worker.pipeline import DeviceFailed, Worker
+
+EXIT_DEVICE_FAILED = 70
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, redis_url: str) -> None:
+    """Work until SIGTERM or SIGINT; leaves with ``EXIT_DEVICE_FAILED`` if the device fails.
+
+    Raises:
+        CatalogError: There is no usable checkpoint.
+        ValueError: There is no such device.
+    """
+    keep_freed_memory()
+    stylizer = Stylizer(
+        settings.checkpoints or default_folder(),
+        choose_runtime(settings.device, settings.dtype),
+        settings.style_cache_entries,
+        settings.model_memory_mb * 2**20,
+        settings.tile_px,
+        settings.backend,
+    )
+    try:
+        asyncio.run(_serve_queue(settings, redis_url, stylizer))
+    except DeviceFailed as err:
+        # The device's thread may hang for ever: leave without waiting for it. Others get the jobs when the lease ends.
+        log.critical("the device failed: %s", err)
+        logging.shutdown()
+        os._exit(EXIT_DEVICE_FAILED)
+
+
+async def _serve_queue(settings: Settings, redis_url: str, stylizer: Stylizer) -> None:
+    queue = JobQueue(redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
+    worker = Worker(queue, stylizer, settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+    try:
+        await worker.run()
+    finally:
+        await queue.close()

@@ -1,0 +1,90 @@
+"""A worker's way to registered styles: fetched when a job names one, made when a job registers one.
+
+- ``fetch``: what a job needs of them, from the store or from what this process remembers.
+- ``bounded_painting``: what is stored of a new one. The file that is kept is the one that is encoded, so the style
+  comes out the same whenever it is encoded again.
+"""
+
+import asyncio
+from time import monotonic
+
+from model_store.image_files import Picture
+from service import images
+from service.engine.stylize_input import Upload
+from service.engine.stylizer import Stylizer
+from service.errors import NotFound, QueueUnreachable
+from service.http.schemas import StylizeParameters
+from service.images import ImageLimits
+from service.queue.job import Claim
+from service.queue.style_store import StyleStore
+from service.worker.answering import RETRY_S
+
+PAINTING_PX = 1024
+"""Longer side, at most, of the painting that is kept: twice that at which it is encoded."""
+
+PAINTING_FORMAT = "jpeg"
+
+
+class RegisteredStyles:
+    """The store as a worker sees it, and what its stylizer remembers."""
+
+    def __init__(self, store: StyleStore, stylizer: Stylizer) -> None:
+        """Nothing is fetched yet."""
+        self._store = store
+        self._stylizer = stylizer
+
+    async def fetch(self, claim: Claim) -> dict[str, bytes | Upload]:
+        """A job's registered styles, by id: as remembered where that will do, else their file; without those deleted.
+
+        Raises:
+            QueueUnreachable: Redis did not answer before the job's deadline.
+        """
+        parameters = StylizeParameters.model_validate(claim.job.parameters)
+        found: dict[str, bytes | Upload] = {}
+        for part in parameters.styles:
+            if part.style_id is None or part.digest is None:
+                continue
+            remembered = self._stylizer.remembered(parameters.model, encoding_of(part.digest, parameters.style_size))
+            if remembered is not None and not needs_pixels(parameters):
+                found[part.style_id] = remembered
+            elif (file := await self._painting(part.style_id, claim.deadline)) is not None:
+                found[part.style_id] = file
+        return found
+
+    async def _painting(self, style_id: str, deadline: float) -> bytes | None:
+        while True:
+            try:
+                return await self._store.painting(style_id)
+            except QueueUnreachable:
+                if monotonic() + RETRY_S > deadline:
+                    raise
+                await asyncio.sleep(RETRY_S)
+
+
+def needs_pixels(parameters: StylizeParameters) -> bool:
+    """Whether a job needs the pixels of its style images, not what a network once made of them."""
+    return parameters.method == "gatys" or parameters.color == "match"
+
+
+def encoding_of(digest: str, size_px: int) -> str:
+    """The name under which a stylizer remembers what became of a painting at a size: its ``Upload.digest``."""
+    return f"{digest}@{size_px}"
+
+
+def bounded_painting(upload: bytes, limits: ImageLimits) -> bytes:
+    """The file that is kept of an upload: upright, in sRGB, not larger than ``PAINTING_PX``.
+
+    Raises:
+        ServiceError: The upload cannot be decoded.
+    """
+    header = images.read_header(upload, "image", limits)
+    longer_px = min(PAINTING_PX, max(header.width, header.height))
+    picture = images.decode(upload, "image", limits, longer_px)
+    return images.encode(Picture(picture.rgb, None), PAINTING_FORMAT, None)
+
+
+def gone(style_id: str) -> NotFound:
+    """A style that was there when the job was accepted."""
+    return NotFound(
+        f"the style {style_id!r} was deleted while this waited: GET /styles lists what there is", "style_id"
+    )
