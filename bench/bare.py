@@ -39,7 +39,7 @@ class BareLoop:
         started = perf_counter()
         decoded = decode_job(self._jobs[index % len(self._jobs)], self._stylizer, self._limits)
         decoded_at = perf_counter()
-        (painted,) = self._stylizer.paint(decoded.parameters.model, [decoded.painting])
+        (painted,) = self._stylizer.paint(decoded.parameters.model, [decoded.input])
         painted_at = perf_counter()
         picture = Picture(painted, decoded.content.alpha)
         images.encode(picture, decoded.parameters.format, decoded.parameters.quality)

@@ -14,7 +14,7 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service.engine.stylize_input import Painting, Upload
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
 from service.http.schemas import StylePart, StylizeParameters
@@ -39,12 +39,12 @@ class NotedStylizer(Stylizer):
     def warm_up(self, model_id: str = "") -> None:
         pass
 
-    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+    def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
         self.events.append(f"batch of {len(paintings)}")
         return super().paint(model, paintings)
 
     def optimise(
-        self, model: str, painting: Painting, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
+        self, model: str, painting: StylizeInput, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
     ) -> Iterator[Progress]:
         for progress in super().optimise(model, painting, steps, begin):
             if progress.step == self.pause_before:
@@ -274,7 +274,7 @@ def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Sett
     class Watched(NotedStylizer):
         lane: long_lane.LongLane
 
-        def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+        def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
             self.events.append("held" if self.lane.held else "nothing held")
             return super().paint(model, paintings)
 
@@ -334,7 +334,7 @@ def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_ch
 def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoints: Path) -> None:
     def painted(alpha: float, *styles: tuple[float, Image.Image]) -> np.ndarray:
         uploads = [(weight, Upload(str(index), image)) for index, (weight, image) in enumerate(styles)]
-        *_, last = stylizer.optimise("adain", Painting(content, uploads, alpha), steps=4)
+        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=4)
         return last.picture[0].numpy()
 
     stylizer = Stylizer(tiny_checkpoints, Runtime(torch.device("cpu"), torch.float32), 8)
@@ -348,7 +348,7 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
 
 def test_colours_are_the_photos_if_so_wished(tiny_checkpoints: Path) -> None:
     def painted(color: str) -> np.ndarray:
-        wish = Painting(content, [(1.0, Upload("it", style))], 1.0, color=color)
+        wish = StylizeInput(content, [(1.0, Upload("it", style))], 1.0, color=color)
         *_, last = stylizer.optimise("adain", wish, steps=4)
         return last.picture[0].numpy()
 

@@ -15,7 +15,7 @@ from test_long_lane import Stage, parameters, play
 from test_long_lane import long_job as optimisation
 
 from model_store.runtime import Runtime
-from service.engine.stylize_input import Painting, TiledProgress
+from service.engine.stylize_input import StylizeInput, TiledProgress
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed
 from service.http.schemas import StylePart
@@ -41,11 +41,11 @@ class NotedStylizer(Stylizer):
     def warm_up(self, model_id: str = "") -> None:
         pass
 
-    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+    def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
         self.events.append(f"batch of {len(paintings)}")
         return super().paint(model, paintings)
 
-    def paint_tiled(self, model: str, painting: Painting) -> Generator[TiledProgress, None, None]:
+    def paint_tiled(self, model: str, painting: StylizeInput) -> Generator[TiledProgress, None, None]:
         for progress in super().paint_tiled(model, painting):
             if progress.step >= self.pause_from:
                 time.sleep(self.pause_s)

@@ -11,7 +11,7 @@ from PIL import Image
 from processes import photo
 
 from model_store.runtime import Runtime
-from service.engine.stylize_input import Painting
+from service.engine.stylize_input import StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed
 from service.http.schemas import StylePart, StylizeParameters
@@ -31,10 +31,10 @@ class FailingStylizer(Stylizer):
     def warm_up(self, model_id: str = "") -> None:
         pass
 
-    def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+    def failure(self, paintings: Sequence[StylizeInput]) -> Exception | None:
         return None
 
-    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+    def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
         self.batches.append(len(paintings))
         if (error := self.failure(paintings)) is not None:
             raise error
@@ -91,7 +91,7 @@ def test_a_bad_file_fails_alone(settings: Settings, tiny_checkpoints: Path) -> N
 
 def test_a_failing_item_fails_alone(settings: Settings, tiny_checkpoints: Path) -> None:
     class Stumbles(FailingStylizer):
-        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+        def failure(self, paintings: Sequence[StylizeInput]) -> Exception | None:
             return RuntimeError("numbers") if any(painting.alpha == 0.5 for painting in paintings) else None
 
     jobs = [job(str(index), alpha=0.5 if index == 2 else 1.0) for index in range(5)]
@@ -103,7 +103,7 @@ def test_a_failing_item_fails_alone(settings: Settings, tiny_checkpoints: Path) 
 
 def test_out_of_memory_halves_the_batches(settings: Settings, tiny_checkpoints: Path) -> None:
     class Small(FailingStylizer):
-        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+        def failure(self, paintings: Sequence[StylizeInput]) -> Exception | None:
             return torch.OutOfMemoryError("no room") if len(paintings) > 2 else None
 
     stylizer = Small(tiny_checkpoints)
@@ -114,7 +114,7 @@ def test_out_of_memory_halves_the_batches(settings: Settings, tiny_checkpoints: 
 
 def test_a_device_error_ends_the_worker_and_keeps_the_jobs(settings: Settings, tiny_checkpoints: Path) -> None:
     class Broken(FailingStylizer):
-        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+        def failure(self, paintings: Sequence[StylizeInput]) -> Exception | None:
             return torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
     with pytest.raises(DeviceFailed):
@@ -126,7 +126,7 @@ def test_a_device_error_ends_the_worker_and_keeps_the_jobs(settings: Settings, t
 
 def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tiny_checkpoints: Path) -> None:
     class Hangs(FailingStylizer):
-        def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+        def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
             time.sleep(2)
             return []
 

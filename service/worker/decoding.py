@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_store.image_files import Picture
 from service import images
-from service.engine.stylize_input import Painting, Upload
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, ModelUnavailable
 from service.http.schemas import StylePart, StylizeParameters
@@ -29,14 +29,14 @@ class Decoded:
     Attributes:
         parameters: What to do.
         content: The photo.
-        painting: What the network is given.
+        input: What the network is given.
         decode_ms: How long it took.
         kept: The painting that is to be kept of a style that is registered.
     """
 
     parameters: StylizeParameters
     content: Picture
-    painting: Painting
+    input: StylizeInput
     decode_ms: float
     kept: bytes = b""
 
@@ -73,7 +73,7 @@ def decode_job(
     materials = Materials(parameters, blobs, registered or {}, stylizer, limits)
     styles = [(part.weight, materials.source(part)) for part in parameters.styles]
     masks = _masks(job, parameters, limits)
-    painting = Painting(content.rgb, styles, parameters.alpha, parameters.seed, parameters.color, masks)
+    painting = StylizeInput(content.rgb, styles, parameters.alpha, parameters.seed, parameters.color, masks)
     return Decoded(parameters, content, painting, (monotonic() - started) * 1000, kept)
 
 
@@ -120,7 +120,7 @@ class Materials:
 
     def _painting(self, style_id: str) -> bytes:
         """The file that lies beside the checkpoints, as it is now."""
-        path = self.stylizer.painting(style_id)
+        path = self.stylizer.style_image(style_id)
         if path is not None:
             with contextlib.suppress(OSError):
                 return path.read_bytes()

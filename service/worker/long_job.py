@@ -75,7 +75,7 @@ class Optimisation(LongJob):
         begin = (claim.saved.step, Image.open(BytesIO(claim.saved.picture))) if claim.saved is not None else None
         parameters = decoded.parameters
         self._latest: Progress | None = None
-        self._steps = stylizer.optimise(parameters.model, decoded.painting, parameters.steps, begin)
+        self._steps = stylizer.optimise(parameters.model, decoded.input, parameters.steps, begin)
 
     def _step(self) -> bool:
         self._latest = next(self._steps)

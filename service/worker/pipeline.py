@@ -241,7 +241,7 @@ class Worker:
         Raises:
             DeviceFailed: The device can no longer be trusted, or does not answer.
         """
-        paintings = [job.decoded.painting for job in batch]
+        paintings = [job.decoded.input for job in batch]
         try:
             return list(await self._on_device(lambda: self._stylizer.paint(batch[0].shape.model, paintings)))
         except DeviceFailed:

@@ -16,7 +16,7 @@ class TiledJob(LongJob):
         """Nothing is computed before the first step."""
         super().__init__(decoded)
         self._latest: TiledProgress | None = None
-        self._steps = stylizer.paint_tiled(decoded.parameters.model, decoded.painting)
+        self._steps = stylizer.paint_tiled(decoded.parameters.model, decoded.input)
 
     def _step(self) -> bool:
         self._latest = next(self._steps)
@@ -28,13 +28,13 @@ class TiledJob(LongJob):
     def picture(self) -> Image.Image:
         """Painted so far."""
         assert self._latest is not None
-        return self._latest.picture
+        return self._latest.output
 
     def progress(self) -> JobProgress:
         """Tiles, and the picture so far."""
         assert self._latest is not None
-        factor = max(1, max(self._latest.picture.size) // (2 * PREVIEW_PX))
-        return JobProgress(self._latest.step, self._latest.steps, {}, small_jpeg(self._latest.picture.reduce(factor)))
+        factor = max(1, max(self._latest.output.size) // (2 * PREVIEW_PX))
+        return JobProgress(self._latest.step, self._latest.steps, {}, small_jpeg(self._latest.output.reduce(factor)))
 
     def saved(self) -> Saved | None:
         """Nothing."""
