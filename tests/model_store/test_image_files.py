@@ -8,8 +8,8 @@ from pathlib import Path
 import image_files as files
 import numpy as np
 import pytest
+from paths import SHARED
 from PIL import Image
-from tiny import SHARED
 
 from model_store.file_formats import jpeg
 from model_store.image_files import DamagedImage, ImageFile, ImageFileError, UnknownFormat

@@ -11,10 +11,11 @@ import pytest
 from answers import problem
 from conftest import starter
 from controls import WHITE, registered_style, send
+from paths import ROOT
 from processes import Service, photo, wait_for
 from tiny import add_painting, learned_checkpoint
 
-PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+PAGE = ROOT / "docs" / "api.md"
 FLAT = photo(128, 16, seed=1)
 """A style image that is quick to encode."""
 

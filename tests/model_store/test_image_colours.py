@@ -9,8 +9,8 @@ import image_files as files
 import numpy as np
 import pytest
 from colour_files import LINEAR_CURVE, P3, P3_XY, SRGB, SRGB_CURVE
+from paths import SHARED
 from PIL import Image
-from tiny import SHARED
 
 from service.images import ImageLimits, decode
 from train.data import random_crop

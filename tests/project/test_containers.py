@@ -7,14 +7,13 @@ import sys
 import threading
 import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
 import yaml
+from paths import ROOT
 
 from service.settings import Settings
 
-ROOT = Path(__file__).parents[1]
 IMAGES = ["api", "worker"]
 NOT_DEFAULTS = {"COMPOSE_FILE", "STYLIZE_CHECKPOINTS", "STYLIZE_API_KEYS", "STYLIZE_CORS_ORIGINS"}
 

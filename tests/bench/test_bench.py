@@ -1,10 +1,10 @@
 """Every function that ``python -m bench`` calls, once, at tiny sizes and with a random network."""
 
 from io import StringIO
-from pathlib import Path
 
 import pytest
 import torch
+from paths import ROOT
 from PIL import Image
 from rich.console import Console
 from studio import chromium_path
@@ -25,8 +25,6 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import Painting, Upload
 from service.engine.stylizer import Stylizer
 from service.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 OURS = {"model_store", "service", "stylize_client", "train", "experiments", "bench"}
 TORCH = {"torch", "torchvision", "safetensors", "numpy"}
 TRAINING = {"torch", "torchvision", "numpy", "PIL", "safetensors", "typer", "rich", "tensorboard", "matplotlib"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import image_files as files
 import pytest
+from paths import ROOT
 from processes import Service
 
-ROOT = Path(__file__).parents[1]
 PYTHON = [
     (page, code)
     for page in ("README.md", "docs/client.md")

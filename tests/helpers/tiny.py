@@ -14,8 +14,6 @@ from model_store.generator import Generator
 from model_store.swift import Swift
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, torchvision_keys
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-
 
 def images(folder: Path, count: int, seed: int, side_px: int = 64) -> Path:
     """Blotches of random colours, one PNG each."""

@@ -8,12 +8,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from PIL import Image
 from processes import Service
 
 from stylize_client import Client
 
-ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "model_store/checkpoints/sample.jpg"
 README = (ROOT / "README.md").read_text()
 

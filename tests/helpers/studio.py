@@ -6,11 +6,11 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from paths import ROOT
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from processes import Service
@@ -149,5 +149,4 @@ PASTE = """([name, type, base64]) => {
   document.dispatchEvent(new ClipboardEvent("paste", {bubbles: true, cancelable: true, clipboardData: files}));
 }"""
 
-ROOT = Path(__file__).parents[1]
 PAINTING = ROOT / "examples" / "painting.jpg"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import SHARED
 from PIL import Image
-from tiny import SHARED, images, vgg_file
+from tiny import images, vgg_file
 from typer.testing import CliRunner
 
 from model_store import checkpoint

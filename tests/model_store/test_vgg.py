@@ -1,7 +1,8 @@
 import pytest
 import torch
+from paths import SHARED
 from safetensors.torch import load_file, save_file
-from tiny import SHARED, vgg_file
+from tiny import vgg_file
 from torch import nn
 
 from model_store.vgg import CAFFE, VGG, WeightsError, conv_name, layer_names, load_vgg, torchvision_keys

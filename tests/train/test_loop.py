@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import HELPERS, ROOT
 from tiny import images
 from torch import nn
 from torchvision.utils import make_grid
@@ -205,7 +206,7 @@ TWO_PROCESSES = """
 import sys
 from pathlib import Path
 import torch
-from test_train_loop import CPU, RECIPE, STEPS, Tint
+from test_loop import CPU, RECIPE, STEPS, Tint
 from train.data import PairCrops, list_images
 from train.distributed import process_group
 from train.loop import Training
@@ -231,8 +232,11 @@ with process_group(CPU.device) as rank:
 def test_two_processes_end_with_equal_weights(data, tmp_path):
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
-    tests = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, HELPERS, ROOT))),
+        "OMP_NUM_THREADS": "1",
+    }
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run([*launch, script, data, tmp_path], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
