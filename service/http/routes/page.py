@@ -17,7 +17,7 @@ from service.http.responses.caching import cacheable
 
 router = APIRouter(include_in_schema=False)
 
-FOLDER = Path(__file__).parents[1] / "web"
+FOLDER = Path(__file__).parents[2] / "web"
 PAGE = "index.html"
 SAMPLE = "sample.jpg"
 
