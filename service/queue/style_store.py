@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from model_store.catalog import STYLE_ID
+from model_store.checkpoint_metadata import STYLE_ID
 from service.errors import Conflict
 from service.queue.keys import Keys
 from service.queue.redis_client import translated

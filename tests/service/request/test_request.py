@@ -7,7 +7,8 @@ import image_files as files
 import pytest
 from pytest import approx
 
-from model_store.catalog import Catalog, ModelEntry, NamedStyle, all_controls, style_entries
+from model_store.catalog import Catalog, ModelEntry, all_controls, style_entries
+from model_store.checkpoint_metadata import NamedStyle
 from service.errors import InvalidField, ModelUnavailable, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
 from service.http.schemas import StylePart, StylizeParameters
 from service.request.fields import FIELDS, StylizeRequest, check_fields
