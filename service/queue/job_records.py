@@ -15,7 +15,7 @@ from service.queue.job_status import Accepted, JobStatus, Outcome
 from service.queue.keys import Keys
 from service.queue.queue import GROUP
 from service.queue.redis_client import translated
-from service.settings import Settings
+from service.settings import QueueSettings
 
 LOOK = """
 -- KEYS: record, job, result, each lane's stream    ARGV: group
@@ -56,7 +56,7 @@ return 1
 class JobRecords:
     """One process's view of the records."""
 
-    def __init__(self, redis: Any, settings: Settings) -> None:
+    def __init__(self, redis: Any, settings: QueueSettings) -> None:
         """``redis`` is for commands: the queue's will do."""
         self._redis = redis
         self._settings = settings

@@ -37,7 +37,7 @@ from service.queue.job_progress import JobProgress, Saved
 from service.queue.job_status import Outcome
 from service.queue.keys import Keys
 from service.queue.redis_client import connect, translated
-from service.settings import Settings
+from service.settings import QueueSettings
 
 GROUP = "workers"
 BLOCK_MS = 1000
@@ -77,7 +77,7 @@ class JobQueue:
         redis: Its connections for commands, which other stores of the process share.
     """
 
-    def __init__(self, url: str, settings: Settings, name: str) -> None:
+    def __init__(self, url: str, settings: QueueSettings, name: str) -> None:
         """Connections are made when first used."""
         self.redis, self._blocking = connect(url, BLOCK_MS / 1000)
         self.name = name

@@ -18,7 +18,7 @@ from model_store.catalog import STYLE_ID
 from service.errors import Conflict
 from service.queue.keys import Keys
 from service.queue.redis_client import translated
-from service.settings import Settings
+from service.settings import QueueSettings
 
 ADD = """
 -- KEYS: style, styles, last number    ARGV: most styles, style id, then fields and values
@@ -72,7 +72,7 @@ def digest_of(painting: bytes) -> str:
 class StyleStore:
     """One process's view of the registered styles."""
 
-    def __init__(self, redis: Any, settings: Settings) -> None:
+    def __init__(self, redis: Any, settings: QueueSettings) -> None:
         """``redis`` is for commands: the queue's will do."""
         self._redis = redis
         self._limit = settings.max_styles
