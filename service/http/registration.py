@@ -15,10 +15,10 @@ from model_store.catalog import Catalog, default_folder
 from service.errors import InvalidField
 from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits, fitted, read_header
+from service.model_choice import upload_model
 from service.queue.dispatch import Dispatcher
 from service.queue.job import Job
 from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
-from service.request.choice import upload_model
 from service.settings import HttpSettings
 
 SAMPLE_PX = 512

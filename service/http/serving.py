@@ -16,8 +16,8 @@ from service.http.schemas import Facts, StylizeParameters
 from service.queue.job import Job
 from service.queue.job_progress import JobProgress
 from service.queue.job_status import Accepted, JobStatus
-from service.request.fields import MAX_STYLES, StylizeRequest
-from service.request.parameters import job_parameters
+from service.request import MAX_STYLES, StylizeRequest
+from service.resolve import job_parameters
 from service.settings import HttpSettings
 
 

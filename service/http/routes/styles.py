@@ -19,7 +19,7 @@ from service.http.responses.caching import NOT_MODIFIED, cacheable
 from service.http.responses.painted import BINARY
 from service.http.responses.style_list import CURSOR_PATTERN, Kind, PageRequest, StyleViews, style_page
 from service.http.schemas import StylePage, StyleView
-from service.request.fields import check_fields, check_query
+from service.request import check_fields, check_query
 
 router = APIRouter(prefix="/styles", tags=["styles"])
 

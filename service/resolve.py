@@ -8,13 +8,13 @@ from service.errors import InvalidField
 from service.formats import choose_format
 from service.http.schemas import MAX_SEED, STYLE_SIZE_PX, StylizeParameters
 from service.images import Header, ImageLimits, fitted, read_header
+from service.mix import NOTHING_REGISTERED, check_color, ids_with_painting, style_parts, upload_sizes
+from service.model_choice import find_model
+from service.optimisation import check_optimisation, checked_method
 from service.queue.style_store import RegisteredStyle
-from service.request.choice import find_model
-from service.request.fields import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
-from service.request.mix import NOTHING_REGISTERED, check_color, ids_with_painting, style_parts, upload_sizes
-from service.request.optimisation import check_optimisation, checked_method
-from service.request.which import naming
+from service.request import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
 from service.settings import HttpSettings
+from service.which import naming
 
 
 def job_parameters(

@@ -5,7 +5,7 @@ from typing import get_args
 
 from service.errors import InvalidField
 from service.http.schemas import Method
-from service.request.fields import StylizeRequest
+from service.request import StylizeRequest
 from service.settings import HttpSettings
 
 METHODS: tuple[Method, ...] = get_args(Method)
