@@ -21,13 +21,13 @@ from service.http.middleware.errors import add_problem_handlers
 from service.http.openapi import complete_openapi, operation_id
 from service.http.responses.job_events import Listeners
 from service.http.routes import catalog, docs, health, jobs, page, styles, stylize
+from service.model_choice import warn_of_default
 from service.queue.answer_store import AnswerStore
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
 from service.queue.limits import Slots
 from service.queue.queue import JobQueue
 from service.queue.style_store import StyleStore
-from service.request.choice import warn_of_default
 from service.settings import Settings
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
