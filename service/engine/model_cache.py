@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from model_store import checkpoint
-from model_store.catalog import CatalogError, CheckpointError, ModelEntry, Stamp, file_stamp, problem_text
+from model_store.catalog import CatalogError, Fingerprint, ModelEntry, file_fingerprint, problem_text
 from model_store.catalog_watch import CatalogWatch
+from model_store.checkpoint_metadata import CheckpointError
 from model_store.network import Forward, StyleNetwork
 from model_store.runtime import Runtime, to_runtime
 from service.engine.backends import BackendName, forward_of
@@ -55,7 +56,7 @@ class ModelCache:
         self._limit_bytes = limit_bytes
         self._backend = backend
         self._loaded: dict[str, LoadedModel] = {}  # in the order of their last use
-        self._failures: dict[str, tuple[Stamp | None, str]] = {}
+        self._failures: dict[str, tuple[Fingerprint | None, str]] = {}
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -116,11 +117,11 @@ class ModelCache:
         except Exception as err:  # a defect of ours: it, too, must not be met again by every request
             log.exception("a checkpoint cannot be loaded", extra={"model": entry.id})
             problem = f"{entry.path.name}: it cannot be loaded ({type(err).__name__})"
-        if file_stamp(entry.path) != entry.stamp:
+        if file_fingerprint(entry.path) != entry.fingerprint:
             raise ModelUnavailable(f"the checkpoint of {entry.id!r} is being replaced or removed: try again")
         if problem is not None:
             log.error("a checkpoint cannot be used: %s", problem)
-            self._failures = {**self._failures, entry.id: (entry.stamp, problem)}
+            self._failures = {**self._failures, entry.id: (entry.fingerprint, problem)}
             raise _unusable(entry, problem)
         return network
 
@@ -133,9 +134,9 @@ class ModelCache:
 
     def _remove_outdated(self) -> None:
         """Remove networks whose file was replaced or removed, or cannot be used any more."""
-        stamps = {model.id: model.stamp for model in self._watch.now().models if model.problem is None}
+        fingerprints = {model.id: model.fingerprint for model in self._watch.now().models if model.problem is None}
         for model_id, model in self._loaded.items():
-            if stamps.get(model_id) != model.entry.stamp:
+            if fingerprints.get(model_id) != model.entry.fingerprint:
                 self._loaded = self._without(model_id)
 
     def _without(self, model_id: str) -> dict[str, LoadedModel]:
@@ -143,8 +144,8 @@ class ModelCache:
 
     def _failure(self, entry: ModelEntry) -> str | None:
         """Return why this state of the file could not be loaded, if it was tried."""
-        stamp, problem = self._failures.get(entry.id, (None, None))
-        return problem if stamp == entry.stamp else None
+        fingerprint, problem = self._failures.get(entry.id, (None, None))
+        return problem if fingerprint == entry.fingerprint else None
 
 
 def _unusable(entry: ModelEntry, problem: str) -> ModelUnavailable:
