@@ -14,7 +14,7 @@ from service.images import ImageLimits
 from service.queue.job import Job
 from service.resolve import job_parameters
 from service.settings import Settings
-from service.worker.decoding import decode_job
+from service.worker.codecs import decode_job
 
 
 class BareLoop:

@@ -95,7 +95,7 @@ class Requests:
         from service.images import ImageLimits
         from service.queue.job import Job
         from service.resolve import job_parameters
-        from service.worker.decoding import decode_job
+        from service.worker.codecs import decode_job
 
         kind = self._kinds[model][name]
         asked = self._asked(kind)

@@ -83,7 +83,7 @@ class LargePicture:
         from service.queue.job import Job
         from service.request import StylizeRequest
         from service.resolve import job_parameters
-        from service.worker.decoding import decode_job
+        from service.worker.codecs import decode_job
 
         asked = StylizeRequest(
             request_id="bench",

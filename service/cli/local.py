@@ -21,7 +21,7 @@ from service.request import StylizeRequest
 from service.resolve import job_parameters
 from service.settings import Settings
 from service.worker.batching import BatchLimits, Shape, next_batch
-from service.worker.decoding import Decoded, decode_job
+from service.worker.codecs import Decoded, decode_job
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,6 +60,12 @@ class Claim:
         """Whether nobody waits for it any more."""
         return monotonic() >= self.deadline
 
+    @property
+    def arrival(self) -> tuple[int, int]:
+        """Order of arrival: entries of a stream are numbered by time, (ms, sequence)."""
+        ms, _, sequence = self.entry.partition(b"-")
+        return int(ms), int(sequence)
+
 
 @dataclass(frozen=True)
 class Result:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_long_lane import Stage, parameters, play
-from test_long_lane import long_job as optimisation
+from test_background import Stage, parameters, play
+from test_background import long_job as optimisation
 
 from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput, TiledProgress
@@ -22,8 +22,8 @@ from service.http.schemas import StylePart
 from service.queue.job import Job
 from service.queue.job_progress import JobProgress
 from service.settings import Settings
-from service.worker import background as long_lane
-from service.worker.pipeline import DeviceFailed
+from service.worker import background
+from service.worker.device import DeviceFailed
 
 SIZE = (160, 96)
 TILES = 2 * 3 * 3  # each is encoded, measured and decoded
@@ -57,7 +57,7 @@ class NotedStylizer(Stylizer):
 
 @pytest.fixture(autouse=True)
 def a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(background, "REPORT_EVERY_S", 0.0)
 
 
 CONTENT = files.saved(files.photo(*SIZE))

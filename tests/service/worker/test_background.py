@@ -22,8 +22,9 @@ from service.queue.job import Claim, Job, Result
 from service.queue.job_progress import JobProgress
 from service.queue.queue import JobQueue
 from service.settings import Settings
-from service.worker import background as long_lane
-from service.worker.pipeline import NO_MEMORY, DeviceFailed, Worker
+from service.worker import background
+from service.worker.device import NO_MEMORY, DeviceFailed
+from service.worker.pipeline import Worker
 
 
 class NotedStylizer(Stylizer):
@@ -114,7 +115,7 @@ class Stage:
 
 @pytest.fixture(autouse=True)
 def a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(background, "REPORT_EVERY_S", 0.0)
 
 
 def play(
@@ -243,14 +244,14 @@ def test_what_is_saved_now_and_then_outlives_the_worker(
         assert (await stage.result("long")).error is None
         assert (await stage.api.status()).redelivered == 1
 
-    monkeypatch.setattr(long_lane, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(background, "SAVE_EVERY_S", 0.0)
     first, second = NotedStylizer(tiny_checkpoints, pause_before=4), NotedStylizer(tiny_checkpoints)
     play(settings, first, killed, "first")
     play(settings, second, finished, "second")
     assert second.events == ["step 4", "step 5", "step 6"]
 
 
-def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(settings: Settings, tiny_checkpoints: Path) -> None:
     async def claim() -> list[Claim]:
         other = JobQueue(settings.redis_url or "", settings, "other")
         await other.prepare()
@@ -260,28 +261,28 @@ def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Sett
         return claims
 
     async def scenario(stage: Stage) -> None:
-        (stylizer.lane,) = [lane for lane in stage.worker._long_lanes if lane.lane == "long"]
+        stylizer.worker = stage.worker
         other = JobQueue(settings.redis_url or "", settings, "other")
         await stage.api.enqueue(long_job(steps=4), 20)
         while not stylizer.paused.is_set():
             await other.extend(claims)
             await asyncio.sleep(settings.heartbeat_s / 2)
         await other.close()
-        await stage.until(lambda: stylizer.lane._must_yield)  # the lease is over
+        await stage.until(lambda: stage.worker._lanes[-1]._must_yield)  # the lease is over
         stylizer.go_on.set()
         assert (await stage.result("long")).error is None
 
     class Watched(NotedStylizer):
-        lane: long_lane.LongLane
+        worker: Worker
 
         def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
-            self.events.append("held" if self.lane.held else "nothing held")
+            self.events.append(f"held: {', '.join(claim.job.id for claim in self.worker._held.claims)}")
             return super().paint(model, paintings)
 
     stylizer = Watched(tiny_checkpoints, pause_before=2)
     claims = asyncio.run(claim())
     play(settings, stylizer, scenario)
-    assert stylizer.events == ["step 1", "step 2", "nothing held", "batch of 1", "step 3", "step 4"]
+    assert stylizer.events == ["step 1", "step 2", "held: orphan", "batch of 1", "step 3", "step 4"]
 
 
 @pytest.mark.parametrize(
