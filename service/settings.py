@@ -132,8 +132,8 @@ class Settings(BaseSettings):
 
     # Queue.
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
-    max_long_queue: Count = Field(
-        16, description="The same for pictures in tiles, and for jobs that take minutes: each have a lane of their own."
+    max_background_queue: Count = Field(
+        16, description="The same for pictures in tiles, and again for optimisations, which share the background lane."
     )
     job_timeout_s: Seconds = Field(
         1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
