@@ -23,7 +23,7 @@ from service.errors import BeingAnswered, InvalidField, ServiceError
 from service.queue.capped_store import SHELVE
 from service.queue.keys import Keys
 from service.queue.redis_client import translated
-from service.settings import Settings
+from service.settings import QueueSettings
 from service.tasks import end_tasks
 
 FIELD = "Idempotency-Key"
@@ -92,7 +92,7 @@ class Hold:
 class AnswerStore:
     """One process's view of the answers."""
 
-    def __init__(self, redis: Any, settings: Settings) -> None:
+    def __init__(self, redis: Any, settings: QueueSettings) -> None:
         """``redis`` is for commands: the queue's will do."""
         self._settings = settings
         self._most_bytes = settings.idempotency_mb * 2**20

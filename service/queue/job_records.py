@@ -13,13 +13,13 @@ from service.queue.job_status import Accepted, JobStatus, Outcome
 from service.queue.keys import Keys
 from service.queue.queue import GROUP
 from service.queue.redis_client import RedisClient, translated
-from service.settings import Settings
+from service.settings import QueueSettings
 
 
 class JobRecords:
     """One process's view of the records."""
 
-    def __init__(self, redis: RedisClient, settings: Settings) -> None:
+    def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
         """``redis`` may be the queue's."""
         self._redis = redis
         self._settings = settings

@@ -13,7 +13,7 @@ from uuid import uuid4
 from service.errors import ServiceError
 from service.queue.keys import Keys
 from service.queue.redis_client import RedisClient, translated
-from service.settings import Settings
+from service.settings import QueueSettings
 from service.tasks import end_tasks
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class Slots:
     """The slots of all clients, as one API process takes and holds them; ``stop`` after use."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, settings: QueueSettings) -> None:
         """Connections are made when first used."""
         self._redis = RedisClient(url)
         self._most = settings.max_requests_per_key

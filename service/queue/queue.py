@@ -38,7 +38,7 @@ from service.queue.job_progress import JobProgress, Saved
 from service.queue.job_status import Outcome
 from service.queue.keys import Keys
 from service.queue.redis_client import BLOCK_MS, RedisClient, translated
-from service.settings import Settings
+from service.settings import QueueSettings
 
 GROUP = "workers"
 CANCEL_GRACE_MS = 1000
@@ -72,7 +72,7 @@ class JobQueue:
         redis: Its connections, which other stores of the process share.
     """
 
-    def __init__(self, url: str, settings: Settings, name: str) -> None:
+    def __init__(self, url: str, settings: QueueSettings, name: str) -> None:
         """Connections are made when first used."""
         self.redis = RedisClient(url)
         self.name = name

@@ -13,11 +13,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from model_store.catalog import STYLE_ID
+from model_store.checkpoint_metadata import STYLE_ID
 from service.errors import Conflict
 from service.queue.keys import Keys
 from service.queue.redis_client import RedisClient, translated
-from service.settings import Settings
+from service.settings import QueueSettings
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def digest_of(painting: bytes) -> str:
 class StyleStore:
     """One process's view of the registered styles."""
 
-    def __init__(self, redis: RedisClient, settings: Settings) -> None:
+    def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
         """``redis`` may be the queue's."""
         self._redis = redis
         self._limit = settings.max_styles
