@@ -1,11 +1,12 @@
-"""``BackgroundLane``: the one job of a lane that a worker may hold beside its batches, taken in small steps.
+"""``BackgroundLane``: the one long job that a worker may hold beside its batches, taken in small steps.
 
     claim → decode → (idle device → one step → report) … → encode → complete
 
 A step begins only when no batch wants the device, so an interactive job waits for one step at most, and a long job only
-moves on where there is time left. After each step the lane looks whether the job is still wanted, and whether the
-worker preempts it: then the job goes back to its lane, with the output so far, and the worker that claims it next goes
-on from there. The output is saved now and then besides, so that not all is lost with a worker that dies.
+moves on where there is time left. After each step the lane looks whether the job is still wanted, and whether it is
+preempted, by the worker or by another job of the lane: then it goes back to its lane, with the output so far, and the
+worker that claims it next goes on from there. The output is saved now and then besides, so that not all is lost with a
+worker that dies.
 
 A long job whose worker died is claimed like any other, not alone as interactive ones are: those would wait for minutes.
 If it kills this worker too, they are redelivered, and run without it.
@@ -14,14 +15,14 @@ If it kills this worker too, they are redelivered, and run without it.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 
 from model_store.gatys import prepare
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
-from service.queue.job import Claim, Lane, Result
+from service.queue.job import Claim, Result, Standing
 from service.queue.queue import JobQueue
 from service.worker.codecs import Codecs, Decoded, to_result
 from service.worker.device import Device
@@ -35,11 +36,10 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundLane:
-    """Claims a lane's jobs, one at a time, and takes their steps on a device that batches use first."""
+    """Claims the lane's jobs, one at a time, and takes their steps on a device that batches use first."""
 
     def __init__(
         self,
-        lane: Lane,
         queue: JobQueue,
         held: HeldJobs,
         stylizer: Stylizer,
@@ -50,15 +50,13 @@ class BackgroundLane:
         """Nothing is claimed before ``run``.
 
         Args:
-            lane: The jobs' lane.
-            queue: The queue that they are in.
+            queue: The jobs' queue.
             held: The jobs that the worker holds.
             stylizer: Stylizes them.
             codecs: For their images.
             device: Takes their steps.
             idle_device: Waits until no batch wants the device, and locks it.
         """
-        self._lane: Lane = lane
         self._queue = queue
         self._held = held
         self._stylizer = stylizer
@@ -66,7 +64,7 @@ class BackgroundLane:
         self._device = device
         self._idle_device = idle_device
         self._turn = asyncio.Lock()
-        self._must_yield = False
+        self._is_preempted = False
         self._stopping = False
 
     async def run(self) -> None:
@@ -81,23 +79,23 @@ class BackgroundLane:
 
     def stop(self) -> None:
         """Claim no more, and give back the present job after its present step."""
-        self._stopping = self._must_yield = True
+        self._stopping = self._is_preempted = True
 
     @asynccontextmanager
-    async def preempt(self) -> AsyncIterator[None]:
+    async def preempted(self) -> AsyncIterator[None]:
         """Hold no job meanwhile: the present one is given back after its present step."""
-        self._must_yield = True
+        self._is_preempted = True
         async with self._turn:
-            self._must_yield = self._stopping
+            self._is_preempted = self._stopping
             yield
 
     async def _claim(self) -> Claim | None:
         """Claim the oldest job whose worker died, or else the oldest that waits, if it comes within a moment."""
         try:
-            if (orphan := await self._queue.reclaim(self._lane)) is not None:
+            if (orphan := await self._queue.reclaim("background")) is not None:
                 log.warning("a long job's worker died", extra={**log_fields(orphan), "deliveries": orphan.deliveries})
                 return orphan
-            return next(iter(await self._queue.claim(1, self._lane)), None)
+            return next(iter(await self._queue.claim(1, "background")), None)
         except ServiceError:  # the pipeline, which claims the interactive jobs, logs it
             await asyncio.sleep(RETRY_S)
             return None
@@ -109,13 +107,14 @@ class BackgroundLane:
             job = await self._begin(claim, decoded)
             while not job.is_done:
                 async with self._idle_device():
-                    if not self._must_yield and not claim.is_late:
+                    if not self._is_preempted and not claim.is_late:
                         await self._device.step(job.advance)
                 if job.is_done:
                     break
-                if claim.is_late or (job.has_begun and not await self._report(claim, job)):
+                standing = await self._report(claim, job)
+                if claim.is_late or standing is Standing.UNWANTED:
                     return await self._held.drop(claim)
-                if self._must_yield:
+                if self._is_preempted or standing is Standing.PREEMPTED:
                     return await self._give_back(claim, job)
             encoded = await self._codecs.encode(claim, decoded, await self._codecs.run(job.output))
             result = to_result(claim, decoded, encoded, 1, job.model_ms)
@@ -129,14 +128,10 @@ class BackgroundLane:
             return Optimisation(claim, decoded, self._stylizer)
         return TiledJob(decoded, self._stylizer)
 
-    async def _report(self, claim: Claim, job: LongJob) -> bool:
-        """Report a job's progress, and save it, each only now and then.
-
-        Returns:
-            Whether the job is still wanted, as far as is known.
-        """
-        if monotonic() - job.reported_at < REPORT_EVERY_S:
-            return True
+    async def _report(self, claim: Claim, job: LongJob) -> Standing:
+        """Report a job's progress, and save it, each only now and then; return its standing, as far as is known."""
+        if not job.has_begun or monotonic() - job.reported_at < REPORT_EVERY_S:
+            return Standing.WANTED
         saved = None
         if monotonic() - job.saved_at > SAVE_EVERY_S:
             saved = await self._codecs.run(job.saved)
@@ -145,7 +140,7 @@ class BackgroundLane:
             return await self._queue.report(claim, await self._codecs.run(job.progress), saved)
         except ServiceError as err:
             log.warning("a long job's progress is not reported: %s", err.detail, extra=log_fields(claim))
-            return True
+            return Standing.WANTED
         finally:
             job.reported_at = monotonic()
 
@@ -156,12 +151,3 @@ class BackgroundLane:
                 saved = await self._codecs.run(job.saved)
                 await self._queue.report(claim, await self._codecs.run(job.progress), saved)
         await self._held.release(claim)
-
-
-@asynccontextmanager
-async def all_preempted(lanes: Iterable[BackgroundLane]) -> AsyncIterator[None]:
-    """Let no lane hold a job meanwhile."""
-    async with AsyncExitStack() as stack:
-        for lane in lanes:
-            await stack.enter_async_context(lane.preempt())
-        yield

@@ -4,7 +4,7 @@
     _run_batches                            batch ─▶ forward               one batch at a time
 
 While the device runs one batch, threads decode the next and encode the last. The worker holds at most ``AHEAD`` batches
-of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, each
+of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, the
 ``BackgroundLane`` takes a step of its job: a tile of a large image, or a step of an optimisation.
 
 A job may be fatal: a file that crashes a codec, a size that kills the process. So a job whose worker died is run with
@@ -22,12 +22,12 @@ from time import monotonic
 
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
-from service.queue.job import STEPWISE_LANES, Claim, Result
+from service.queue.job import Claim, Result
 from service.queue.queue import JobQueue
 from service.queue.style_store import StyleStore
 from service.settings import Settings
 from service.tasks import end_tasks
-from service.worker.background import BackgroundLane, all_preempted
+from service.worker.background import BackgroundLane
 from service.worker.batching import BatchLimits
 from service.worker.codecs import Codecs, Decoded, to_result
 from service.worker.device import Device
@@ -53,10 +53,7 @@ class Worker:
         self._codecs = Codecs(stylizer, RegisteredStyles(StyleStore(queue.redis, settings), stylizer), settings)
         limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
         self._device = Device(stylizer, limits, settings.forward_timeout_s)
-        self._lanes = [
-            BackgroundLane(lane, queue, self._held, stylizer, self._codecs, self._device, self._idle_device)
-            for lane in STEPWISE_LANES
-        ]
+        self._background = BackgroundLane(queue, self._held, stylizer, self._codecs, self._device, self._idle_device)
         self._waiting = WaitingJobs()
         self._stopping = False
         self._state = "warming up"
@@ -169,7 +166,7 @@ class Worker:
         """Take one job whose worker died, if there is one, through an otherwise empty pipeline."""
         if not await self._queue.has_orphans():
             return False
-        async with all_preempted(self._lanes):
+        async with self._background.preempted():
             await self._held.until_none()
             claim = await self._queue.reclaim()
             if claim is None:
@@ -196,8 +193,8 @@ class Worker:
             self._state = "ready"
             log.info("ready", extra={"device": str(self._stylizer.runtime.device), "models": self._stylizer.models})
             claiming = self._spawn(self._claim_jobs())
-            for stage in (self._run_batches, *(lane.run for lane in self._lanes)):
-                self._spawn(stage())
+            self._spawn(self._run_batches())
+            self._spawn(self._background.run())
             # Claiming ends when the worker has drained; anything else ends by a failure alone.
             await asyncio.wait([claiming, self._failure], return_when=asyncio.FIRST_COMPLETED)
             if self._failure.done():
@@ -211,14 +208,13 @@ class Worker:
         """Claim no more, finish what is claimed, then return from ``run``."""
         self._stopping = True
         self._state = "draining"
-        for lane in self._lanes:
-            lane.stop()
+        self._background.stop()
 
     async def _drain(self) -> None:
         """Finish what is claimed; give back what does not finish in time."""
         log.info("draining", extra={"held": len(self._held.claims)})
         try:
-            async with asyncio.timeout(self._settings.drain_timeout_s), all_preempted(self._lanes):
+            async with asyncio.timeout(self._settings.drain_timeout_s), self._background.preempted():
                 await self._held.until_none()
         except TimeoutError:
             await self._held.release_all()

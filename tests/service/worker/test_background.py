@@ -104,7 +104,7 @@ class Stage:
             await asyncio.sleep(0.02)
 
     async def empty(self) -> None:
-        while (await self.api.status()).long_depth:
+        while (await self.api.status()).background_depth:
             await asyncio.sleep(0.02)
 
     async def end(self) -> None:
@@ -185,7 +185,7 @@ def test_a_cancelled_job_ends_after_its_step_and_frees_the_lane(settings: Settin
         stylizer.go_on.set()
         assert (await stage.result("next")).error is None
         assert await stage.api.take_results(["cancelled"]) == {}
-        assert (await stage.api.status()).long_depth == 0
+        assert (await stage.api.status()).background_depth == 0
 
     stylizer = NotedStylizer(tiny_checkpoints, pause_before=4)
     play(settings, stylizer, scenario)
@@ -215,7 +215,7 @@ def test_draining_gives_it_back_and_another_worker_goes_on(settings: Settings, t
         first.go_on.set()
         await stage.running
         status = await stage.api.status()
-        assert (status.long_depth, status.redelivered, status.workers) == (1, 0, ())
+        assert (status.background_depth, status.redelivered, status.workers) == (1, 0, ())
         progress = await stage.api.progress("long")
         assert progress is not None and progress.step == 4
 
@@ -268,7 +268,7 @@ def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(settings: Sett
             await other.extend(claims)
             await asyncio.sleep(settings.heartbeat_s / 2)
         await other.close()
-        await stage.until(lambda: stage.worker._lanes[-1]._must_yield)  # the lease is over
+        await stage.until(lambda: stage.worker._background._is_preempted)  # the lease is over
         stylizer.go_on.set()
         assert (await stage.result("long")).error is None
 
@@ -312,7 +312,7 @@ def test_a_device_that_fails_in_a_step_ends_the_worker_and_keeps_the_job(
         await stage.api.enqueue(long_job(), 20)
         with pytest.raises(DeviceFailed, match="illegal memory"):
             await stage.running
-        assert (await stage.api.status()).long_depth == 1
+        assert (await stage.api.status()).background_depth == 1
 
     failure = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
     stylizer = NotedStylizer(tiny_checkpoints, pause_before=2, failure=failure)
@@ -327,7 +327,7 @@ def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_ch
         by_id, by_file = (await stage.result("id")).error, (await stage.result("broken")).error
         assert isinstance(by_id, ModelUnavailable) and by_id.field == "style_id" and "try again" in by_id.detail
         assert by_file is not None and by_file.field == "content"
-        assert (await stage.api.status()).long_depth == 0
+        assert (await stage.api.status()).background_depth == 0
 
     play(settings, NotedStylizer(tiny_checkpoints), scenario)
 
