@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from service.errors import InvalidField, ServiceError
 from service.http.context import Context, while_connected
-from service.http.responses.files import picture_response
+from service.http.responses.files import output_response
 from service.http.responses.jobs import JobView, accepted_response, prefers_async
 from service.http.schemas import Facts, StylizeParameters
 from service.queue.job import Job
@@ -35,7 +35,7 @@ async def answer_request(asked: StylizeRequest, prefer: str | None, request: Req
         )
     result = await while_connected(request, context.dispatcher.submit(job))
     context.metrics.painted(Facts.model_validate(result.facts))
-    return picture_response(result, parameters.format, parameters.seed)
+    return output_response(result, parameters.format, parameters.seed)
 
 
 async def _parameters(asked: StylizeRequest, context: Context) -> StylizeParameters:

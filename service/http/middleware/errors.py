@@ -10,17 +10,23 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BadRequest, ClientLeft, NotFound, PayloadTooLarge, ServiceError
+from service.errors import (
+    BadRequest,
+    ClientLeft,
+    InternalError,
+    NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
+    ServiceError,
+)
 from service.http.metrics import Metrics
 from service.http.middleware.methods import allowed_methods
 from service.http.middleware.request_body import EndsEarly
 from service.http.responses.problems import plain_problem_response, problem_response
 from service.http.schemas import FieldProblem
 
-OURS = {kind.status: kind for kind in (BadRequest, NotFound, PayloadTooLarge, ClientLeft)}
+OURS = {kind.status: kind for kind in (BadRequest, NotFound, RequestTimeout, PayloadTooLarge, ClientLeft)}
 """Errors of the tree that are raised as an ``HTTPException``."""
-
-UNEXPECTED = "this is our fault; the request's id helps to find it in the log"
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +58,7 @@ class Problems:
                 error, reason = raised, type(raised).__name__
             else:
                 log.exception("an endpoint failed")
-                error, reason = ServiceError(UNEXPECTED), "Unexpected"
+                error, reason = InternalError(InternalError.example), "Unexpected"
             if not has_begun:
                 self._metrics.rejected.labels(reason).inc()
                 await problem_response(error, scope["state"]["request_id"])(scope, receive, send)
