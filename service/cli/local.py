@@ -17,8 +17,8 @@ from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
 from service.images import ImageLimits
 from service.queue.job import Job
-from service.request.fields import StylizeRequest
-from service.request.parameters import job_parameters
+from service.request import StylizeRequest
+from service.resolve import job_parameters
 from service.settings import Settings
 from service.worker.batching import BatchLimits, Shape, next_batch
 from service.worker.decoding import Decoded, decode_job

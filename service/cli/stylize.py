@@ -13,7 +13,7 @@ from service.cli.progress import ProgressDisplay
 from service.cli.terminal import EXIT_FAILED, Key, Server, clear_errors, console, say, say_error
 from service.errors import InvalidField
 from service.http.schemas import MAX_SEED
-from service.request.optimisation import checked_method
+from service.optimisation import checked_method
 from service.settings import load_settings
 
 Color = Literal["style", "match", "luminance"]

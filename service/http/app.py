@@ -22,13 +22,13 @@ from service.http.openapi import TAGS, complete_openapi, operation_id
 from service.http.responses.job_events import Listeners
 from service.http.responses.problems import problem_statuses
 from service.http.routes import catalog, health, jobs, pages, styles, stylize
+from service.model_choice import warn_of_default
 from service.queue.answer_store import AnswerStore
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
 from service.queue.limits import Slots
 from service.queue.queue import JobQueue
 from service.queue.style_store import StyleStore
-from service.request.choice import warn_of_default
 from service.settings import Settings
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.

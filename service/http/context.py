@@ -16,7 +16,7 @@ from service.queue.answer_store import AnswerStore
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
 from service.queue.style_store import StyleStore
-from service.settings import Settings
+from service.settings import HttpSettings
 from service.tasks import end_tasks
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Context:
         stopping: Set once the process was told to stop: answers that go on for ever end then.
     """
 
-    settings: Settings
+    settings: HttpSettings
     watch: CatalogWatch
     dispatcher: Dispatcher
     records: JobRecords

@@ -101,18 +101,19 @@ class StyleView(Frozen):
     """A style that has an id."""
 
     example: ClassVar[dict[str, Any]] = {
-        "id": "hokusai-great-wave",
-        "title": "The Great Wave off Kanagawa",
-        "artist": "Katsushika Hokusai",
-        "year": 1831,
-        "rights": "Public domain: Katsushika Hokusai died 1849",
+        "id": "cross-landscape-with-stars",
+        "title": "Landscape with Stars",
+        "artist": "Henri-Edmond Cross",
+        "year": 1908,
+        "rights": "Public domain: Henri-Edmond Cross died 1910",
         "model": "swift",
         "models": ["adain", "swift"],
         "kind": "shipped",
         "controls": ["style", "weights", "alpha", "mask", "color", "style_size"],
-        "preview": "/styles/hokusai-great-wave/preview",
-        "image": "/styles/hokusai-great-wave/image",
-        "origin": "The Metropolitan Museum of Art, JP1847",
+        "preview": "/styles/cross-landscape-with-stars/preview",
+        "image": "/styles/cross-landscape-with-stars/image",
+        "origin": "WikiArt, by way of the data set PeopleArt (github.com/BathVisArtData/PeopleArt): JPEGImages/"
+        "Impressionism/henri-edmond-cross_landscape-with-stars-1908.jpg; cropped to at most 4:3 and reduced",
     }
 
     id: str

@@ -14,9 +14,9 @@ from service.http.schemas import Facts, StylizeParameters
 from service.queue.job import Job
 from service.queue.job_progress import JobProgress
 from service.queue.job_status import Accepted, JobStatus
-from service.request.fields import MAX_STYLES, StylizeRequest
-from service.request.parameters import job_parameters
-from service.settings import Settings
+from service.request import MAX_STYLES, StylizeRequest
+from service.resolve import job_parameters
+from service.settings import HttpSettings
 
 
 async def answer_request(asked: StylizeRequest, prefer: str | None, request: Request, context: Context) -> Response:
@@ -46,7 +46,7 @@ async def _parameters(asked: StylizeRequest, context: Context) -> StylizeParamet
     return job_parameters(asked, context.settings, catalog, await context.styles.find(others))
 
 
-def _models_to_see(asked: StylizeRequest, settings: Settings) -> list[str]:
+def _models_to_see(asked: StylizeRequest, settings: HttpSettings) -> list[str]:
     """Networks that the catalog must not have missed."""
     if asked.model is not None:
         return [asked.model]

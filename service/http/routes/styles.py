@@ -17,7 +17,7 @@ from service.http.responses.files import TEXT, IfNoneMatch, cacheable, cacheable
 from service.http.responses.problems import problem_statuses
 from service.http.responses.styles import CURSOR_PATTERN, Kind, PageRequest, StyleViews, style_page
 from service.http.schemas import StylePage, StyleView
-from service.request.fields import check_fields, check_query
+from service.request import check_fields, check_query
 
 router = APIRouter(prefix="/styles", tags=["styles"])
 

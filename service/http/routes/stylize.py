@@ -12,8 +12,8 @@ from service.http.responses.jobs import ACCEPTED, accept_of_output
 from service.http.responses.problems import problem_statuses
 from service.http.schemas import MAX_SEED, Color
 from service.http.serving import answer_request
-from service.request.fields import MAX_STYLES, MIN_SIZE_PX, StylizeRequest, check_fields, check_query
-from service.request.optimisation import METHODS
+from service.optimisation import METHODS
+from service.request import MAX_STYLES, MIN_SIZE_PX, StylizeRequest, check_fields, check_query
 
 router = APIRouter(tags=["stylize"])
 

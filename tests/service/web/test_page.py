@@ -1,0 +1,147 @@
+"""``GET /`` and its files over HTTP: cached, versioned, small, and nothing in them that a strict policy refuses."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from answers import problem
+from processes import Service
+
+from model_store.catalog import default_folder
+from service.http.middleware.key_guard import is_open
+from service.http.middleware.security_headers import POLICIES
+from service.http.routes import pages
+
+WEIGHT = 450_000
+"""Bytes that the page may weigh, without the pictures of the styles."""
+
+FILES = sorted(path.relative_to(pages.FOLDER).as_posix() for path in pages.FOLDER.rglob("*") if path.is_file())
+SCRIPTS = [name for name in FILES if name.endswith(".js")]
+MOST_LINES = 300
+
+
+@pytest.fixture(scope="module")
+def service(api_alone: Service) -> Service:
+    return api_alone
+
+
+@pytest.fixture(scope="module")
+def page(client: httpx.Client) -> str:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return answer.text
+
+
+@pytest.fixture(scope="module")
+def folder(page: str) -> str:
+    (version,) = set(re.findall(r'"(web/[0-9a-f]{12})/', page))
+    return f"/{version}"
+
+
+def read(name: str) -> str:
+    return (pages.FOLDER / name).read_text()
+
+
+def test_the_page_is_asked_about_and_kept(client: httpx.Client, page: str) -> None:
+    answer = client.get("/")
+    assert answer.headers["cache-control"] == "no-cache"
+    again = client.get("/", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.head("/").status_code == 200
+
+
+def test_what_it_loads_is_there_and_kept_for_good(client: httpx.Client, page: str, folder: str) -> None:
+    kinds = {
+        "css": "text/css; charset=utf-8",
+        "js": "text/javascript; charset=utf-8",
+        "svg": "image/svg+xml",
+        "jpg": "image/jpeg",
+    }
+    for path in re.findall(r'"(web/[^"]+)"', page):
+        answer = client.get(f"/{path}")
+        assert answer.status_code == 200, path
+        assert answer.headers["content-type"] == kinds[path.rpartition(".")[2]]
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        again = client.get(f"/{path}", headers={"If-None-Match": answer.headers["etag"]})
+        assert again.status_code == 304
+        assert again.headers["cache-control"] == answer.headers["cache-control"]
+
+
+def test_every_file_is_served_and_the_sample(client: httpx.Client, folder: str) -> None:
+    for name in FILES:
+        if name != "index.html":
+            assert client.get(f"{folder}/{name}").content == (pages.FOLDER / name).read_bytes()
+    assert client.get(f"{folder}/sample.jpg").content == (default_folder() / "sample.jpg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/web/", "/web/old/js/main.js", "{}/index.html", "{}/", "{}/js", "{}/js/..%2f..%2f..%2fapp.py"],
+)
+def test_other_files_are_not_there(client: httpx.Client, folder: str, path: str) -> None:
+    problem(client.get(path.format(folder)), 404, None)
+
+
+def test_it_needs_no_key(folder: str) -> None:
+    assert is_open("/") and is_open(f"{folder}/js/main.js") and not is_open("/website")
+
+
+def test_its_policy_allows_its_own_files_and_no_more(client: httpx.Client) -> None:
+    policy = client.get("/").headers["content-security-policy"]
+    assert policy == POLICIES["/"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == rules["frame-ancestors"] == rules["base-uri"] == "'none'"
+    assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == "'self'"
+    assert "unsafe" not in policy and "data:" not in policy and "http" not in policy
+
+
+def test_it_is_light(client: httpx.Client, page: str, folder: str) -> None:
+    files = {
+        name: len(client.get(f"{folder}/{name}").content) for name in [*FILES, "sample.jpg"] if name != "index.html"
+    }
+    assert len(page.encode()) + sum(files.values()) <= WEIGHT, files
+
+
+def test_markup_has_nothing_inline_and_asks_nobody_else(page: str) -> None:
+    assert not re.search(
+        r"<script(?! type=\"module\" src=)|<style| style=| on\w+=|javascript:|https?:|\bsrc=\"//", page
+    )
+    assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="[^"]+"', page))
+
+
+def test_every_symbol_and_label_is_there(page: str) -> None:
+    ids = set(re.findall(r' id="([^"]+)"', page))
+    assert {name for name in re.findall(r'href="#([^"]+)"', page)} <= ids
+    assert {name for value in re.findall(r' (?:for|aria-labelledby)="([^"]+)"', page) for name in value.split()} <= ids
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_short_typed_and_makes_no_markup(name: str) -> None:
+    text = read(name)
+    assert text.startswith("/**"), "says what it is for"
+    assert len(text.splitlines()) <= MOST_LINES
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
+    assert set(re.findall(r"https?://[^\"]+", text)) <= {"http://www.w3.org/2000/svg"}, "asks nobody else"
+    for imported in re.findall(r'from "(.+?)"', text):
+        assert (pages.FOLDER / Path(name).parent / imported).is_file(), imported
+
+
+def test_every_script_is_used() -> None:
+    found, waiting = set(), ["main.js"]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [path.removeprefix("./") for path in re.findall(r'from "(.+?)"', read(f"js/{name}"))]
+    assert found == {name.removeprefix("js/") for name in SCRIPTS}
+
+
+def test_the_package_has_every_file() -> None:
+    import tomllib
+
+    root = pages.FOLDER.parents[1]
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["service"]
+    packed = {path for pattern in patterns for path in (root / "service").glob(pattern)}
+    assert {path for path in packed if pages.FOLDER in path.parents} == {pages.FOLDER / name for name in FILES}
