@@ -1,4 +1,4 @@
-"""``create_app``: the HTTP process. Endpoints live in ``routes``, without logic; here they are put together.
+"""``create_app``: puts the API's endpoints, middleware and connections together.
 
 This process never decodes pixels and never imports torch, so it is small and scales by replicas.
 """
@@ -34,12 +34,12 @@ from service.settings import Settings
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
 
 Where the service asks for an API key, send it as `Authorization: Bearer KEY`. Errors are `application/problem+json`
-(RFC 9457): they say what was got, what is allowed and what to do. Every path also knows HEAD, if it knows GET, and
-OPTIONS."""
+(RFC 9457): they say what was got, what is allowed and what to do. Every path supports OPTIONS, and HEAD if it supports
+GET."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application.
+    """Make the application.
 
     Raises:
         CatalogError: The folder of checkpoints does not exist.

@@ -1,4 +1,4 @@
-"""One request for a picture, from its fields to its answer: now, or as a job whose picture is fetched later."""
+"""Handler of a request for an output image: synchronous, or as a job whose image is fetched later."""
 
 import contextlib
 from time import time
@@ -20,10 +20,10 @@ from service.settings import HttpSettings
 
 
 async def answer_request(asked: StylizeRequest, prefer: str | None, request: Request, context: Context) -> Response:
-    """200 with the picture; or 202 with a job, where ``prefer`` asks for it.
+    """Respond 200 with the image, or 202 with a job if ``prefer`` asks for it.
 
     Raises:
-        ServiceError: It is refused, or there will be no picture.
+        ServiceError: The request is refused, or its job fails.
     """
     parameters = await _parameters(asked, context)
     job = Job(uuid4().hex, parameters.model_dump(), asked.blobs)

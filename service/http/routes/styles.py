@@ -1,4 +1,4 @@
-"""``/styles``: what can be asked for by id, and registering more of it."""
+"""``/styles``: the styles that have an id, and registering new ones."""
 
 import asyncio
 from collections.abc import Sequence
