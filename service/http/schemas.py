@@ -53,7 +53,7 @@ class StylizeParameters(Frozen):
     seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
     color: Color = "style"
     style_size: int = Field(STYLE_SIZE_PX, description="Longer side at which style images are encoded, in pixels.")
-    tiled: bool = Field(False, description="Whether it is painted in tiles, on the lane of long jobs.")
+    tiled: bool = Field(False, description="Whether it is painted in tiles, on the background lane.")
     method: Method = "feedforward"
     steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
     registers: bool = Field(False, description="Whether the result shall have what is to be kept of the upload.")

@@ -1,14 +1,12 @@
-"""``LongLane``: the one job of a lane that a worker may hold beside its batches, and behind them, and take in steps.
-
-A worker has one for pictures that are painted in tiles, and one for jobs that take minutes, so that neither waits for
-the other: they share what the batches leave of the device, step by step.
+"""``BackgroundLane``: the one long job that a worker may hold beside its batches, and behind them, and take in steps.
 
     claim → decode → (idle device → one step → report) … → encode → complete
 
 A step begins only when no batch wants the device, so an interactive job waits for one step at most, and a long job only
-moves on where there is time left. Between two steps it is seen whether the job is still wanted, and whether this worker
-wants to be rid of it: then the job goes back to its lane, with the picture so far, and whoever claims it goes on from
-there. The picture is saved now and then besides, so that not all is lost with a worker that dies.
+moves on where there is time left. Between two steps it is seen whether the job is still wanted, and whether it is
+preempted, by the worker or by another job of the lane: then it goes back to its lane, with the picture so far, and
+whoever claims it goes on from there. The picture is saved now and then besides, so that not all is lost with a worker
+that dies.
 
 A long job whose worker died is claimed like any other, not alone as interactive ones are: that would keep those waiting
 for minutes. If it kills this worker too, they are redelivered, and run without it.
@@ -17,14 +15,14 @@ for minutes. If it kills this worker too, they are redelivered, and run without 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 
 from model_store.gatys import prepare
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
-from service.queue.job import Claim, Lane, Result
+from service.queue.job import Claim, Result, Standing
 from service.queue.queue import JobQueue
 from service.worker.answering import RETRY_S, answer, let_go, who
 from service.worker.codecs import Codecs
@@ -38,12 +36,11 @@ SAVE_EVERY_S = 20.0
 log = logging.getLogger(__name__)
 
 
-class LongLane:
-    """Claims a lane's jobs, one at a time, and takes their steps on a device that others use first."""
+class BackgroundLane:
+    """Claims the lane's jobs, one at a time, and takes their steps on a device that others use first."""
 
     def __init__(
         self,
-        lane: Lane,
         queue: JobQueue,
         stylizer: Stylizer,
         codecs: Codecs,
@@ -53,21 +50,19 @@ class LongLane:
         """How to use the device is the worker's to say.
 
         Args:
-            lane: Whose jobs.
             queue: Where the jobs are.
             stylizer: Paints them.
             codecs: For their images.
             idle_device: Waits until no batch wants the device, and keeps it so as long as it is held.
             step: Runs a call on the device; what the job is to be told of a failure is raised as a ``ServiceError``.
         """
-        self.lane = lane
         self._queue = queue
         self._stylizer = stylizer
         self._codecs = codecs
         self._idle_device = idle_device
         self._step = step
         self._turn = asyncio.Lock()
-        self._must_yield = False
+        self._is_preempted = False
         self._stopping = False
         self.held: Claim | None = None
 
@@ -84,23 +79,23 @@ class LongLane:
 
     def stop(self) -> None:
         """Claim no more, and give back what is held after its present step."""
-        self._stopping = self._must_yield = True
+        self._stopping = self._is_preempted = True
 
     @asynccontextmanager
-    async def set_aside(self) -> AsyncIterator[None]:
+    async def preempted(self) -> AsyncIterator[None]:
         """Holds no job meanwhile: the present one is given back after its present step."""
-        self._must_yield = True
+        self._is_preempted = True
         async with self._turn:
-            self._must_yield = self._stopping
+            self._is_preempted = self._stopping
             yield
 
     async def _next(self) -> Claim | None:
         """The oldest job whose worker died, or else the oldest that waits, if it comes within a moment."""
         try:
-            if (orphan := await self._queue.reclaim(self.lane)) is not None:
+            if (orphan := await self._queue.reclaim("background")) is not None:
                 log.warning("a long job's worker died", extra={**who(orphan), "deliveries": orphan.deliveries})
                 return orphan
-            return next(iter(await self._queue.claim(1, self.lane)), None)
+            return next(iter(await self._queue.claim(1, "background")), None)
         except ServiceError:  # whoever claims the interactive jobs logs it
             await asyncio.sleep(RETRY_S)
             return None
@@ -112,14 +107,15 @@ class LongLane:
             job = await self._begin(claim, decoded)
             while not job.is_done:
                 async with self._idle_device():
-                    if not self._must_yield and not claim.is_late:
+                    if not self._is_preempted and not claim.is_late:
                         await self._step(job.advance)
                 if job.is_done:
                     break
-                if claim.is_late or (job.has_begun and not await self._tell(claim, job)):
+                standing = await self._report(claim, job)
+                if claim.is_late or standing is Standing.UNWANTED:
                     await let_go(self._queue, claim)
                     return
-                if self._must_yield:
+                if self._is_preempted or standing is Standing.PREEMPTED:
                     await self._give_back(claim, job)
                     return
             painted = await self._codecs.run(job.picture)
@@ -134,14 +130,10 @@ class LongLane:
             return Optimisation(claim, decoded, self._stylizer)
         return TiledJob(decoded, self._stylizer)
 
-    async def _tell(self, claim: Claim, job: LongJob) -> bool:
-        """Now and then, report how far a job is.
-
-        Returns:
-            Whether someone still waits for it, as far as is known.
-        """
-        if monotonic() - job.told_at < REPORT_EVERY_S:
-            return True
+    async def _report(self, claim: Claim, job: LongJob) -> Standing:
+        """Now and then, report how far a job is; returns its standing, as far as is known."""
+        if not job.has_begun or monotonic() - job.told_at < REPORT_EVERY_S:
+            return Standing.WANTED
         saved = None
         if monotonic() - job.saved_at > SAVE_EVERY_S:
             saved = await self._codecs.run(job.saved)
@@ -150,7 +142,7 @@ class LongLane:
             return await self._queue.report(claim, await self._codecs.run(job.progress), saved)
         except ServiceError as err:
             log.warning("a long job's progress is not told: %s", err.detail, extra=who(claim))
-            return True
+            return Standing.WANTED
         finally:
             job.told_at = monotonic()
 
@@ -161,12 +153,3 @@ class LongLane:
                 saved = await self._codecs.run(job.saved)
                 await self._queue.report(claim, await self._codecs.run(job.progress), saved)
             await self._queue.release([claim])
-
-
-@asynccontextmanager
-async def all_set_aside(lanes: Iterable[LongLane]) -> AsyncIterator[None]:
-    """No lane holds a job meanwhile."""
-    async with AsyncExitStack() as stack:
-        for lane in lanes:
-            await stack.enter_async_context(lane.set_aside())
-        yield

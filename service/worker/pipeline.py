@@ -1,8 +1,8 @@
 """The worker: claim → decode → batch → forward → encode → complete, as a pipeline on one device.
 
 While the device runs one batch, threads decode the next and encode the last. The worker holds at most ``AHEAD`` batches
-of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, each
-``LongLane`` in turn takes a step of its job: a tile of a large picture, or a step of an optimisation.
+of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, the
+``BackgroundLane`` takes a step of its job: a tile of a large picture, or a step of an optimisation.
 
 A job may be fatal: a file that crashes a codec, a size that kills the process. So a job whose worker died is run with
 nothing else in the pipeline (``_run_alone``): if it kills this worker too, it harms no other job's count of deliveries.
@@ -25,13 +25,13 @@ from PIL import Image
 
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ServiceError
-from service.queue.job import STEPWISE_LANES, Claim, Result
+from service.queue.job import Claim, Result
 from service.queue.queue import JobQueue
 from service.queue.style_store import StyleStore
 from service.settings import Settings
 from service.tasks import end_tasks
 from service.worker.answering import RETRY_S, answer, let_go, who
-from service.worker.background import LongLane, all_set_aside
+from service.worker.background import BackgroundLane
 from service.worker.batching import BatchLimits, Shape, next_batch, wait_left_ms
 from service.worker.codecs import Codecs
 from service.worker.decoding import Decoded
@@ -86,9 +86,7 @@ class Worker:
         self._device_lock = asyncio.Lock()
         styles = RegisteredStyles(StyleStore(queue.redis, settings), stylizer)
         self._codecs = Codecs(stylizer, styles, settings)
-        self._long_lanes = [
-            LongLane(lane, queue, stylizer, self._codecs, self._idle_device, self._take_step) for lane in STEPWISE_LANES
-        ]
+        self._background = BackgroundLane(queue, stylizer, self._codecs, self._idle_device, self._take_step)
 
     async def run(self) -> None:
         """Work until ``stop``.
@@ -104,7 +102,7 @@ class Worker:
         self._state = "ready"
         log.info("ready", extra={"device": str(self._stylizer.runtime.device), "models": self._stylizer.models})
         stages = [asyncio.create_task(stage()) for stage in (self._claim_jobs, self._run_batches)]
-        long_lanes = [self._spawn(lane.run()) for lane in self._long_lanes]
+        background = self._spawn(self._background.run())
         ends: list[asyncio.Future[None]] = [*stages, heartbeat, self._broken]
         try:
             # Only claiming ends by itself: when the worker has drained.
@@ -113,7 +111,7 @@ class Worker:
                 if end.done():
                     end.result()
         finally:
-            await end_tasks([*stages, *long_lanes, heartbeat])
+            await end_tasks([*stages, background, heartbeat])
         with contextlib.suppress(ServiceError):
             await self._queue.leave()
 
@@ -121,8 +119,7 @@ class Worker:
         """Claim no more, finish what is claimed, then return from ``run``."""
         self._stopping = True
         self._state = "draining"
-        for lane in self._long_lanes:
-            lane.stop()
+        self._background.stop()
 
     # ---- claim and decode -----------------------------------------------------------------------------------------
 
@@ -157,7 +154,7 @@ class Worker:
         """Take one job whose worker died, if there is one, through an otherwise empty pipeline."""
         if not await self._queue.has_orphans():
             return False
-        async with all_set_aside(self._long_lanes):
+        async with self._background.preempted():
             await self._until(lambda: not self._held)
             claim = await self._queue.reclaim()
             if claim is None:
@@ -365,14 +362,15 @@ class Worker:
         }
 
     def _claims(self) -> list[Claim]:
-        """What this worker holds, on all lanes."""
-        return [*self._held.values(), *(lane.held for lane in self._long_lanes if lane.held is not None)]
+        """All that this worker holds."""
+        held = self._background.held
+        return [*self._held.values(), *([held] if held is not None else [])]
 
     async def _drain(self) -> None:
         """Finish what is claimed; give back what does not finish in time."""
         log.info("draining", extra={"held": len(self._claims())})
         try:
-            async with asyncio.timeout(self._settings.drain_timeout_s), all_set_aside(self._long_lanes):
+            async with asyncio.timeout(self._settings.drain_timeout_s), self._background.preempted():
                 await self._until(lambda: not self._held)
         except TimeoutError:
             log.warning("giving back what could not be finished", extra={"held": len(self._claims())})
