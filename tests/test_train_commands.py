@@ -297,13 +297,13 @@ def test_the_metric_is_that_of_the_reference():
 
     from model_store.runtime import Runtime
     from model_store.vgg import load_vgg
-    from train.evaluate import judge_pairs
+    from train.evaluate import evaluate_pairs
     from train.tables import read_pairs
 
     cpu = Runtime(torch.device("cpu"), torch.float32)
-    (judged,) = judge_pairs(adain(), load_vgg(weights), read_pairs(pairs)[:1], 128, cpu)
-    assert judged.untouched.content == 0
-    assert 0 < judged.untouched.style < 1
+    (evaluated,) = evaluate_pairs(adain(), load_vgg(weights), read_pairs(pairs)[:1], 128, cpu)
+    assert evaluated.untouched.content == 0
+    assert 0 < evaluated.untouched.style < 1
 
 
 def test_swift_is_trained_exported_and_shown(folder):

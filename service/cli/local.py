@@ -138,7 +138,7 @@ class LocalPainter:
         if parameters.method == "gatys":
             for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
                 self._board.step(one.errand, step.step, step.steps)
-            return to_images(step.picture)[0]
+            return to_images(step.output)[0]
         for tile in self._stylizer.paint_tiled(parameters.model, painting):
             self._board.step(one.errand, tile.step, tile.steps)
         return tile.picture

@@ -16,7 +16,7 @@ from torch import Tensor
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from model_store.catalog_watch import CatalogWatch
 from model_store.color import ColorStatistics, color_statistics, keep_chroma, match_colors
-from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries, resized
+from model_store.gatys import DEFAULT, Gatys, Progress, mix_style_targets, resized
 from model_store.large_image import Box, LargeImage
 from model_store.network import AnyStyle
 from model_store.pixels import to_images, to_mask, to_tensor
@@ -201,7 +201,7 @@ class Stylizer:
 
         Args:
             model: The id of a network with an encoder.
-            painting: Its styles are uploads with their images; ``alpha`` mixes the content's own summaries in.
+            painting: Its styles are uploads with their images; ``alpha`` mixes the content's own style targets in.
             steps: How many; the method's default when not given.
             begin: Steps that were taken elsewhere, and the picture of the content's size that they led to.
 
@@ -217,13 +217,13 @@ class Stylizer:
         gatys = Gatys(network.encoder, replace(DEFAULT, steps=steps or DEFAULT.steps))
         content = to_tensor([painting.content], self.runtime.device)
         colors = color_statistics([content]) if painting.color == "match" else None
-        summaries, weights = [gatys.encode_style(content)], [1 - painting.alpha]
+        targets, weights = [gatys.encode_style(content)], [1 - painting.alpha]
         for weight, source in painting.styles:
             assert isinstance(source, Upload) and source.image is not None
-            summaries.append(gatys.encode_style(self._style_pixels(source.image, colors)))
+            targets.append(gatys.encode_style(self._style_pixels(source.image, colors)))
             weights.append(weight * painting.alpha)
         done, picture = (begin[0], to_tensor([begin[1]], self.runtime.device)) if begin is not None else (0, None)
-        for progress in gatys.run(content, mix_summaries(summaries, weights), done, picture):
+        for progress in gatys.run(content, mix_style_targets(targets, weights), done, picture):
             if painting.color == "luminance":
                 photo = resized(content, (progress.iterate.shape[2], progress.iterate.shape[3]))
                 progress = replace(progress, iterate=keep_chroma(photo, progress.iterate))

@@ -84,7 +84,7 @@ class Optimisation(LongJob):
     def picture(self) -> Image.Image:
         """The iterate, enlarged if it is not the last."""
         assert self._latest is not None
-        return to_images(self._latest.picture)[0]
+        return to_images(self._latest.output)[0]
 
     def progress(self) -> JobProgress:
         """Steps, losses and the iterate."""
