@@ -113,7 +113,7 @@ class Stylizer:
     def painting(self, style_id: str) -> Path | None:
         """Where the painting of a named style lies; ``None`` if there is none."""
         try:
-            return self._watch.now([style_id]).style(style_id).painting
+            return self._watch.now([style_id]).style(style_id).style_image
         except CatalogError:
             return None
 

@@ -195,9 +195,9 @@ def test_export_writes_what_the_service_serves(folder, exported):
     for style in catalog.styles:
         with Image.open(style.preview) as preview:
             assert preview.format == "WEBP" and preview.size == (256, 193)
-    assert catalog.style("wave").painting == exported.parent / "paintings/wave.webp"
+    assert catalog.style("wave").style_image == exported.parent / "paintings/wave.webp"
     assert catalog.style("wave").origin == "A museum"
-    assert catalog.style("night").painting is None, "nobody knows whose it is"
+    assert catalog.style("night").style_image is None, "nobody knows whose it is"
 
 
 def test_a_named_style_is_that_of_its_picture(folder, exported):

@@ -31,9 +31,9 @@ from train.cli.options import (
 )
 from train.evaluate import EvaluatedPair, distance_table, evaluate_pairs, save_grid
 from train.matrix import paint_matrix
-from train.paintings import export_paintings, read_origins
 from train.recipe import SettingError
 from train.sheet import contact_sheet
+from train.style_images import export_style_images, read_origins
 from train.tables import StyleFile, learned_pairs, read_pairs, read_references, read_styles
 
 ReferenceOption = Annotated[
@@ -112,7 +112,7 @@ def export(
         if preview_photo:
             exporting.paint_previews(trained, preview_photo, out.parent / "previews", runtime)
         if paintings:
-            export_paintings(files, read_origins(paintings, style_root), out.parent / "paintings")
+            export_style_images(files, read_origins(paintings, style_root), out.parent / "paintings")
         typer.echo(f"{out}: {metadata.parameters:,} parameters, {len(metadata.styles)} styles")
 
 
