@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from model_store.catalog import CatalogError, default_folder
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from model_store.pixels import to_images
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
@@ -155,7 +155,7 @@ class LocalPainter:
         """Write the picture, and say what came of it."""
         parameters = one.decoded.parameters
         try:
-            picture = Picture(painted, one.decoded.content.alpha)
+            picture = DecodedImage(painted, one.decoded.content.alpha)
             one.pair.write(images.encode(picture, parameters.format, parameters.quality))
         except (ServiceError, OSError) as err:
             self._display.done(Outcome(one.pair, error=_text(err)))

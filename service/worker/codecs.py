@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from service import images
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ServiceError
@@ -59,7 +59,7 @@ class Codecs:
     ) -> Result:
         """The answer to a job: its picture, with the content's transparency, or an error."""
         started, parameters = monotonic(), decoded.parameters
-        picture = Picture(painted, decoded.content.alpha)
+        picture = DecodedImage(painted, decoded.content.alpha)
         blobs: dict[str, bytes] = {}
         try:
             if decoded.kept:

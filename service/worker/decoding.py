@@ -7,7 +7,7 @@ from time import monotonic
 
 from PIL import Image
 
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from service import images
 from service.engine.stylize_input import Painting, Upload
 from service.engine.stylizer import Stylizer
@@ -35,7 +35,7 @@ class Decoded:
     """
 
     parameters: StylizeParameters
-    content: Picture
+    content: DecodedImage
     painting: Painting
     decode_ms: float
     kept: bytes = b""
