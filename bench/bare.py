@@ -6,7 +6,7 @@ from time import perf_counter
 
 from bench.pictures import Ask, request_mix
 from bench.timing import Stages
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.engine.stylizer import Stylizer
@@ -41,7 +41,7 @@ class BareLoop:
         decoded_at = perf_counter()
         (painted,) = self._stylizer.paint(decoded.parameters.model, [decoded.input])
         painted_at = perf_counter()
-        picture = Picture(painted, decoded.content.alpha)
+        picture = DecodedImage(painted, decoded.content.alpha)
         images.encode(picture, decoded.parameters.format, decoded.parameters.quality)
         return Stages(decoded_at - started, painted_at - decoded_at, perf_counter() - painted_at)
 

@@ -90,7 +90,7 @@ class Requests:
 
     def time_s(self, model: str, name: str) -> float:
         """From the request's files to the answer's."""
-        from model_store.image_files import Picture
+        from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
         from service.queue.job import Job
@@ -109,7 +109,7 @@ class Requests:
                     painted = progress.output
             else:
                 (painted,) = self._stylizer.paint(parameters.model, [decoded.input])
-            images.encode(Picture(painted, None), "jpeg", None)
+            images.encode(DecodedImage(painted, None), "jpeg", None)
         return watch.seconds
 
     def _asked(self, kind: Kind) -> StylizeRequest:

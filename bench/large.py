@@ -77,7 +77,7 @@ class LargePicture:
 
     def run(self, content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
         """From the file to the file."""
-        from model_store.image_files import Picture
+        from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
         from service.queue.job import Job
@@ -110,7 +110,7 @@ class LargePicture:
             else:
                 (painted,) = self._stylizer.paint(parameters.model, [decoded.input])
         with stopwatch() as encode:
-            images.encode(Picture(painted, None), "jpeg", None)
+            images.encode(DecodedImage(painted, None), "jpeg", None)
         stages = Stages(decode.seconds, model.seconds, encode.seconds)
         return Run(stages, peak_resident_bytes(), np.asarray(painted) if with_pixels else None)
 

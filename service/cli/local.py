@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from model_store.catalog import CatalogError, default_folder
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from model_store.pixels import to_images
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
@@ -138,7 +138,7 @@ class LocalPainter:
         if parameters.method == "gatys":
             for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
                 self._display.step(one.pair, step.step, step.steps)
-            return to_images(step.picture)[0]
+            return to_images(step.output)[0]
         for tile in self._stylizer.paint_tiled(parameters.model, painting):
             self._display.step(one.pair, tile.step, tile.steps)
         return tile.output
@@ -155,7 +155,7 @@ class LocalPainter:
         """Write the picture, and say what came of it."""
         parameters = one.decoded.parameters
         try:
-            picture = Picture(painted, one.decoded.content.alpha)
+            picture = DecodedImage(painted, one.decoded.content.alpha)
             one.pair.write(images.encode(picture, parameters.format, parameters.quality))
         except (ServiceError, OSError) as err:
             self._display.done(Outcome(one.pair, error=_text(err)))

@@ -16,7 +16,7 @@ from torch import Tensor
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from model_store.catalog_watch import CatalogWatch
 from model_store.color import keep_chroma
-from model_store.gatys import DEFAULT, Gatys, Progress, mix_summaries, resized
+from model_store.gatys import DEFAULT, Gatys, Progress, mix_style_targets, resized
 from model_store.large_image import LargeImage
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime, give_back_freed_memory
@@ -112,7 +112,7 @@ class Stylizer:
     def style_image(self, style_id: str) -> Path | None:
         """Return the image file of a named style; ``None`` if there is none."""
         try:
-            return self._watch.now([style_id]).style(style_id).painting
+            return self._watch.now([style_id]).style(style_id).style_image
         except CatalogError:
             return None
 
@@ -208,7 +208,7 @@ class Stylizer:
 
         Args:
             model: The id of a network with an encoder.
-            one: Its styles are style images with their pixels; ``alpha`` mixes the content's own summaries in.
+            one: Its styles are style images with their pixels; ``alpha`` mixes the content's own targets in.
             steps: Number of steps; the method's default when not given.
             begin: Steps that were taken elsewhere, and the image of the content's size that they led to.
 
@@ -224,13 +224,13 @@ class Stylizer:
         gatys = Gatys(encoder_of(loaded).encoder, replace(DEFAULT, steps=steps or DEFAULT.steps))
         content = to_tensor([one.content], self.runtime.device)  # (1, 3, H, W)
         colors = one.content_colors(content)
-        summaries, weights = [gatys.encode_style(content)], [1 - one.alpha]
+        targets, weights = [gatys.encode_style(content)], [1 - one.alpha]
         for weight, source in one.styles:
             assert isinstance(source, Upload)
-            summaries.append(gatys.encode_style(source.pixels(colors, self.runtime.device)))
+            targets.append(gatys.encode_style(source.pixels(colors, self.runtime.device)))
             weights.append(weight * one.alpha)
         done, iterate = (begin[0], to_tensor([begin[1]], self.runtime.device)) if begin is not None else (0, None)
-        for progress in gatys.run(content, mix_summaries(summaries, weights), done, iterate):
+        for progress in gatys.run(content, mix_style_targets(targets, weights), done, iterate):
             yield _with_chroma(progress, content) if one.color == "luminance" else progress
 
     def _load(self, model: str, inputs: Sequence[StylizeInput]) -> LoadedModel:

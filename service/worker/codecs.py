@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from service import images
 from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
@@ -48,7 +48,7 @@ class Decoded:
     """
 
     parameters: StylizeParameters
-    content: Picture
+    content: DecodedImage
     input: StylizeInput
     decode_ms: float
     kept: bytes = b""
@@ -235,4 +235,4 @@ def _encode(decoded: Decoded, output: Image.Image) -> bytes:
     if decoded.kept:
         output.thumbnail((PREVIEW_PX, PREVIEW_PX))
     parameters = decoded.parameters
-    return images.encode(Picture(output, decoded.content.alpha), parameters.format, parameters.quality)
+    return images.encode(DecodedImage(output, decoded.content.alpha), parameters.format, parameters.quality)

@@ -85,7 +85,7 @@ class Optimisation(LongJob):
     def output(self) -> Image.Image:
         """Return the iterate, enlarged if it is not the last."""
         assert self._latest is not None
-        return to_images(self._latest.picture)[0]
+        return to_images(self._latest.output)[0]
 
     def progress(self) -> JobProgress:
         """Return steps, losses and the iterate."""

@@ -8,7 +8,7 @@
 import asyncio
 from time import monotonic
 
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from service import images
 from service.engine.stylize_input import Upload
 from service.engine.stylizer import Stylizer
@@ -80,7 +80,7 @@ def bounded_painting(upload: bytes, limits: ImageLimits) -> bytes:
     header = images.read_header(upload, "image", limits)
     longer_px = min(PAINTING_PX, max(header.width, header.height))
     picture = images.decode(upload, "image", limits, longer_px)
-    return images.encode(Picture(picture.rgb, None), PAINTING_FORMAT, None)
+    return images.encode(DecodedImage(picture.rgb, None), PAINTING_FORMAT, None)
 
 
 def gone(style_id: str) -> NotFound:

@@ -205,7 +205,7 @@ def step(task: Task, batch: Batch) -> None:
         parameter.grad = torch.zeros_like(parameter)
     nn.utils.clip_grad_norm_(parameters, 1.0)
     optimizer.step()
-    assert task.pictures(*inputs).shape[0] == 3
+    assert task.sample_images(*inputs).shape[0] == 3
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -221,8 +221,8 @@ def test_one_step_of_every_recipe(name: str) -> None:
         task, style = tasks[kind](network, {}, recipe), uint8(2, 64)
     else:
         generator = tiny.learned("residual").requires_grad_(True)
-        judge = VGG("vgg16", max(recipe.content_layer, *recipe.style_layers)).requires_grad_(False)
-        task = GeneratorTask(Plan(generator, "residual", {}), judge, recipe, [torch.rand(1, 3, 64, 64)] * 2)
+        vgg = VGG("vgg16", max(recipe.content_layer, *recipe.style_layers)).requires_grad_(False)
+        task = GeneratorTask(Plan(generator, "residual", {}), vgg, recipe, [torch.rand(1, 3, 64, 64)] * 2)
         style = DRAWS
     step(task, Batch(uint8(2, 64), style, (), 0, draw))
 
