@@ -20,7 +20,8 @@ from bench.remote import Remote, RemoteError
 from bench.service import measure_service, print_service
 from bench.studio import measure_studio, print_studio
 from model_store import checkpoint
-from model_store.catalog import Catalog, Header, NamedStyle, read_catalog
+from model_store.catalog import Catalog, read_catalog
+from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 from model_store.runtime import Runtime
 from service.engine.stylize_input import Painting, Upload
 from service.engine.stylizer import Stylizer
@@ -31,7 +32,9 @@ from service.settings import Settings
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoints") / "adain.safetensors"
     style = NamedStyle(id="made-up", title="Made up", artist="", year=None, rights="")
-    checkpoint.save(adain(styles=1), path, Header(network="adain", arguments={"styles": 1}, styles=(style,)))
+    checkpoint.save(
+        adain(styles=1), path, CheckpointMetadata(network="adain", arguments={"styles": 1}, styles=(style,))
+    )
     return path.parent
 
 

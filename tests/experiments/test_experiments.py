@@ -20,7 +20,7 @@ from experiments.training import Curve
 from experiments.why_instance import filtered, with_equal_luminance
 from model_store import checkpoint
 from model_store.adain import mirrored_decoder
-from model_store.catalog import Header, NamedStyle
+from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 from model_store.layers import BatchNorm, InstanceNorm
 from model_store.network import StyleNetwork
 from model_store.pyramid import PyramidGenerator
@@ -92,7 +92,9 @@ def table(path: Path, *rows: tuple[str, ...]) -> None:
 
 def save(network: StyleNetwork, path: Path, name: str, ids: list[str], **arguments: object) -> None:
     styles = tuple(NamedStyle(id=one, title=one, artist="Nobody", year=None, rights="free") for one in ids)
-    checkpoint.save(network, path, Header(network=name, arguments={"styles": len(ids), **arguments}, styles=styles))
+    checkpoint.save(
+        network, path, CheckpointMetadata(network=name, arguments={"styles": len(ids), **arguments}, styles=styles)
+    )
 
 
 def run(folder: Path, name: str, out: Path, *more: object):

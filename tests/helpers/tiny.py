@@ -8,8 +8,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from model_store.adain import AdaIN
-from model_store.catalog import Header, NamedStyle
 from model_store.checkpoint import NETWORKS, save
+from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 from model_store.generator import Generator
 from model_store.swift import Swift
 from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, torchvision_keys
@@ -105,5 +105,5 @@ def learned_checkpoint(
     generator = learned(network, norm, len(style_ids), seed)
     arguments = {"norm": norm, "styles": len(style_ids), **LEARNED[network]}
     styles = tuple(NamedStyle(id=name, title=name.title(), artist="", year=None, rights="") for name in style_ids)
-    save(generator, path, Header(network=network, arguments=arguments, styles=styles, licence="Apache-2.0"))
+    save(generator, path, CheckpointMetadata(network=network, arguments=arguments, styles=styles, licence="Apache-2.0"))
     return path

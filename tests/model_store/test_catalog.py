@@ -7,16 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from model_store.catalog import (
+from model_store.catalog import CatalogError, default_folder, file_fingerprint, read_catalog
+from model_store.checkpoint_metadata import (
     MAX_HEADER_BYTES,
-    CatalogError,
     CheckpointError,
-    Header,
+    CheckpointMetadata,
     NamedStyle,
-    default_folder,
-    file_stamp,
-    read_catalog,
-    read_header,
+    read_metadata,
 )
 
 
@@ -24,8 +21,8 @@ def named(style_id: str) -> NamedStyle:
     return NamedStyle(id=style_id, title=style_id.title(), artist="Someone", year=1888, rights="public domain")
 
 
-def header(*style_ids: str) -> Header:
-    return Header(
+def metadata(*style_ids: str) -> CheckpointMetadata:
+    return CheckpointMetadata(
         network="adain",
         arguments={"architecture": "vgg16", "styles": len(style_ids)},
         styles=tuple(named(style_id) for style_id in style_ids),
@@ -42,18 +39,18 @@ def write(path: Path, metadata: object, data: bytes = b"", **tensors: object) ->
 
 
 def document(**changes: object) -> dict[str, str]:
-    return {"stylize": json.dumps(json.loads(header("wave").to_metadata()["stylize"]) | changes)}
+    return {"stylize": json.dumps(json.loads(metadata("wave").to_metadata()["stylize"]) | changes)}
 
 
 def test_a_header_survives_the_round_trip(tmp_path):
-    assert read_header(write(tmp_path / "a.safetensors", header("wave", "night").to_metadata())) == header(
+    assert read_metadata(write(tmp_path / "a.safetensors", metadata("wave", "night").to_metadata())) == metadata(
         "wave", "night"
     )
 
 
 def test_models_and_styles_are_listed_with_their_place(tmp_path):
-    write(tmp_path / "one.safetensors", header("wave", "night").to_metadata())
-    write(tmp_path / "two.safetensors", header("garden").to_metadata())
+    write(tmp_path / "one.safetensors", metadata("wave", "night").to_metadata())
+    write(tmp_path / "two.safetensors", metadata("garden").to_metadata())
     (tmp_path / "previews").mkdir()
     (tmp_path / "previews/night.webp").write_bytes(b"a picture")
     catalog = read_catalog(tmp_path)
@@ -75,7 +72,7 @@ def test_models_and_styles_are_listed_with_their_place(tmp_path):
 
 
 def test_unknown_names_list_the_known_ones(tmp_path):
-    write(tmp_path / "one.safetensors", header("wave", "night").to_metadata())
+    write(tmp_path / "one.safetensors", metadata("wave", "night").to_metadata())
     with pytest.raises(CatalogError, match="unknown style 'dawn': known are night, wave"):
         read_catalog(tmp_path).style("dawn")
     with pytest.raises(CatalogError, match="unknown model 'two': known are one"):
@@ -94,7 +91,7 @@ BROKEN = {
     "empty": (b"", "cut short at 0 bytes"),
     "text": (b"this is a text, not a checkpoint", "not a safetensors file, or cut short"),
     "giant length": (struct.pack("<Q", 2**63) + b"{}", "not a safetensors file, or cut short"),
-    "cut header": (struct.pack("<Q", 100) + b'{"a":', "cut short at 13 bytes"),
+    "cut metadata": (struct.pack("<Q", 100) + b'{"a":', "cut short at 13 bytes"),
     "no JSON": (struct.pack("<Q", 5) + b"{oops", "its header is not JSON"),
     "no UTF-8": (struct.pack("<Q", 4) + b"\x80\x80\x80\x80", "decode"),
     "too deep": (struct.pack("<Q", 200_000) + b"[" * 200_000, "recursion|not JSON"),
@@ -107,7 +104,7 @@ BROKEN = {
 def test_a_broken_file_is_a_problem_of_its_own(name, tmp_path):
     content, reason = BROKEN[name]
     (tmp_path / "broken.safetensors").write_bytes(content)
-    write(tmp_path / "good.safetensors", header("wave").to_metadata())
+    write(tmp_path / "good.safetensors", metadata("wave").to_metadata())
     catalog = read_catalog(tmp_path)
     assert [model.id for model in catalog.models] == ["broken", "good"]
     assert [style.id for style in catalog.styles] == ["wave"]
@@ -121,7 +118,7 @@ def test_a_header_of_a_giant_file_is_not_read_into_memory(tmp_path):
         file.write(struct.pack("<Q", 2**33))
         file.truncate(2**34)
     with pytest.raises(CheckpointError, match=f"claims {2**33} bytes, at most {MAX_HEADER_BYTES}"):
-        read_header(path)
+        read_metadata(path)
 
 
 @pytest.mark.parametrize(
@@ -148,19 +145,19 @@ def tensor(start: object, end: object) -> dict:
 
 
 def test_a_file_is_as_long_as_its_header_says(tmp_path):
-    path, metadata = tmp_path / "a.safetensors", header("wave").to_metadata()
+    path, stored = tmp_path / "a.safetensors", metadata("wave").to_metadata()
     tensors = {"two": tensor(4, 10), "one": tensor(0, 4)}  # in any order
-    assert read_header(write(path, metadata, bytes(10), **tensors)) == header("wave")
+    assert read_metadata(write(path, stored, bytes(10), **tensors)) == metadata("wave")
     for length in (0, 4, 9, 11):
         with pytest.raises(CheckpointError, match="damaged, or still being copied: it is not as long as its header"):
-            read_header(write(path, metadata, bytes(length), **tensors))
+            read_metadata(write(path, stored, bytes(length), **tensors))
 
 
 @pytest.mark.parametrize("entry", [None, [], {}, {"data_offsets": [0]}, tensor("0", "4"), tensor(0, 4.0)])
 def test_a_tensor_without_a_place_is_named(entry, tmp_path):
-    path = write(tmp_path / "a.safetensors", header("wave").to_metadata(), bytes(4), weights=entry)
+    path = write(tmp_path / "a.safetensors", metadata("wave").to_metadata(), bytes(4), weights=entry)
     with pytest.raises(CheckpointError, match="does not say where the tensor 'weights' is"):
-        read_header(path)
+        read_metadata(path)
 
 
 def test_a_problem_is_fit_for_clients(tmp_path):
@@ -178,27 +175,27 @@ def test_a_problem_is_fit_for_clients(tmp_path):
 
 
 def test_an_entry_knows_which_state_of_the_file_it_describes(tmp_path):
-    path = write(tmp_path / "a.safetensors", header("wave").to_metadata())
+    path = write(tmp_path / "a.safetensors", metadata("wave").to_metadata())
     (model,) = read_catalog(tmp_path).models
-    assert model.stamp == file_stamp(path) is not None
+    assert model.fingerprint == file_fingerprint(path) is not None
     path.unlink()
-    assert file_stamp(path) is None
+    assert file_fingerprint(path) is None
 
 
 def test_a_missing_field_is_named(tmp_path):
     fields = json.loads(document()["stylize"])
     del fields["sha256"]
     with pytest.raises(CheckpointError, match="its header lacks the field 'sha256'"):
-        read_header(write(tmp_path / "a.safetensors", {"stylize": json.dumps(fields)}))
+        read_metadata(write(tmp_path / "a.safetensors", {"stylize": json.dumps(fields)}))
 
 
 def test_a_style_of_several_models_is_listed_once(tmp_path):
     """Those for any style come first, whatever they are called; a damaged one knows nothing."""
-    learned = replace(header("wave", "dawn"), controls=("weights", "alpha"))
+    learned = replace(metadata("wave", "dawn"), controls=("weights", "alpha"))
     write(tmp_path / "a.safetensors", learned.to_metadata())
-    write(tmp_path / "b.safetensors", header("night", "wave").to_metadata())
-    write(tmp_path / "c.safetensors", header("wave").to_metadata())
-    write(tmp_path / "d.safetensors", header("wave").to_metadata(), b"too long")
+    write(tmp_path / "b.safetensors", metadata("night", "wave").to_metadata())
+    write(tmp_path / "c.safetensors", metadata("wave").to_metadata())
+    write(tmp_path / "d.safetensors", metadata("wave").to_metadata(), b"too long")
     catalog = read_catalog(tmp_path)
     assert [(style.id, style.models) for style in catalog.styles] == [
         ("night", ("b",)),

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from model_store import catalog_watch
-from model_store.catalog import CatalogError, Header, NamedStyle
+from model_store.catalog import CatalogError
 from model_store.catalog_watch import CatalogWatch
+from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 
 DATA = bytes(1000)
 
@@ -18,7 +19,7 @@ DATA = bytes(1000)
 def checkpoint(path: Path, *style_ids: str, data: bytes = DATA, licence: str = "") -> Path:
     """A file with a header of ours and data of its length, but no network."""
     styles = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in style_ids)
-    header = Header(network="adain", arguments={"styles": len(styles)}, styles=styles, licence=licence)
+    header = CheckpointMetadata(network="adain", arguments={"styles": len(styles)}, styles=styles, licence=licence)
     tensor = {"dtype": "U8", "shape": [len(DATA)], "data_offsets": [0, len(DATA)]}
     table = json.dumps({"__metadata__": header.to_metadata(), "weights": tensor}).encode()
     path.write_bytes(struct.pack("<Q", len(table)) + table + data)
@@ -58,11 +59,11 @@ def test_what_is_added_replaced_and_removed_is_noticed(tmp_path: Path) -> None:
 def test_a_replacement_of_the_same_size_is_noticed(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "one.safetensors", "wave", licence="A")
     watch = CatalogWatch(tmp_path)
-    before = watch.now().model("one").stamp
+    before = watch.now().model("one").fingerprint
     checkpoint(tmp_path / "new", "wave", licence="B").replace(path)
     model = watch.now().model("one")
     assert model.licence == "B"
-    assert model.stamp != before
+    assert model.fingerprint != before
 
 
 @pytest.mark.usefixtures("eager")

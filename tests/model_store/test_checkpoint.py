@@ -9,10 +9,12 @@ from tiny import adain
 
 from model_store import checkpoint
 from model_store.adain import AdaIN
-from model_store.catalog import CheckpointError, Header, NamedStyle, read_header
+from model_store.checkpoint_metadata import CheckpointError, CheckpointMetadata, NamedStyle, read_metadata
 
 STYLES = tuple(NamedStyle(id=name, title=name, artist="", year=None, rights="") for name in ("wave", "night"))
-HEADER = Header(network="adain", arguments={"styles": 2}, styles=STYLES, training={"steps": 1}, licence="Apache-2.0")
+METADATA = CheckpointMetadata(
+    network="adain", arguments={"styles": 2}, styles=STYLES, training={"steps": 1}, licence="Apache-2.0"
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +26,17 @@ def network() -> AdaIN:
 
 @pytest.fixture
 def saved(network, tmp_path) -> Path:
-    checkpoint.save(network, tmp_path / "adain.safetensors", HEADER)
+    checkpoint.save(network, tmp_path / "adain.safetensors", METADATA)
     return tmp_path / "adain.safetensors"
 
 
 def rewrite(path: Path, **changes: torch.Tensor | None) -> None:
-    """Other tensors, with a header whose hash fits them."""
+    """Other tensors, with a metadata whose hash fits them."""
     tensors = {**load_file(path), **changes}
-    header = read_header(path)
+    metadata = read_metadata(path)
     kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    save_file(kept, path, header.to_metadata())
-    save_file(kept, path, replace(header, sha256=checkpoint._sha256(path.read_bytes())).to_metadata())
+    save_file(kept, path, metadata.to_metadata())
+    save_file(kept, path, replace(metadata, sha256=checkpoint._sha256(path.read_bytes())).to_metadata())
 
 
 def test_a_network_survives_the_round_trip_up_to_fp16(network, saved):
@@ -48,10 +50,10 @@ def test_a_network_survives_the_round_trip_up_to_fp16(network, saved):
 
 
 def test_the_header_says_what_the_network_is(network, saved):
-    header = read_header(saved)
-    assert header.parameters == sum(parameter.numel() for parameter in network.parameters())
-    assert (header.norm, header.controls) == ("adaptive", ("style", "weights", "alpha"))
-    assert header.styles == STYLES and header.training == {"steps": 1} and header.licence == "Apache-2.0"
+    metadata = read_metadata(saved)
+    assert metadata.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert (metadata.norm, metadata.controls) == ("adaptive", ("style", "weights", "alpha"))
+    assert metadata.styles == STYLES and metadata.training == {"steps": 1} and metadata.licence == "Apache-2.0"
     with safe_open(saved, "pt") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
         assert list(file.metadata()) == ["stylize"]
@@ -59,14 +61,16 @@ def test_the_header_says_what_the_network_is(network, saved):
 
 def test_a_checkpoint_of_another_input_convention_and_architecture_comes_back(tmp_path):
     arguments = {"architecture": "vgg19", "mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 3.0]}
-    checkpoint.save(AdaIN(**arguments), tmp_path / "a.safetensors", Header(network="adain", arguments=arguments))
+    checkpoint.save(
+        AdaIN(**arguments), tmp_path / "a.safetensors", CheckpointMetadata(network="adain", arguments=arguments)
+    )
     loaded = checkpoint.load(tmp_path / "a.safetensors")
     assert "conv3_4" in loaded.encoder.convs
     torch.testing.assert_close(loaded.encoder.mean.flatten().tolist(), arguments["mean"])
 
 
 def test_the_same_network_gives_the_same_bytes(network, saved, tmp_path):
-    checkpoint.save(network, tmp_path / "again.safetensors", HEADER)
+    checkpoint.save(network, tmp_path / "again.safetensors", METADATA)
     assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adain.safetensors", "again.safetensors"]
 
@@ -112,7 +116,7 @@ def test_a_wrong_shape_is_named(saved):
     ],
 )
 def test_a_network_that_cannot_be_built_is_named(changes, reason, saved):
-    save_file(load_file(saved), saved, replace(read_header(saved), **changes).to_metadata())
+    save_file(load_file(saved), saved, replace(read_metadata(saved), **changes).to_metadata())
     with pytest.raises(CheckpointError, match=reason):
         checkpoint.load(saved)
 
@@ -126,22 +130,22 @@ def test_a_weight_that_overflows_fp16_is_refused(tmp_path):
     network = adain()
     network.decoder[0].bias.data[3] = 70_000
     with pytest.raises(CheckpointError, match=r"decoder\.0\.bias reaches 70000, fp16 holds up to 65504"):
-        checkpoint.save(network, tmp_path / "a.safetensors", Header(network="adain"))
+        checkpoint.save(network, tmp_path / "a.safetensors", CheckpointMetadata(network="adain"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "header", "reason"),
+    ("name", "metadata", "reason"),
     [
-        ("a.safetensors", Header(network="adain", arguments={"architecture": "vgg19"}), "missing"),
-        ("a.safetensors", Header(network="adain", arguments={"styles": 1}), "style_scales has shape"),
-        ("a.safetensors", replace(HEADER, styles=STYLES[:1]), "it names 1 styles, but stores 2"),
-        ("a.safetensors", replace(HEADER, styles=(STYLES[0], STYLES[0])), "it has 2 styles 'wave'"),
-        ("a.safetensors", replace(HEADER, measured={"style": float("nan")}), "not JSON compliant"),
-        ("a.pt", HEADER, "must end in .safetensors"),
+        ("a.safetensors", CheckpointMetadata(network="adain", arguments={"architecture": "vgg19"}), "missing"),
+        ("a.safetensors", CheckpointMetadata(network="adain", arguments={"styles": 1}), "style_scales has shape"),
+        ("a.safetensors", replace(METADATA, styles=STYLES[:1]), "it names 1 styles, but stores 2"),
+        ("a.safetensors", replace(METADATA, styles=(STYLES[0], STYLES[0])), "it has 2 styles 'wave'"),
+        ("a.safetensors", replace(METADATA, measured={"style": float("nan")}), "not JSON compliant"),
+        ("a.pt", METADATA, "must end in .safetensors"),
     ],
 )
-def test_what_could_not_be_loaded_again_is_not_saved(name, header, reason, network, tmp_path):
+def test_what_could_not_be_loaded_again_is_not_saved(name, metadata, reason, network, tmp_path):
     with pytest.raises(CheckpointError, match=reason):
-        checkpoint.save(network, tmp_path / name, header)
+        checkpoint.save(network, tmp_path / name, metadata)
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from tiny import images
 
-from model_store.catalog import NamedStyle, default_folder, read_catalog
+from model_store.catalog import default_folder, read_catalog
+from model_store.checkpoint_metadata import NamedStyle
 from model_store.paintings import read_paintings
 from train.data import DataError
 from train.paintings import LONGER_PX, export_paintings, is_free, read_origins

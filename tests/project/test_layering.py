@@ -53,7 +53,7 @@ def test_rooms_import_along_the_arrows_only(package, forbidden):
     assert not {path: names for path, names in wrong.items() if names}
 
 
-@pytest.mark.parametrize("module", ["catalog", "catalog_watch", "paintings"])
+@pytest.mark.parametrize("module", ["catalog", "catalog_watch", "checkpoint_metadata", "paintings"])
 def test_the_catalog_is_standard_library_only(module):
     path = ROOT / f"model_store/{module}.py"
     assert roots(path) - {"model_store"} <= set(sys.stdlib_module_names)

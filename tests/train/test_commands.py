@@ -10,7 +10,8 @@ from tiny import images, vgg_file
 from typer.testing import CliRunner
 
 from model_store import checkpoint
-from model_store.catalog import read_catalog, read_header
+from model_store.catalog import read_catalog
+from model_store.checkpoint_metadata import read_metadata
 from train import export as exporting
 from train.__main__ import app
 from train.state import load_state
@@ -240,13 +241,13 @@ def test_a_checkpoint_takes_more_styles(folder, exported, tmp_path):
         *("--style-root", folder / "paintings", "--device", "cpu"),
     )
     assert result.exit_code == 0, result.output
-    header, after = read_header(out), checkpoint.load(out)
+    header, after = read_metadata(out), checkpoint.load(out)
     assert [(style.id, style.title) for style in header.styles] == [
         ("wave", "The Wave"),
         ("night", "Another Night"),
         ("garden", "The Garden"),
     ]
-    assert header.measured == read_header(exported).measured
+    assert header.measured == read_metadata(exported).measured
     assert torch.equal(after.style_scales[0], before.style_scales[0]), "a style that stays is not rounded twice"
     assert torch.equal(after.style_scales[1], after.style_scales[2])
     assert all(torch.equal(a, b) for a, b in zip(after.decoder.parameters(), before.decoder.parameters(), strict=True))
@@ -320,7 +321,7 @@ def test_swift_is_trained_exported_and_shown(folder):
     assert (
         "Ghiasi et al. 2017" in card and "moving average" in card and "mixing of the styles, shares: mixed 0.12" in card
     )
-    assert [style.id for style in read_header(checkpoint_file).styles] == ["wave", "night"]
+    assert [style.id for style in read_metadata(checkpoint_file).styles] == ["wave", "night"]
 
     shown = [("--photo", folder / f"photos/{i:02}.png") for i in range(2)]
     shown += [("--painting", folder / f"paintings/{i:02}.png") for i in range(3)]

@@ -11,7 +11,8 @@ from tiny import images, vgg_file
 from typer.testing import CliRunner
 
 from model_store import checkpoint
-from model_store.catalog import read_catalog, read_header
+from model_store.catalog import read_catalog
+from model_store.checkpoint_metadata import read_metadata
 from model_store.generator import Generator
 from train import export as exporting
 from train.__main__ import app
@@ -199,7 +200,7 @@ def test_a_style_is_added_and_nothing_else_changes(folder, exported):
     out = folder / "more/residual.safetensors"
     assert export(folder, folder / "added/state.pt", out).exit_code == 0
     before, after = checkpoint.load(exported, Generator), checkpoint.load(out, Generator)
-    assert [style.id for style in read_header(out).styles] == ["wave", "night", "garden"]
+    assert [style.id for style in read_metadata(out).styles] == ["wave", "night", "garden"]
     tables = {id(norm.scale) for norm in after.norms} | {id(norm.shift) for norm in after.norms}
     moved = 0.0
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):

@@ -10,7 +10,7 @@ import torch
 from tiny import SWIFT, images, vgg_file
 
 from model_store import checkpoint
-from model_store.catalog import Header
+from model_store.checkpoint_metadata import CheckpointMetadata
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_distance, style_summary
 from model_store.pixels import shrunk
 from model_store.runtime import Runtime
@@ -248,7 +248,7 @@ def test_a_training_starts_from_a_checkpoint_whatever_its_named_styles(weights: 
     torch.nn.init.normal_(network.last.weight)
     path, encoder = tmp_path / "swift.safetensors", {"architecture": "vgg16"}
     styles = tuple({"id": name, "title": "", "artist": "", "year": None, "rights": ""} for name in ("a", "b"))
-    document = Header(network="swift", arguments={**SWIFT, **encoder, "styles": 2})
+    document = CheckpointMetadata(network="swift", arguments={**SWIFT, **encoder, "styles": 2})
     named = tuple(checkpoint_style(**style) for style in styles)
     checkpoint.save(network, path, replace(document, styles=named))
     task = SwiftTask.start(None, path, RECIPE, seed=0)
@@ -259,7 +259,7 @@ def test_a_training_starts_from_a_checkpoint_whatever_its_named_styles(weights: 
 
 
 def checkpoint_style(**fields: object):
-    from model_store.catalog import NamedStyle
+    from model_store.checkpoint_metadata import NamedStyle
 
     return NamedStyle(**fields)
 

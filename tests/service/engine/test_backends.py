@@ -13,7 +13,7 @@ import torch
 from bench.pictures import painting as style_picture
 from bench.pictures import photo
 from model_store import checkpoint
-from model_store.catalog import Header, NamedStyle
+from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 from model_store.network import StyleNetwork
 from model_store.runtime import Runtime, choose_runtime, to_runtime
 from model_store.spatial_masks import everywhere
@@ -159,7 +159,9 @@ def test_the_stylizer_paints_a_batch_by_openvino(tmp_path: Path, tiny_checkpoint
     named = tuple(NamedStyle(id=name, title=name, artist="", year=None, rights="") for name in ("one", "two"))
     arguments = {**tiny.SWIFT, "styles": 2}
     checkpoint.save(
-        tiny.swift(styles=2), folder / "swift.safetensors", Header(network="swift", arguments=arguments, styles=named)
+        tiny.swift(styles=2),
+        folder / "swift.safetensors",
+        CheckpointMetadata(network="swift", arguments=arguments, styles=named),
     )
     batch = [
         Painting(photo(45, 38, 0), [(1.0, "one")], 1.0),

@@ -14,7 +14,8 @@ from PIL import Image
 
 from model_store import checkpoint
 from model_store.adain import AdaIN
-from model_store.catalog import CatalogError, Header, NamedStyle
+from model_store.catalog import CatalogError
+from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
 from model_store.statistics import instance_statistics
@@ -316,7 +317,7 @@ def test_a_limit_of_memory_is_kept(every_network: Path) -> None:
 def replace_adain(folder: Path, seed: int, styles: tuple[str, ...] = ("first", "second")) -> None:
     network = tiny.adain(len(styles), seed)
     named = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in styles)
-    header = Header(network="adain", arguments={"styles": len(styles)}, styles=named)
+    header = CheckpointMetadata(network="adain", arguments={"styles": len(styles)}, styles=named)
     checkpoint.save(network, folder / "adain.safetensors", header)
 
 

@@ -15,7 +15,7 @@ from services import Services
 from tiny import learned_checkpoint
 
 from model_store import checkpoint
-from model_store.catalog import Header, NamedStyle
+from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def folder(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = shutil.copytree(tiny_checkpoints, tmp_path_factory.mktemp("two") / "checkpoints")
     network = tiny.swift(styles=2)
     named = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in ("second", "third"))
-    header = Header(network="swift", arguments={**tiny.SWIFT, "styles": 2}, styles=named)
+    header = CheckpointMetadata(network="swift", arguments={**tiny.SWIFT, "styles": 2}, styles=named)
     checkpoint.save(network, folder / "swift.safetensors", header)
     learned_checkpoint(folder / "table.safetensors", "sea")
     tiny.add_painting(folder, files.photo(96, 64, seed=5), "second")

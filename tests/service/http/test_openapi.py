@@ -13,8 +13,8 @@ from fastapi import Form, UploadFile
 from processes import Service
 
 from service.http.app import create_app
-from service.http.middleware.problems import problem_statuses
-from service.http.openapi.problems import ANSWERS
+from service.http.documented import ANSWERS
+from service.http.responses.problems import problem_statuses
 from service.settings import Settings
 
 KEY = f"client:{'0' * 64}"

@@ -174,7 +174,7 @@ def test_picture_and_record_expire_one_after_the_other(settings: Settings) -> No
         assert (status.state, status.error) == ("expired", None)
         await asyncio.sleep(0.5)
         assert await ends.records.status("a") is None
-        keys = {key.decode() async for key in ends.api.redis.scan_iter(f"{settings.key_prefix}:*")}
+        keys = {key.decode() async for key in ends.api.redis.commands.scan_iter(f"{settings.key_prefix}:*")}
         assert keys == set(Keys(settings.key_prefix).streams), "nothing stays behind"
 
     play(settings.model_copy(update={"job_picture_ttl_s": 0.2, "job_record_ttl_s": 0.6}), scenario)
@@ -187,6 +187,17 @@ def test_the_oldest_pictures_leave_when_all_take_too_much(settings: Settings) ->
         for claim in await ends.worker.claim(4):
             await ends.worker.complete(claim, Result(bytes(400_000), {}))
         assert [(await ends.state(name))[0] for name in "abcd"] == ["expired", "expired", "succeeded", "succeeded"]
+
+    play(settings.model_copy(update={"job_pictures_mb": 1}), scenario)
+
+
+def test_a_picture_larger_than_all_may_be_expels_no_other(settings: Settings) -> None:
+    async def scenario(ends: Ends) -> None:
+        await ends.worker.prepare()
+        await ends.accept("small", "huge")
+        for claim, size in zip(await ends.worker.claim(2), (1000, 2**20 + 1), strict=True):
+            await ends.worker.complete(claim, Result(bytes(size), {}))
+        assert [(await ends.state(name))[0] for name in ("small", "huge")] == ["succeeded", "expired"]
 
     play(settings.model_copy(update={"job_pictures_mb": 1}), scenario)
 

@@ -254,6 +254,18 @@ def test_a_redis_without_memory_is_a_full_queue(settings: Settings) -> None:
     asyncio.run(scenario())
 
 
+def test_scripts_that_redis_has_forgotten_are_loaded_again(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api", "worker") as (api, worker):
+            await worker.prepare()
+            await api.enqueue(job("a"), 5)
+            await api.redis.commands.script_flush()
+            await api.enqueue(job("b"), 5)
+            assert [claim.job.id for claim in await worker.claim(4)] == ["a", "b"]
+
+    asyncio.run(scenario())
+
+
 def test_nothing_stays_behind(settings: Settings) -> None:
     async def scenario() -> None:
         short = settings.model_copy(update={"result_ttl_s": 0.2})

@@ -92,7 +92,7 @@ def test_a_process_that_stood_still_counts_again(three: Settings) -> None:
     async def body(one: Slots, other: Slots) -> None:
         for _ in range(3):
             assert await one.take("alice")
-        await one._redis.delete(one._keys.slots("alice"))  # what a lease does that nobody renews
+        await one._redis.commands.delete(one._keys.slots("alice"))  # what a lease does that nobody renews
         await asyncio.sleep(0.6 * three.lease_ms / 1000)
         assert await other.take("alice") is None
 

@@ -91,7 +91,7 @@ def test_what_another_version_wrote_beside_it_is_left_out(settings: Settings) ->
     async def scenario(store: StyleStore) -> None:
         await add(store, "a")
         key = Keys(settings.key_prefix).style("a")
-        await store._redis.hset(key, "about", json.dumps({**asdict(STYLE), "model": "adain"}))
+        await store._redis.commands.hset(key, "about", json.dumps({**asdict(STYLE), "model": "adain"}))
         assert await store.find(["a"]) == {STYLE.id: STYLE}
 
     play(settings, scenario)

@@ -7,11 +7,12 @@ import image_files as files
 import pytest
 from pytest import approx
 
-from model_store.catalog import Catalog, ModelEntry, NamedStyle, all_controls, style_entries
+from model_store.catalog import Catalog, ModelEntry, all_controls, style_entries
+from model_store.checkpoint_metadata import NamedStyle
 from service.errors import InvalidField, ModelUnavailable, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
 from service.http.schemas import StylePart, StylizeParameters
-from service.request.fields import FIELDS, StylizeRequest, check_fields
-from service.request.parameters import job_parameters
+from service.request import FIELDS, StylizeRequest, check_fields
+from service.resolve import job_parameters
 from service.settings import Settings
 
 

@@ -17,8 +17,8 @@ from processes import photo
 
 from model_store import checkpoint
 from model_store.adain import AdaIN
-from model_store.catalog import Header
 from model_store.catalog_watch import LOOK_EVERY_S
+from model_store.checkpoint_metadata import CheckpointMetadata
 from model_store.runtime import Runtime
 from model_store.style import Style
 from service.engine.stylizer import Stylizer
@@ -166,7 +166,9 @@ def test_a_replaced_checkpoint_encodes_it_anew(settings: Settings, folder: Path,
         style = await stage.register()
         part = {"style_id": style.id, "digest": style.digest}
         before = pixels(await stage.result(job(part)))
-        checkpoint.save(tiny.adain(seed=9), folder / "adain.safetensors", Header(network="adain", licence="Apache-2.0"))
+        checkpoint.save(
+            tiny.adain(seed=9), folder / "adain.safetensors", CheckpointMetadata(network="adain", licence="Apache-2.0")
+        )
         await asyncio.sleep(LOOK_EVERY_S + 0.1)
         one, again = [pixels(await stage.result(job(part))) for _ in range(2)]
         assert encoded == [512, 512], "registered, and once more"
@@ -176,7 +178,9 @@ def test_a_replaced_checkpoint_encodes_it_anew(settings: Settings, folder: Path,
 
 
 def test_every_network_for_any_style_paints_it(settings: Settings, folder: Path, encoded: list[int]) -> None:
-    checkpoint.save(tiny.adain(seed=9), folder / "other.safetensors", Header(network="adain", licence="Apache-2.0"))
+    checkpoint.save(
+        tiny.adain(seed=9), folder / "other.safetensors", CheckpointMetadata(network="adain", licence="Apache-2.0")
+    )
 
     async def scenario(stage: Stage) -> None:
         style = await stage.register()

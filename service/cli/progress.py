@@ -17,14 +17,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from service.cli.errands import Errand
+from service.cli.files import FilePair
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What came of one photo: the seed of its noise, if it has one, or why there is no picture."""
 
-    errand: Errand
+    pair: FilePair
     seed: int | None = None
     error: str | None = None
 
@@ -38,7 +38,7 @@ class RateColumn(ProgressColumn):
         return Text(f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min", style="progress.data.speed")
 
 
-class Board:
+class ProgressDisplay:
     """Bars on a terminal, and none elsewhere: one for all photos, and one for each that is made in steps."""
 
     def __init__(self, console: Console, total: int, draws_seeds: bool) -> None:
@@ -46,7 +46,7 @@ class Board:
         self._console = console
         self._draws_seeds = draws_seeds
         self._outcomes: list[Outcome] = []
-        self._steps: dict[Errand, TaskID] = {}
+        self._steps: dict[FilePair, TaskID] = {}
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -70,16 +70,16 @@ class Board:
         """Remove it."""
         self._bars.stop()
 
-    def step(self, errand: Errand, done: float, total: float) -> None:
+    def step(self, pair: FilePair, done: float, total: float) -> None:
         """A picture that is made in steps is so far."""
-        if errand not in self._steps:
-            self._steps[errand] = self._bars.add_task(str(errand), total=total)
-        self._bars.update(self._steps[errand], completed=done, total=total)
+        if pair not in self._steps:
+            self._steps[pair] = self._bars.add_task(str(pair), total=total)
+        self._bars.update(self._steps[pair], completed=done, total=total)
 
     def done(self, outcome: Outcome) -> None:
         """A photo is painted, or will not be."""
         self._outcomes.append(outcome)
-        if (bar := self._steps.pop(outcome.errand, None)) is not None:
+        if (bar := self._steps.pop(outcome.pair, None)) is not None:
             self._bars.remove_task(bar)
         if self._all is not None:
             self._bars.advance(self._all)
@@ -88,9 +88,9 @@ class Board:
     def seeds(self) -> list[str]:
         """Lines about what was drawn."""
         drawn = [outcome for outcome in self._outcomes if outcome.seed is not None and self._draws_seeds]
-        return [f"{outcome.errand.output or 'stdout'}: seed {outcome.seed}" for outcome in drawn]
+        return [f"{outcome.pair.output or 'stdout'}: seed {outcome.seed}" for outcome in drawn]
 
     @property
     def failures(self) -> list[str]:
         """Lines about what could not be painted."""
-        return [f"{outcome.errand}: {outcome.error}" for outcome in self._outcomes if outcome.error is not None]
+        return [f"{outcome.pair}: {outcome.error}" for outcome in self._outcomes if outcome.error is not None]

@@ -18,7 +18,7 @@ SUFFIXES = (".jpg", *(f".{name}" for name in FORMATS))
 
 
 @dataclass(frozen=True)
-class Errand:
+class FilePair:
     """One photo, and where its picture goes; ``None`` is stdin or stdout."""
 
     source: Path | None
@@ -64,8 +64,8 @@ def write_whole(path: Path, data: bytes) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Errand]:
-    """An errand for every photo.
+def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[FilePair]:
+    """An pair for every photo.
 
     Args:
         sources: Files, folders, or ``-`` alone for stdin.
@@ -92,34 +92,34 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Er
         if len(photos) != 1 or photos[0][0].is_dir():
             what = f"{len(photos)} photos" if len(photos) != 1 else "a folder"
             raise InvalidField(f"got {what} and the file {target}: name a folder for --out", "out")
-        errands = [Errand(photos[0][0], target)]
+        pairs = [FilePair(photos[0][0], target)]
     else:
         ending = f".{format or 'jpg'}"
         shared = Counter(name.with_suffix("") for name in {name for _, name in photos})
-        errands = [
-            Errand(
+        pairs = [
+            FilePair(
                 root / name if root.is_dir() else root,
                 target / (f"{name}{ending}" if shared[name.with_suffix("")] > 1 else name.with_suffix(ending)),
             )
             for root, name in photos
         ]
-    _check(errands, format)
-    return errands
+    _check(pairs, format)
+    return pairs
 
 
-def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> Errand:
+def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> FilePair:
     if len(sources) > 1:
         raise InvalidField(f"got {len(sources)} photos: with `-`, one photo makes one picture", "photos")
     source = None if sources[0] == PIPE else Path(sources[0])
     if source is not None and not source.is_file():
         raise InvalidField(f"there is no file {str(source)!r}", "photos")
     if out == PIPE:
-        return Errand(source, None)
+        return FilePair(source, None)
     if not _is_file(Path(out)):
         raise InvalidField(f"got the folder {out}: name a file for the photo from stdin, or `-`", "out")
-    errand = Errand(source, Path(out))
-    _check([errand], format)
-    return errand
+    pair = FilePair(source, Path(out))
+    _check([pair], format)
+    return pair
 
 
 def _is_file(target: Path) -> bool:
@@ -143,24 +143,24 @@ def _photos(source: Path, target: Path) -> Iterator[Path]:
                 yield (here / name).relative_to(source)
 
 
-def _check(errands: Sequence[Errand], format: str | None) -> None:
-    counts = Counter(errand.output for errand in errands)
+def _check(pairs: Sequence[FilePair], format: str | None) -> None:
+    counts = Counter(pair.output for pair in pairs)
     if twice := next((output for output, count in counts.items() if count > 1), None):
-        first, second = [str(errand) for errand in errands if errand.output == twice][:2]
+        first, second = [str(pair) for pair in pairs if pair.output == twice][:2]
         raise InvalidField(f"{first} and {second} would both become {twice}: paint them into different folders", "out")
-    originals = {errand.source.resolve() for errand in errands if errand.source is not None}
-    for errand in errands:
-        assert errand.output is not None
-        if errand.output.resolve() in originals:
+    originals = {pair.source.resolve() for pair in pairs if pair.source is not None}
+    for pair in pairs:
+        assert pair.output is not None
+        if pair.output.resolve() in originals:
             raise InvalidField(
-                f"the result would overwrite the photo {errand.output}: name another folder or file", "out"
+                f"the result would overwrite the photo {pair.output}: name another folder or file", "out"
             )
-        if errand.format is None:
+        if pair.format is None:
             continue
-        named = choose_format(None, errand.format, False)
+        named = choose_format(None, pair.format, False)
         if format is not None and named != choose_format(None, format, False):
             raise InvalidField(
-                f"got {format} and a file whose name says {named}, {errand.output}: leave --format out, or rename the"
+                f"got {format} and a file whose name says {named}, {pair.output}: leave --format out, or rename the"
                 " file",
                 "format",
             )

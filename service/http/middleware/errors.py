@@ -1,13 +1,11 @@
 """Errors as ``application/problem+json`` (RFC 9457): ours, and those of FastAPI and Starlette in our form."""
 
 import logging
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,9 +14,8 @@ from service.errors import BadRequest, ClientLeft, NotFound, PayloadTooLarge, Se
 from service.http.metrics import Metrics
 from service.http.middleware.methods import allowed_methods
 from service.http.middleware.request_body import EndsEarly
-from service.http.schemas import FieldProblem, Problem
-
-MEDIA_TYPE = "application/problem+json"
+from service.http.responses.problems import plain_problem_response, problem_response
+from service.http.schemas import FieldProblem
 
 OURS = {kind.status: kind for kind in (BadRequest, NotFound, PayloadTooLarge, ClientLeft)}
 """Errors of the tree that are raised as an ``HTTPException``."""
@@ -68,32 +65,6 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
 
 
-def problem_of(error: ServiceError, request_id: str) -> Problem:
-    """One of our errors, for who sent the request."""
-    fields = (FieldProblem(field=error.field, detail=error.detail),) if error.field else ()
-    return Problem(
-        title=error.title, status=error.status, detail=error.detail, instance=f"/requests/{request_id}", errors=fields
-    )
-
-
-def problem_response(error: ServiceError, request_id: str) -> Response:
-    """The answer to one of our errors."""
-    problem = problem_of(error, request_id)
-    return Response(problem.model_dump_json(), error.status, error.headers, MEDIA_TYPE)
-
-
-def problem_statuses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For an endpoint's documentation: these statuses are answered with a problem."""
-    return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
-
-
-def _response(status: int, title: str, detail: str, request_id: str, errors: Sequence[FieldProblem] = ()) -> Response:
-    problem = Problem(
-        title=title, status=status, detail=detail, instance=f"/requests/{request_id}", errors=tuple(errors)
-    )
-    return Response(problem.model_dump_json(), status, media_type=MEDIA_TYPE)
-
-
 async def _service_error(request: Request, error: Exception) -> Response:
     error = cast(ServiceError, error)
     request.app.state.context.metrics.rejected.labels(type(error).__name__).inc()
@@ -111,7 +82,7 @@ async def _invalid_fields(request: Request, error: Exception) -> Response:
     ]
     request.app.state.context.metrics.rejected.labels("InvalidField").inc()
     detail = "; ".join(f"{problem.field}: {problem.detail}" for problem in problems)
-    return _response(422, "Invalid value", detail, request.state.request_id, problems)
+    return plain_problem_response(422, "Invalid value", detail, request.state.request_id, problems)
 
 
 def _detail(problem: dict[str, Any], is_empty: bool) -> str:
@@ -137,7 +108,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(allowed_methods(request.app, request.scope))
-    response = _response(status, title, _http_detail(request, error, headers), request.state.request_id)
+    response = plain_problem_response(status, title, _http_detail(request, error, headers), request.state.request_id)
     response.headers.update(headers)
     return response
 

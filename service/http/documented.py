@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service import errors
-from service.http.middleware.problems import MEDIA_TYPE
+from service.http.responses.problems import MEDIA_TYPE
 from service.http.schemas import FieldProblem, Problem
 
 REQUEST_ID = "c0ffee5eed"

@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from service.formats import FORMATS
+from service.http.documented import ANSWERS, component
+from service.http.examples import EXAMPLES
 from service.http.middleware.key_guard import is_open
-from service.http.openapi.examples import EXAMPLES
-from service.http.openapi.problems import ANSWERS, component
 
 Document = dict[str, Any]
 
@@ -129,7 +129,7 @@ def _common_statuses(path: str, method: str, operation: Document) -> Iterator[in
     if not is_open(path):
         yield 401
         if method == "post":
-            yield from (429, 503)  # SlotLimit's
+            yield from (429, 503)  # ConcurrencyLimit's
 
 
 def _complete_parameters(operation: Document) -> None:

@@ -8,18 +8,18 @@ from service.errors import InvalidField
 from service.formats import choose_format
 from service.http.schemas import MAX_SEED, STYLE_SIZE_PX, StylizeParameters
 from service.images import Header, ImageLimits, fitted, read_header
+from service.mix import NOTHING_REGISTERED, check_color, ids_with_painting, style_parts, upload_sizes
+from service.model_choice import find_model
+from service.optimisation import check_optimisation, checked_method
 from service.queue.style_store import RegisteredStyle
-from service.request.choice import find_model
-from service.request.fields import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
-from service.request.mix import NOTHING_REGISTERED, check_color, ids_with_painting, style_parts, upload_sizes
-from service.request.optimisation import check_optimisation, checked_method
-from service.request.which import naming
-from service.settings import Settings
+from service.request import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
+from service.settings import HttpSettings
+from service.which import naming
 
 
 def job_parameters(
     asked: StylizeRequest,
-    settings: Settings,
+    settings: HttpSettings,
     catalog: Catalog,
     registered: Mapping[str, RegisteredStyle] = NOTHING_REGISTERED,
 ) -> StylizeParameters:
@@ -121,7 +121,7 @@ def _seed(asked: StylizeRequest, model: ModelEntry) -> int | None:
     return randbelow(MAX_SEED + 1) if asked.seed is None else asked.seed
 
 
-def _size(text: str, photo: Header, settings: Settings) -> tuple[int, int]:
+def _size(text: str, photo: Header, settings: HttpSettings) -> tuple[int, int]:
     """Width and height of the result."""
     width, height = photo.width, photo.height
     if text == "original":

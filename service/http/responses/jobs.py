@@ -1,12 +1,17 @@
-"""What ``GET /jobs/{id}`` shows of a job."""
+"""A job as clients see it, and the preference ``respond-async`` (RFC 7240), which brings one instead of an image."""
 
 from datetime import UTC, datetime
 
+from fastapi import Response
 from pydantic import Field
 
-from service.http.middleware.problems import problem_of
+from service.http.responses.files import NO_STORE
+from service.http.responses.problems import problem_of
 from service.http.schemas import Frozen, Problem
 from service.queue.job_status import JobStatus, State
+
+RESPOND_ASYNC = "respond-async"
+JSON = "application/json"
 
 
 class JobLinks(Frozen):
@@ -55,3 +60,34 @@ class JobView(Frozen):
 def job_path(job_id: str) -> str:
     """Where a job is found."""
     return f"/jobs/{job_id}"
+
+
+ACCEPTED = {
+    "model": JobView,
+    "description": "Accepted as a job, as `Prefer: respond-async` asked for",
+    "headers": {
+        **NO_STORE,
+        "Location": {"schema": {"type": "string"}, "description": "Where the job is found: `/jobs/{id}`"},
+        "Preference-Applied": {"schema": {"type": "string"}, "description": "`respond-async`"},
+    },
+}
+"""For the documentation of an endpoint that heeds it."""
+
+
+def prefers_async(prefer: str | None) -> bool:
+    """Whether the header asks for it, among other preferences perhaps."""
+    preferences = (prefer or "").split(",")
+    return any(preference.partition(";")[0].strip().lower() == RESPOND_ASYNC for preference in preferences)
+
+
+def accept_of_picture(accept: str | None, prefer: str | None) -> str | None:
+    """What ``Accept`` says of a picture's format: who prefers a job lists JSON for the 202, which is no format."""
+    if accept is None or not prefers_async(prefer):
+        return accept
+    return ",".join(part for part in accept.split(",") if part.partition(";")[0].strip().lower() != JSON)
+
+
+def accepted_response(view: JobView) -> Response:
+    """202, with the job."""
+    headers = {"Location": job_path(view.id), "Preference-Applied": RESPOND_ASYNC, "Cache-Control": "no-store"}
+    return Response(view.model_dump_json(), 202, headers, JSON)

@@ -5,14 +5,14 @@ from typing import get_args
 
 from service.errors import InvalidField
 from service.http.schemas import Method
-from service.request.fields import StylizeRequest
-from service.settings import Settings
+from service.request import StylizeRequest
+from service.settings import HttpSettings
 
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
 def check_optimisation(
-    asked: StylizeRequest, with_painting: Container[str], longer_px: int, settings: Settings
+    asked: StylizeRequest, with_painting: Container[str], longer_px: int, settings: HttpSettings
 ) -> None:
     """Whether this can be optimised.
 

@@ -1,11 +1,23 @@
-"""A painted picture as an HTTP answer: to the request itself, or later as the result of its job."""
+"""Responses whose body is a file: an output image, or something that a client may keep (``ETag``, 304)."""
 
-from fastapi import Response
+import hashlib
+from typing import Any
+
+from fastapi import Request, Response
 
 from service.formats import FORMATS
-from service.http.responses.caching import NO_STORE
 from service.http.schemas import Facts
 from service.queue.job import Result
+
+NO_STORE: dict[str, Any] = {
+    "Cache-Control": {"schema": {"type": "string"}, "description": "`no-store`: it is for this client and moment"}
+}
+"""For the documentation of an answer that nobody shall keep: its headers."""
+
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "The client's copy, named by `If-None-Match`, is current"}
+}
+"""For the documentation of an endpoint that answers so."""
 
 BINARY = {"type": "string", "format": "binary"}
 PICTURE = {
@@ -45,3 +57,13 @@ def _headers(facts: Facts, seed: int | None) -> dict[str, str]:
         "Vary": "Accept",
         "Cache-Control": "no-store",
     }
+
+
+def cacheable(request: Request, body: bytes, media_type: str) -> Response:
+    """An answer with an ETag, or 304 where the client has it already."""
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}  # may be kept, must be asked about
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if etag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=media_type, headers=headers)

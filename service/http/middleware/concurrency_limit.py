@@ -1,4 +1,4 @@
-"""``SlotLimit``: one client runs so many requests at once, and is answered 429 beyond.
+"""``ConcurrencyLimit``: one client runs so many requests at once, and is answered 429 beyond.
 
 Only POST counts: such requests bring work, others are answered from memory. A request holds its slot from its header
 to the beginning of its answer, not to the end: a client that sends one request after the other never meets its own
@@ -16,7 +16,7 @@ GIVE_PATIENCE_S = 0.5
 """How long an answer waits for its slot to be given back; without Redis it does not wait for ever."""
 
 
-class SlotLimit:
+class ConcurrencyLimit:
     """Needs ``request.state.client``, which ``KeyGuard`` sets; requests without a client are not limited."""
 
     def __init__(self, app: ASGIApp, slots: Slots, most: int) -> None:

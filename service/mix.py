@@ -10,9 +10,9 @@ from service.errors import InvalidField
 from service.http.schemas import STYLE_SIZE_PX, Color, StylePart
 from service.images import Header, fitted
 from service.queue.style_store import RegisteredStyle
-from service.request.fields import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
-from service.request.which import naming
-from service.settings import Settings
+from service.request import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
+from service.settings import HttpSettings
+from service.which import naming
 
 COLORS: tuple[Color, ...] = get_args(Color)
 
@@ -58,7 +58,7 @@ def check_color(asked: StylizeRequest, with_painting: Container[str]) -> Color:
 
 
 def upload_sizes(
-    asked: StylizeRequest, uploads: Sequence[Header], with_painting: Collection[str], settings: Settings
+    asked: StylizeRequest, uploads: Sequence[Header], with_painting: Collection[str], settings: HttpSettings
 ) -> list[tuple[int, int]]:
     """Width and height at which style images are encoded; checks ``style_size``.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.errands import Errand, plan, write_whole
+from service.cli.files import FilePair, plan, write_whole
 from service.errors import InvalidField
 
 
@@ -22,7 +22,7 @@ def photos(tmp_path: Path) -> Path:
 
 def planned(*sources: object, out: object, format: str | None = None) -> list[tuple[Path | None, Path | None]]:
     found = plan([str(source) for source in sources], None if out is None else str(out), format)
-    return [(errand.source, errand.output) for errand in found]
+    return [(pair.source, pair.output) for pair in found]
 
 
 def test_files(photos: Path, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    Errand(None, pipe).write(b"picture")
+    FilePair(None, pipe).write(b"picture")
     assert os.read(reader, 100) == b"picture"
     os.close(reader)
     assert pipe.is_fifo()
