@@ -35,6 +35,8 @@ export function createAppearance() {
   const tabs = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-shows]")]);
   for (const tab of tabs) {
     tab.addEventListener("click", () => {
+      const isShown = tab.getAttribute("aria-current") === "true";
+      if (tab.dataset.shows === "" && isShown) $("#wall-grow").click(); // all paintings, and the search
       document.body.dataset.panel = tab.dataset.shows;
       for (const other of tabs) other.removeAttribute("aria-current");
       tab.setAttribute("aria-current", "true");

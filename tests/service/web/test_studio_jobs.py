@@ -16,6 +16,8 @@ pytestmark = pytest.mark.browser
 
 
 def own_style(studio: Studio) -> None:
+    """Take a painting of one's own, at the smallest size: there are steps to come."""
+    studio.set_size("256")
     with studio.next_picture():
         studio.page.set_input_files("#style-file", file("mine.png", photo(96, 96)))
 
@@ -40,7 +42,7 @@ def test_a_job_shows_its_progress_and_its_picture(studio: Studio) -> None:
         optimise(studio, 10)
         studio.page.wait_for_function("() => document.querySelector('#jobs').textContent.includes('of 10')")
         studio.page.wait_for_function("() => document.title.includes('%')")
-    assert studio.shown().size == (512, 360)
+    assert studio.shown().size == (256, 180)
     assert studio.page.locator("#jobs li").count() == 0
     assert studio.page.title() == "Stylize"
     with studio.known_picture():
@@ -143,7 +145,7 @@ def test_steps_and_format_do_not_paint_and_a_file_is_converted(studio: Studio, t
         studio.page.click("#download")
     download.value.save_as(tmp_path / "painted.png")
     with Image.open(tmp_path / "painted.png") as saved:
-        assert (saved.format, saved.size) == ("PNG", (512, 360))
+        assert (saved.format, saved.size) == ("PNG", (256, 180))
     studio.page.locator(".more summary").click()
     studio.page.fill("#steps", "20")
     studio.page.wait_for_timeout(500)
