@@ -17,10 +17,10 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import Painting, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
-from service.http.schemas import StylePart, StylizeParameters
 from service.queue.job import Claim, Job, Result
 from service.queue.job_progress import JobProgress
 from service.queue.queue import JobQueue
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker import background as long_lane
 from service.worker.pipeline import NO_MEMORY, DeviceFailed, Worker

@@ -12,13 +12,13 @@ from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.cli.board import Board, Outcome
 from service.cli.errands import Errand
-from service.cli.look import Look, unknown_style
+from service.cli.options import unknown_style
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
 from service.images import ImageLimits
 from service.queue.job import Job
 from service.request import StylizeRequest
-from service.resolve import job_parameters
+from service.resolve import resolve
 from service.settings import Settings
 from service.worker.batching import BatchLimits, Shape, next_batch
 from service.worker.decoding import Decoded, decode_job
@@ -37,7 +37,7 @@ class Waiting:
         return self.decoded.shape
 
 
-def paint_here(errands: Sequence[Errand], look: Look, settings: Settings, board: Board) -> None:
+def paint_here(errands: Sequence[Errand], request: StylizeRequest[bytes], settings: Settings, board: Board) -> None:
     """Paint photo by photo; one that cannot be painted does not stop the others.
 
     Raises:
@@ -48,26 +48,26 @@ def paint_here(errands: Sequence[Errand], look: Look, settings: Settings, board:
     stylizer = Stylizer(
         settings.checkpoints or default_folder(),
         choose_runtime(settings.device, settings.dtype),
-        len(look.styles) + len(look.style_ids),
+        request.style_count,
         settings.model_memory_mb * 2**20,
         settings.tile_px,
         settings.backend,
     )
-    for style_id in look.style_ids:
+    for style_id in request.style_id:
         try:
             stylizer.catalog.style(style_id)
         except CatalogError as err:
             raise unknown_style(style_id, err) from err
-    LocalPainter(stylizer, look, settings, board).paint(errands)
+    LocalPainter(stylizer, request, settings, board).paint(errands)
 
 
 class LocalPainter:
-    """One look, for many photos."""
+    """Paints many photos by one request."""
 
-    def __init__(self, stylizer: Stylizer, look: Look, settings: Settings, board: Board) -> None:
+    def __init__(self, stylizer: Stylizer, request: StylizeRequest[bytes], settings: Settings, board: Board) -> None:
         """Tells ``board`` of every photo."""
         self._stylizer = stylizer
-        self._look = look
+        self._request = request
         self._settings = settings
         self._board = board
         self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
@@ -91,29 +91,11 @@ class LocalPainter:
             waiting = self._without_next_batch(waiting)
 
     def _decoded(self, errand: Errand) -> Decoded:
-        look = self._look
-        asked = StylizeRequest(
-            request_id=str(errand),
-            content=errand.read(),
-            styles=list(look.styles),
-            style_ids=list(look.style_ids),
-            weights=",".join(map(str, look.weights)) if look.weights is not None else None,
-            alpha=look.alpha,
-            size=look.size,
-            format=look.format or errand.format,
-            quality=look.quality,
-            accept=None,
-            seed=look.seed,
-            color=look.color,
-            masks=look.masks,
-            style_size=look.style_size,
-            method=look.method,
-            steps=look.steps,
-            model=look.model,
-        )
-        parameters = job_parameters(asked, self._settings, self._stylizer.catalog)
+        photo = {"content": errand.read(), "format": self._request.format or errand.format}
+        request = self._request.model_copy(update=photo)
+        parameters = resolve(request, self._stylizer.catalog, self._settings, request_id=str(errand))
         limits = ImageLimits(self._settings.max_body_bytes, self._settings.max_image_pixels)
-        return decode_job(Job(asked.request_id, parameters.model_dump(), asked.blobs), self._stylizer, limits)
+        return decode_job(Job(parameters.request_id, parameters.travelling(), request.blobs()), self._stylizer, limits)
 
     def _without_next_batch(self, waiting: list[Waiting]) -> list[Waiting]:
         """Paint the oldest, and those that fit to it; what is left."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from model_store.style import Style
-from service.http.schemas import Color
+from service.request import Color
 
 
 @dataclass(frozen=True, eq=False)

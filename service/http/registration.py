@@ -13,12 +13,12 @@ from uuid import uuid4
 
 from model_store.catalog import Catalog, default_folder
 from service.errors import InvalidField
-from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits, fitted, read_header
 from service.model_choice import upload_model
 from service.queue.dispatch import Dispatcher
 from service.queue.job import Job
 from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.request import StylePart, StylizeParameters
 from service.settings import HttpSettings
 
 SAMPLE_PX = 512
@@ -99,12 +99,10 @@ def _job(asked: StyleRequest, model_id: str, settings: HttpSettings) -> Job:
         width=width,
         height=height,
         styles=(StylePart(weight=1, upload="style-0"),),
-        alpha=1.0,
         format="webp",
-        quality=None,
         registers=True,
     )
-    return Job(uuid4().hex, parameters.model_dump(), {"content": sample_photo(), "style-0": asked.image})
+    return Job(uuid4().hex, parameters.travelling(), {"content": sample_photo(), "style-0": asked.image})
 
 
 def _text(text: str, field: str, most_chars: int) -> str:

@@ -12,23 +12,24 @@ from service.http.context import Context
 from service.http.prefer import accepted_response, prefers_async
 from service.http.responses.job_view import JobView
 from service.http.responses.painted import picture_response
-from service.http.schemas import Facts, StylizeParameters
 from service.queue.job import Job
 from service.queue.job_progress import JobProgress
 from service.queue.job_status import Accepted, JobStatus
-from service.request import MAX_STYLES, StylizeRequest
-from service.resolve import job_parameters
+from service.request import MAX_STYLES, Facts, StylizeParameters, StylizeRequest
+from service.resolve import resolve
 from service.settings import HttpSettings
 
 
-async def answer_request(asked: StylizeRequest, prefer: str | None, request: Request, context: Context) -> Response:
+async def answer_request(
+    asked: StylizeRequest[bytes], accept: str | None, prefer: str | None, request: Request, context: Context
+) -> Response:
     """200 with the picture; or 202 with a job, where ``prefer`` asks for it.
 
     Raises:
         ServiceError: It is refused, or there will be no picture.
     """
-    parameters = await _parameters(asked, context)
-    job = Job(uuid4().hex, parameters.model_dump(), asked.blobs)
+    parameters = await _parameters(asked, accept, request.state.request_id, context)
+    job = Job(uuid4().hex, parameters.travelling(), asked.blobs())
     if prefers_async(prefer):
         return await _accept(job, parameters, context)
     if parameters.method == "gatys":
@@ -40,19 +41,22 @@ async def answer_request(asked: StylizeRequest, prefer: str | None, request: Req
     return picture_response(result, parameters.format, parameters.seed)
 
 
-async def _parameters(asked: StylizeRequest, context: Context) -> StylizeParameters:
+async def _parameters(
+    asked: StylizeRequest[bytes], accept: str | None, request_id: str, context: Context
+) -> StylizeParameters:
     """What the worker shall do, with the styles as they are now."""
-    catalog = context.watch.now(asked.style_ids, _models_to_see(asked, context.settings))
+    catalog = context.watch.now(asked.style_id, _models_to_see(asked, context.settings))
     listed = {style.id for style in catalog.styles}
-    others = [style_id for style_id in asked.style_ids[:MAX_STYLES] if style_id not in listed]
-    return job_parameters(asked, context.settings, catalog, await context.styles.find(others))
+    others = [style_id for style_id in asked.style_id[:MAX_STYLES] if style_id not in listed]
+    digests = {style.id: style.digest for style in (await context.styles.find(others)).values()}
+    return resolve(asked, catalog, context.settings, digests, request_id=request_id, accept=accept)
 
 
-def _models_to_see(asked: StylizeRequest, settings: HttpSettings) -> list[str]:
+def _models_to_see(asked: StylizeRequest[bytes], settings: HttpSettings) -> list[str]:
     """Networks that the catalog must not have missed."""
     if asked.model is not None:
         return [asked.model]
-    return [settings.default_model] if asked.styles else []
+    return [settings.default_model] if asked.style else []
 
 
 async def _accept(job: Job, parameters: StylizeParameters, context: Context) -> Response:

@@ -14,9 +14,9 @@ from model_store.image_files import Picture
 from service import images
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ServiceError
-from service.http.schemas import Facts
 from service.images import ImageLimits
 from service.queue.job import Claim, Result
+from service.request import Facts
 from service.settings import WorkerSettings
 from service.worker.answering import who
 from service.worker.decoding import Decoded, decode_job

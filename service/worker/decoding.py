@@ -12,12 +12,10 @@ from service import images
 from service.engine.stylize_input import Painting, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, ModelUnavailable
-from service.http.schemas import StylePart, StylizeParameters
-from service.images import ImageLimits
-from service.mix import check_shorter_side
+from service.images import ImageLimits, check_style_size, naming
 from service.queue.job import Job
 from service.queue.style_store import digest_of
-from service.which import naming
+from service.request import StylePart, StylizeParameters
 from service.worker.batching import Shape
 from service.worker.registered import bounded_painting, encoding_of, gone, needs_pixels
 
@@ -128,7 +126,7 @@ class Materials:
 
     def _pixels(self, file: bytes) -> Image.Image:
         image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
-        check_shorter_side(image.width, image.height)
+        check_style_size(image.width, image.height)
         return image
 
 

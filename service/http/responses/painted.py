@@ -4,8 +4,8 @@ from fastapi import Response
 
 from service.formats import FORMATS
 from service.http.responses.caching import NO_STORE
-from service.http.schemas import Facts
 from service.queue.job import Result
+from service.request import Facts
 
 BINARY = {"type": "string", "format": "binary"}
 PICTURE = {

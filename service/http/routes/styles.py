@@ -12,6 +12,7 @@ from service.errors import Conflict, NotFound
 from service.http import registration
 from service.http.connection import while_connected
 from service.http.context import Context, ContextOfProcess
+from service.http.forms import check_fields, check_query
 from service.http.middleware.problems import problem_statuses
 from service.http.once import IdempotencyKey, once
 from service.http.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest
@@ -19,7 +20,6 @@ from service.http.responses.caching import NOT_MODIFIED, cacheable
 from service.http.responses.painted import BINARY
 from service.http.responses.style_list import CURSOR_PATTERN, Kind, PageRequest, StyleViews, style_page
 from service.http.schemas import StylePage, StyleView
-from service.request import check_fields, check_query
 
 router = APIRouter(prefix="/styles", tags=["styles"])
 
