@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
-from service.cli.board import Board, Outcome
-from service.cli.errands import Errand
+from service.cli.files import FilePair
 from service.cli.options import unknown_style
+from service.cli.progress import Outcome, ProgressDisplay
 from service.errors import InvalidField
 from service.request import StylizeRequest
 from stylize_client import (
@@ -32,12 +32,12 @@ LARGE_PX = 2048
 
 
 async def paint_there(
-    errands: Sequence[Errand],
+    pairs: Sequence[FilePair],
     request: StylizeRequest[bytes],
     server: str,
     api_key: str | None,
     in_flight: int,
-    board: Board,
+    display: ProgressDisplay,
 ) -> None:
     """Paint photo by photo; one that cannot be painted does not stop the others.
 
@@ -47,15 +47,15 @@ async def paint_there(
     """
     _check(request, server, api_key)
     options = _options(request)
-    left: Iterator[Errand] = iter(errands)
+    left: Iterator[FilePair] = iter(pairs)
 
     async def paint_some(client: AsyncClient) -> None:
-        for errand in left:  # all take from the same
-            board.done(await _outcome(client, errand, request, options, board))
+        for pair in left:  # all take from the same
+            display.done(await _outcome(client, pair, request, options, display))
 
     with _ended_in_order():
         async with AsyncClient(server, api_key, retries=PATIENCE) as client, asyncio.TaskGroup() as group:
-            for _ in range(min(in_flight, len(errands))):
+            for _ in range(min(in_flight, len(pairs))):
                 group.create_task(paint_some(client))
 
 
@@ -110,29 +110,29 @@ def _options(request: StylizeRequest[bytes]) -> JobOptions:
 
 
 async def _outcome(
-    client: AsyncClient, errand: Errand, request: StylizeRequest[bytes], options: JobOptions, board: Board
+    client: AsyncClient, pair: FilePair, request: StylizeRequest[bytes], options: JobOptions, display: ProgressDisplay
 ) -> Outcome:
     is_large = request.size == "original" or int(request.size) > LARGE_PX
-    options = {**options, "format": request.format or errand.format}
+    options = {**options, "format": request.format or pair.format}
     try:
         if request.method == "gatys" or is_large:
-            job = await client.submit(errand.read(), **options)
-            picture = await _picture_of(job, errand, board)
+            job = await client.submit(pair.read(), **options)
+            picture = await _picture_of(job, pair, display)
         else:
-            picture = await client.stylize(errand.read(), **cast(PictureOptions, options))
-        errand.write(picture.data)
+            picture = await client.stylize(pair.read(), **cast(PictureOptions, options))
+        pair.write(picture.data)
     except ProblemError as err:
-        return Outcome(errand, error=err.detail)
+        return Outcome(pair, error=err.detail)
     except (StylizeError, OSError) as err:
-        return Outcome(errand, error=str(err))
-    return Outcome(errand, seed=picture.seed)
+        return Outcome(pair, error=str(err))
+    return Outcome(pair, seed=picture.seed)
 
 
-async def _picture_of(job: AsyncJob, errand: Errand, board: Board) -> Picture:
+async def _picture_of(job: AsyncJob, pair: FilePair, display: ProgressDisplay) -> Picture:
     """Wait for it; who stops waiting cancels it."""
 
     def tell(status: JobStatus) -> None:
-        board.step(errand, round(status.progress * 100), 100)
+        display.step(pair, round(status.progress * 100), 100)
 
     try:
         await job.wait(on_progress=tell)

@@ -7,11 +7,9 @@ from uuid import uuid4
 from fastapi import Request, Response
 
 from service.errors import InvalidField, ServiceError
-from service.http.connection import while_connected
-from service.http.context import Context
-from service.http.prefer import accepted_response, prefers_async
-from service.http.responses.job_view import JobView
-from service.http.responses.painted import picture_response
+from service.http.context import Context, while_connected
+from service.http.responses.files import picture_response
+from service.http.responses.jobs import JobView, accepted_response, prefers_async
 from service.queue.job import Job
 from service.queue.job_progress import JobProgress
 from service.queue.job_status import Accepted, JobStatus

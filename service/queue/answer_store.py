@@ -97,10 +97,10 @@ class AnswerStore:
         self._settings = settings
         self._most_bytes = settings.idempotency_mb * 2**20
         self._keys = Keys(settings.key_prefix)
-        self._begin = redis.register_script(BEGIN)
-        self._keep = redis.register_script(KEEP)
-        self._renew = redis.register_script(RENEW)
-        self._release = redis.register_script(RELEASE)
+        self._begin = redis.commands.register_script(BEGIN)
+        self._keep = redis.commands.register_script(KEEP)
+        self._renew = redis.commands.register_script(RENEW)
+        self._release = redis.commands.register_script(RELEASE)
 
     async def begin(self, caller: str, key: str, fingerprint: str, token: str) -> Answer | Hold:
         """The answer of before, or, for the first time, the right to give it.

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Form, Header, Request, Response
 
 from service.http.context import ContextOfProcess
 from service.http.forms import StylizeForm, only_fields_of
-from service.http.middleware.problems import problem_statuses
 from service.http.once import IdempotencyKey, once
-from service.http.prefer import ACCEPTED, accept_of_picture
-from service.http.responses.painted import PICTURE
+from service.http.responses.files import PICTURE
+from service.http.responses.jobs import ACCEPTED, accept_of_picture
+from service.http.responses.problems import problem_statuses
 from service.http.serving import answer_request
 
 router = APIRouter(tags=["stylize"])
