@@ -4,21 +4,24 @@ It is a job like any other: the worker paints a sample photo in the new style, w
 returns the painting that is to be kept beside it.
 """
 
+import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from secrets import choice
+from time import time
 from uuid import uuid4
 
 from model_store.catalog import Catalog, default_folder
-from service.errors import InvalidField
+from service.errors import Conflict, InvalidField
+from service.http.context import Context
+from service.http.idempotency import KeyedRequest, earlier_job, require_end
 from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits, fitted, read_header
 from service.model_choice import upload_model
-from service.queue.dispatch import Dispatcher
 from service.queue.job import Job
-from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.queue.job_status import Accepted
+from service.queue.style_store import RegisteredStyle, digest_of
 from service.settings import HttpSettings
 
 SAMPLE_PX = 512
@@ -46,16 +49,20 @@ class StyleRequest:
 
 
 async def register_style(
-    asked: StyleRequest, settings: HttpSettings, catalog: Catalog, dispatcher: Dispatcher, store: StyleStore
-) -> RegisteredStyle:
+    asked: StyleRequest, keyed: KeyedRequest | None, catalog: Catalog, context: Context
+) -> tuple[RegisteredStyle, bool]:
     """Have the preview painted, and keep the style.
+
+    Returns:
+        The style, and whether it is new: an earlier request with the same ``Idempotency-Key`` may have registered it.
 
     Raises:
         InvalidField: A value is not allowed.
-        UnsupportedImage: The file is no image of a format that we read.
+        UnsupportedImage: The file is no image of a format that is read.
         Conflict: As many styles are registered as are allowed.
         ServiceError: The image cannot be encoded, or not now.
     """
+    settings, store = context.settings, context.styles
     title, artist, rights = (
         _text(asked.title, "title", MAX_TEXT),
         _text(asked.artist, "artist", MAX_TEXT),
@@ -66,21 +73,34 @@ async def register_style(
     if asked.year is not None and asked.year not in YEARS:
         raise InvalidField(f"got {asked.year}: a year must be from {YEARS[0]} to {YEARS[-1]}", "year")
     read_header(asked.image, "image", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
+    job_id = uuid4().hex if keyed is None else keyed.job_id
+    style_id = make_id(title, job_id)
+    earlier = None if keyed is None else await earlier_job(keyed, context.records)
+    if earlier is not None:
+        require_end(earlier)
+        if (registered := (await store.find([style_id])).get(style_id)) is not None:
+            return registered, False
     model = upload_model(catalog, settings.default_model)
     await store.require_room()
-    result = await dispatcher.submit(_job(asked, model.id, settings))
+    result = None
+    if earlier is not None and earlier.state == "succeeded":
+        result = await context.records.result(job_id)
+    if result is None:
+        accepted = None if keyed is None else Accepted(time(), asked.request_id, "webp", None, keyed.fingerprint)
+        result = await context.dispatcher.submit(_job(job_id, asked, model.id, settings), accepted)
     painting = result.blobs["painting"]
-    while True:
-        style = RegisteredStyle(make_id(title), title, artist, asked.year, rights, digest_of(painting))
-        if await store.add(style, painting, result.image):
-            return style
+    style = RegisteredStyle(style_id, title, artist, asked.year, rights, digest_of(painting))
+    if not await store.add(style, painting, result.image):
+        raise Conflict(f"the id {style_id!r} is taken: send the request again", retry_after_s=1)
+    return style, True
 
 
-def make_id(title: str) -> str:
-    """Make an id: the title in a-z, 0-9 and -, then some characters that make it unique."""
+def make_id(title: str, job_id: str) -> str:
+    """Make an id: the title in a-z, 0-9 and -, then some characters that make it unique to the job."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_CHARS].strip("-") or "style"
-    return f"{slug}-{''.join(choice(ALPHABET) for _ in range(SUFFIX))}"
+    digest = hashlib.sha256(job_id.encode()).digest()
+    return f"{slug}-{''.join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:SUFFIX])}"
 
 
 @cache
@@ -89,7 +109,7 @@ def sample_photo() -> bytes:
     return (default_folder() / "sample.jpg").read_bytes()
 
 
-def _job(asked: StyleRequest, model_id: str, settings: HttpSettings) -> Job:
+def _job(job_id: str, asked: StyleRequest, model_id: str, settings: HttpSettings) -> Job:
     """Make the job: paint the sample in the new style, and return the painting."""
     photo = read_header(sample_photo(), "content", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
     width, height = fitted(photo.width, photo.height, SAMPLE_PX)
@@ -104,7 +124,7 @@ def _job(asked: StyleRequest, model_id: str, settings: HttpSettings) -> Job:
         quality=None,
         registers=True,
     )
-    return Job(uuid4().hex, parameters.model_dump(), {"content": sample_photo(), "style-0": asked.image})
+    return Job(job_id, parameters.model_dump(), {"content": sample_photo(), "style-0": asked.image})
 
 
 def _text(text: str, field: str, most_chars: int) -> str:

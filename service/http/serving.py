@@ -8,38 +8,47 @@ from fastapi import Request, Response
 
 from service.errors import InvalidField, ServiceError
 from service.http.context import Context, while_connected
+from service.http.idempotency import KeyedRequest, earlier_job, replayed, require_end
 from service.http.responses.files import output_response
 from service.http.responses.jobs import JobView, accepted_response, prefers_async
 from service.http.schemas import Facts, StylizeParameters
 from service.queue.job import Job
 from service.queue.job_progress import JobProgress
+from service.queue.job_records import JobRecords
 from service.queue.job_status import Accepted, JobStatus
 from service.request import MAX_STYLES, StylizeRequest
 from service.resolve import job_parameters
 from service.settings import HttpSettings
 
 
-async def answer_request(asked: StylizeRequest, prefer: str | None, request: Request, context: Context) -> Response:
+async def handle_stylize(
+    asked: StylizeRequest, prefer: str | None, keyed: KeyedRequest | None, request: Request, context: Context
+) -> Response:
     """Respond 200 with the image, or 202 with a job if ``prefer`` asks for it.
 
     Raises:
         ServiceError: The request is refused, or its job fails.
     """
+    if keyed is not None and (response := await _replayed(keyed, prefer, context.records)) is not None:
+        return response
     parameters = await _parameters(asked, context)
-    job = Job(uuid4().hex, parameters.model_dump(), asked.blobs)
+    job = Job(uuid4().hex if keyed is None else keyed.job_id, parameters.model_dump(), asked.blobs)
+    fingerprint = "" if keyed is None else keyed.fingerprint
+    accepted = Accepted(time(), parameters.request_id, parameters.format, parameters.seed, fingerprint)
     if prefers_async(prefer):
-        return await _accept(job, parameters, context)
+        await context.dispatcher.accept(job, accepted)
+        return await _accepted_response(job.id, accepted, context.records)
     if parameters.method == "gatys":
         raise InvalidField(
             "got gatys, which takes minutes: send the header `Prefer: respond-async`, the answer is a job", "method"
         )
-    result = await while_connected(request, context.dispatcher.submit(job))
+    result = await while_connected(request, context.dispatcher.submit(job, None if keyed is None else accepted))
     context.metrics.painted(Facts.model_validate(result.facts))
     return output_response(result, parameters.format, parameters.seed)
 
 
 async def _parameters(asked: StylizeRequest, context: Context) -> StylizeParameters:
-    """What the worker shall do, with the styles as they are now."""
+    """Resolve the request, with the styles as they are now."""
     catalog = context.watch.now(asked.style_ids, _models_to_see(asked, context.settings))
     listed = {style.id for style in catalog.styles}
     others = [style_id for style_id in asked.style_ids[:MAX_STYLES] if style_id not in listed]
@@ -47,16 +56,26 @@ async def _parameters(asked: StylizeRequest, context: Context) -> StylizeParamet
 
 
 def _models_to_see(asked: StylizeRequest, settings: HttpSettings) -> list[str]:
-    """Networks that the catalog must not have missed."""
+    """List the networks that the catalog must not have missed."""
     if asked.model is not None:
         return [asked.model]
     return [settings.default_model] if asked.styles else []
 
 
-async def _accept(job: Job, parameters: StylizeParameters, context: Context) -> Response:
-    accepted = Accepted(time(), parameters.request_id, parameters.format, parameters.seed)
-    await context.dispatcher.accept(job, accepted)
+async def _replayed(keyed: KeyedRequest, prefer: str | None, records: JobRecords) -> Response | None:
+    """Respond with the result of an earlier request; ``None`` if the work must be done (again)."""
+    status = await earlier_job(keyed, records)
+    if status is None:
+        return None
+    if prefers_async(prefer):
+        return replayed(accepted_response(JobView.of(status)))
+    require_end(status)
+    result = await records.result(status.id) if status.state == "succeeded" else None
+    return None if result is None else replayed(output_response(result, status.accepted.format, status.accepted.seed))
+
+
+async def _accepted_response(job_id: str, accepted: Accepted, records: JobRecords) -> Response:
     status = None
     with contextlib.suppress(ServiceError):  # it is accepted, whatever happens now
-        status = await context.records.status(job.id)
-    return accepted_response(JobView.of(status or JobStatus(job.id, accepted, "queued", JobProgress())))
+        status = await records.status(job_id)
+    return accepted_response(JobView.of(status or JobStatus(job_id, accepted, "queued", JobProgress())))

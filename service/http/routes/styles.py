@@ -11,7 +11,7 @@ from model_store.catalog import Catalog, CatalogError, StyleEntry
 from service.errors import Conflict, NotFound
 from service.http import registration
 from service.http.context import Context, ContextOfProcess, while_connected
-from service.http.once import REPLAYED_HEADER, IdempotencyKey, once
+from service.http.idempotency import REPLAYED_HEADER, IdempotencyKey, read_key, replayed
 from service.http.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest
 from service.http.responses.files import TEXT, IfNoneMatch, cacheable, cacheable_response
 from service.http.responses.problems import problem_statuses
@@ -90,14 +90,12 @@ async def register_style(
     check_fields((await request.form()).multi_items(), FIELDS, (), may_be_empty=("artist", "rights"))
     asked = StyleRequest(request.state.request_id, await image.read(), title, artist, year, rights)
     views = _views(context, model_ids=[context.settings.default_model])
-
-    async def answer() -> Response:
-        work = registration.register_style(asked, context.settings, views.catalog, context.dispatcher, context.styles)
-        style = await while_connected(request, work)
-        view = views.registered(style)
-        return Response(view.model_dump_json(), 201, {"Location": f"/styles/{style.id}"}, "application/json")
-
-    return await once(request, idempotency_key, context.answers, answer)
+    keyed = await read_key(request, idempotency_key)
+    work = registration.register_style(asked, keyed, views.catalog, context)
+    style, is_new = await while_connected(request, work)
+    body = views.registered(style).model_dump_json()
+    response = Response(body, 201, {"Location": f"/styles/{style.id}"}, "application/json")
+    return response if is_new else replayed(response)
 
 
 @router.get("/{style_id}", response_model=StyleView, responses={**cacheable("The style"), **problem_statuses(404, 503)})

@@ -6,12 +6,12 @@ from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 
 from service.formats import FORMATS
 from service.http.context import ContextOfProcess
-from service.http.once import IdempotencyKey, once, replayable
+from service.http.idempotency import IdempotencyKey, read_key, replayable
 from service.http.responses.files import OUTPUT
 from service.http.responses.jobs import ACCEPTED, accept_of_output
 from service.http.responses.problems import problem_statuses
 from service.http.schemas import MAX_SEED, Color
-from service.http.serving import answer_request
+from service.http.serving import handle_stylize
 from service.optimisation import METHODS
 from service.request import MAX_STYLES, MIN_SIZE_PX, StylizeRequest, check_fields, check_query
 
@@ -141,6 +141,5 @@ async def stylize(
         masks=[await upload.read() for upload in mask],
         style_size=style_size,
     )
-    return await once(
-        request, idempotency_key, context.answers, lambda: answer_request(asked, prefer, request, context)
-    )
+    keyed = await read_key(request, idempotency_key)
+    return await handle_stylize(asked, prefer, keyed, request, context)

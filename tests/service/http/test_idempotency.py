@@ -23,7 +23,7 @@ class Api:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.worker = WorkerByHand(service)
+        self.worker = WorkerByHand(service, job_pictures_mb=1)
         self._pool = ThreadPoolExecutor(16)
 
     def stylize(
@@ -74,12 +74,12 @@ def module_api(queue_url: str, tiny_checkpoints: Any) -> Any:
     from conftest import starter
 
     with starter(queue_url, tiny_checkpoints) as start:
-        yield Api(start(workers=0, idempotency_mb=1))
+        yield Api(start(workers=0))
 
 
 @pytest.fixture
 def api(module_api: Api) -> Api:
-    module_api.worker = WorkerByHand(module_api.service)  # a fresh beat
+    module_api.worker = WorkerByHand(module_api.service, job_pictures_mb=1)  # a fresh beat
     return module_api
 
 
@@ -187,7 +187,7 @@ def test_who_leaves_frees_the_key(api: Api, key: str) -> None:
 def test_an_answer_that_is_too_large_is_computed_again(api: Api, key: str) -> None:
     for _ in range(2):
         answer = api.stylize(key)
-        api.paint(any_picture() + bytes(2**20 // 8))
+        api.paint(any_picture() + bytes(2**20))
         assert answer.result().status_code == 200 and REPLAYED not in answer.result().headers
 
 
