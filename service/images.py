@@ -12,7 +12,7 @@ from io import BytesIO
 from PIL import Image, ImageChops
 
 from model_store.file_formats import jpeg
-from model_store.image_files import DamagedImage, ImageFile, Picture, UnknownFormat
+from model_store.image_files import DamagedImage, DecodedImage, ImageFile, UnknownFormat
 from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
 from service.formats import FORMATS, NAMES
 
@@ -60,7 +60,7 @@ def read_header(data: bytes, field: str, limits: ImageLimits) -> Header:
     return Header(file.format.lower(), file.width, file.height, file.has_alpha)
 
 
-def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> Picture:
+def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> DecodedImage:
     """Decode a file's pixels: upright, in sRGB, the longer side resized to ``longer_px``.
 
     Args:
@@ -108,7 +108,7 @@ def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, i
     return grey.resize(size, Image.Resampling.BOX if is_smaller else Image.Resampling.BILINEAR)
 
 
-def encode(picture: Picture, format: str, quality: int | None) -> bytes:
+def encode(picture: DecodedImage, format: str, quality: int | None) -> bytes:
     """Encode a file without metadata; for a format without transparency, the background is white.
 
     Args:

@@ -11,7 +11,8 @@ from model_store.runtime import choose_runtime, keep_freed_memory
 from service.engine.stylizer import Stylizer
 from service.queue.queue import JobQueue
 from service.settings import Settings
-from service.worker.pipeline import DeviceFailed, Worker
+from service.worker.device import DeviceFailed
+from service.worker.pipeline import Worker
 
 EXIT_DEVICE_FAILED = 70
 

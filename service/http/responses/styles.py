@@ -62,7 +62,7 @@ class StyleViews:
             kind="shipped" if model.any_style else "learned",
             controls=model.controls,
             preview=f"/styles/{style.id}/preview" if style.preview is not None else None,
-            image=f"/styles/{style.id}/image" if style.painting is not None else None,
+            image=f"/styles/{style.id}/image" if style.style_image is not None else None,
             origin=style.origin,
         )
 

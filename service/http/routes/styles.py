@@ -152,7 +152,7 @@ async def get_style_preview(style_id: str, context: ContextOfProcess, if_none_ma
 async def get_style_image(style_id: str, context: ContextOfProcess, if_none_match: IfNoneMatch = None) -> Response:
     """Get the painting that this style was made from, in at most 512 pixels, or 1024 of a registered style."""
     if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
-        painting = await asyncio.to_thread(_read, style.painting) if style.painting is not None else None
+        painting = await asyncio.to_thread(_read, style.style_image) if style.style_image is not None else None
         if painting is None:
             raise NotFound(f"the painting of the style {style_id!r} is not here: only what was learned from it is")
         return cacheable_response(painting, SHIPPED, if_none_match)
