@@ -19,6 +19,9 @@ from service.formats import FORMATS, NAMES
 MAX_ASPECT = 8
 """Longer side over shorter side: a style image, encoded with its longer side at 512 pixels, keeps 64 of the other."""
 
+MIN_SHORTER_PX = 16
+"""Of a result, and of a style image: two places of AdaIN's coarsest grid, whose statistics would not exist for one."""
+
 MAX_SCANS = 64
 """Passes of a JPEG over its pixels; encoders make about ten. A pass of 30 bytes takes the time of a whole image."""
 
@@ -137,6 +140,31 @@ def fitted(width: int, height: int, longer_px: int) -> tuple[int, int]:
     """Width and height of the same aspect whose longer side is ``longer_px``."""
     longer = max(width, height)
     return max(1, round(width * longer_px / longer)), max(1, round(height * longer_px / longer))
+
+
+def check_style_size(width: int, height: int) -> None:
+    """Refuse a style image that would have no statistics at this size.
+
+    Raises:
+        InvalidField: It has too few pixels.
+    """
+    if min(width, height) < MIN_SHORTER_PX:
+        raise InvalidField(
+            f"the style would be {width} × {height} pixels, its shorter side must have at least {MIN_SHORTER_PX}:"
+            " ask for a larger style_size",
+            "style_size",
+        )
+
+
+@contextlib.contextmanager
+def naming(what: str, index: int, count: int) -> Iterator[None]:
+    """Say in errors that they are about file ``index`` of the ``count`` of a field, unless it is the only one."""
+    try:
+        yield
+    except (InvalidField, PayloadTooLarge, UnsupportedImage) as err:
+        if count > 1:
+            raise type(err)(f"{what} {index + 1} of {count}: {err.detail}", err.field) from err
+        raise
 
 
 def _opened(data: bytes, field: str, limits: ImageLimits) -> ImageFile:
