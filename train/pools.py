@@ -120,7 +120,7 @@ def statistics_row(features: dict[str, Tensor]) -> Tensor:
 
 
 def by_layer(rows: Tensor) -> dict[str, Tensor]:
-    """Reverse ``statistics_row``: (B, 1920) → by layer (B, 2·C), as ``perceptual.style_distance`` compares them."""
+    """Reverse ``statistics_row``: (B, 1920) → by layer (B, 2·C), as ``perceptual.style_loss`` compares them."""
     shares = block_channels(1)[: len(STYLE_LAYERS)]
     parts = torch.split(rows, [rows.shape[1] // sum(shares) * share for share in shares], dim=1)
     return dict(zip(STYLE_LAYERS, parts, strict=True))

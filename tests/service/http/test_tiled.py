@@ -74,7 +74,7 @@ def test_a_job_in_tiles_is_cancelled_between_two(client: httpx.Client, service: 
     wait_for(lambda: 0 < client.get(path).json()["progress"] < 1)
     assert client.delete(path).status_code == 204
     assert client.get(path).json()["state"] == "cancelled"
-    wait_for(lambda: service.metric("stylize_large_queue_depth") == 0, 20)
+    wait_for(lambda: service.metric("stylize_background_queue_depth") == 0, 20)
 
 
 def test_controls_together_in_tiles_are_the_picture_of_one_pass(client: httpx.Client, whole: Service) -> None:
