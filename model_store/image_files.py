@@ -35,11 +35,11 @@ class ImageFileError(Exception):
 
 
 class UnknownFormat(ImageFileError):
-"""A file of a type that is not allowed. The message is its type, with the article."""
+    """A file of a type that is not allowed. The message is its type, with the article."""
 
 
 class DamagedImage(ImageFileError):
-"""A file of an allowed type that cannot be read. The message says what is damaged."""
+    """A file of an allowed type that cannot be read. The message says what is damaged."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class DecodedImage:
 
 
 class ImageFile:
-"""An image file whose header has been read, and whose pixels have not.
+    """An image file whose header has been read, and whose pixels have not.
 
     Attributes:
         format: Pillow's name of the format; JPEG also for a file of several (MPO: depth, brightness), as phones write.
@@ -112,8 +112,9 @@ class ImageFile:
                 left, top, right, bottom = self._orientation.stored_box(box, self._stored_size)
                 stored_box = (left / reduction, top / reduction, right / reduction, bottom / reduction)
             rgb, alpha = self._split_alpha(image, self._orientation.turned(size), stored_box, resample)
-        rgb.info = {}  # the profile, which is not that of the pixels any more
-        return DecodedImage(self._orientation.upright(rgb), self._orientation.upright(alpha) if alpha is not None else None)
+        rgb.info = {}  # without the profile, which does not describe the converted pixels
+        upright = self._orientation.upright
+        return DecodedImage(upright(rgb), upright(alpha) if alpha is not None else None)
 
     def read_levels(self, needed: tuple[int, int]) -> tuple[Image.Image, Image.Image | None]:
         """Decode grey levels and opacity, both of mode L and upright; colours are not converted. Call it only once.

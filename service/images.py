@@ -12,7 +12,7 @@ from io import BytesIO
 from PIL import Image, ImageChops
 
 from model_store.file_formats import jpeg
-from model_store.image_files import DamagedImage, ImageFile, DecodedImage, UnknownFormat
+from model_store.image_files import DamagedImage, DecodedImage, ImageFile, UnknownFormat
 from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
 from service.formats import FORMATS, NAMES
 

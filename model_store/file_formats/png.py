@@ -85,7 +85,7 @@ def _inflated(chunk: bytes) -> bytes | None:
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each chunk; data that is no chunk comes last, as pixels, for the decoder to refuse."""
+    """Yield kind, start and end of each chunk; other data comes last, as pixels, for the decoder to refuse."""
     at = SIGNATURE_BYTES
     while at < len(png):
         kind = png[at + 4 : at + 8]

@@ -186,9 +186,9 @@ class Stylizer:
         sources = [(weight, known.get(source, source)) for weight, source in painting.styles]
         style = self._style(resident, replace(painting, styles=sources), colors)
         for tile in paint_tiled(resident.network, content, style, self._tile_px):
-            if tile.box is not None and tile.painted is not None:
+            if tile.box is not None and tile.output is not None:
                 is_kept = painting.color == "luminance"
-                painted = keep_chroma(content.pixels(tile.box), tile.painted) if is_kept else tile.painted
+                painted = keep_chroma(content.pixels(tile.box), tile.output) if is_kept else tile.output
                 canvas.paste(to_images(painted)[0], (tile.box.left, tile.box.top))
             yield TiledProgress(step := step + 1, steps, canvas)
             if step % TIDY_EVERY == 0:
