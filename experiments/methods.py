@@ -15,7 +15,7 @@ from torch import Tensor
 from experiments.evaluator import Evaluator, timed
 from experiments.painters import AnyStylePainter, LearnedStyles, Optimisation, Painter, known_files
 from experiments.plots import Line, Panel, draw
-from experiments.results import Findings, Row, environment
+from experiments.results import Findings, Row, environment, log
 from model_store.catalog import read_catalog
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime

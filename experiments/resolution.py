@@ -13,7 +13,7 @@ from torch import Tensor
 
 from experiments.evaluator import Evaluator, timed
 from experiments.painters import OneStyle
-from experiments.results import Findings, Row, environment
+from experiments.results import Findings, Row, environment, log
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
 from train.evaluate import Distances, median_distances
