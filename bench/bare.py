@@ -14,7 +14,7 @@ from service.images import ImageLimits
 from service.queue.job import Job
 from service.resolve import job_parameters
 from service.settings import Settings
-from service.worker.decoding import decode_job
+from service.worker.codecs import decode_job
 
 
 class BareLoop:
@@ -39,7 +39,7 @@ class BareLoop:
         started = perf_counter()
         decoded = decode_job(self._jobs[index % len(self._jobs)], self._stylizer, self._limits)
         decoded_at = perf_counter()
-        (painted,) = self._stylizer.paint(decoded.parameters.model, [decoded.painting])
+        (painted,) = self._stylizer.paint(decoded.parameters.model, [decoded.input])
         painted_at = perf_counter()
         picture = DecodedImage(painted, decoded.content.alpha)
         images.encode(picture, decoded.parameters.format, decoded.parameters.quality)

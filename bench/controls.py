@@ -95,7 +95,7 @@ class Requests:
         from service.images import ImageLimits
         from service.queue.job import Job
         from service.resolve import job_parameters
-        from service.worker.decoding import decode_job
+        from service.worker.codecs import decode_job
 
         kind = self._kinds[model][name]
         asked = self._asked(kind)
@@ -105,10 +105,10 @@ class Requests:
         with stopwatch() as watch:
             decoded = decode_job(Job("bench", parameters.model_dump(), asked.blobs), self._stylizer, limits)
             if parameters.tiled:
-                for progress in self._stylizer.paint_tiled(parameters.model, decoded.painting):
-                    painted = progress.picture
+                for progress in self._stylizer.paint_tiled(parameters.model, decoded.input):
+                    painted = progress.output
             else:
-                (painted,) = self._stylizer.paint(parameters.model, [decoded.painting])
+                (painted,) = self._stylizer.paint(parameters.model, [decoded.input])
             images.encode(DecodedImage(painted, None), "jpeg", None)
         return watch.seconds
 

@@ -127,8 +127,8 @@ class QueueSettings(CommonSettings):
     """The queue: how many jobs it holds, how long, and what else is kept in Redis."""
 
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
-    max_long_queue: Count = Field(
-        16, description="The same for pictures in tiles, and for jobs that take minutes: each have a lane of their own."
+    max_background_queue: Count = Field(
+        16, description="The same for pictures in tiles, and again for optimisations, which share the background lane."
     )
     max_requests_per_key: Count = Field(
         64, description="POST requests of one key that may run at once, in all API processes together; more are 429."

@@ -1,6 +1,6 @@
 """``Keys``: every Redis key of ours. Who reads or writes one takes its name from here, and says here what is in it.
 
-    jobs, jobs:long     streams, one per lane: the ids of waiting and running jobs         queue
+    jobs, jobs:background    streams, one per lane: the ids of waiting and running jobs    queue
     job:ID              hash, the job's life: parameters, uploads, progress                queue
     result:ID           hash: a picture with its facts, or an error                        queue, job_records
     replies:NAME        list: ids of answered jobs that an API process waits for           queue

@@ -38,16 +38,58 @@ local function store_capped(list, total, limit_bytes, key, bytes, lives_ms)
   end
 end
 
+local function last_delivered(stream, group)
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local info = {}
+    for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+    if info['name'] == group then return info['last-delivered-id'] end
+  end
+  return '0-0'
+end
+
+-- A stream's entry is {id, {'job', job id, 'preemptible', '0' or '1'}}.
+local function is_preemptible(entry)
+  return entry[2][4] == '1'
+end
+
+local function append(stream, job, job_id, preemptible)
+  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id, 'preemptible', preemptible))
+end
+
+-- Appends a job to its lane. Preemptible jobs that wait there go behind one that is not; they are the last that wait.
+local function put(stream, group, job, job_id, preemptible)
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  append(stream, job, job_id, preemptible)
+  if preemptible == '1' or not last or not is_preemptible(last) then return end
+  local prefix = string.sub(job, 1, -1 - #job_id)
+  for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), last[1])) do
+    if is_preemptible(entry) then
+      redis.call('XDEL', stream, entry[1])
+      append(stream, prefix .. entry[2][2], entry[2][2], '1')
+    end
+  end
+end
+
+-- Whether a lane holds as many jobs of a kind as are allowed.
+local function is_full(stream, preemptible, limit)
+  if redis.call('XLEN', stream) < limit then return false end
+  local count = 0
+  for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+')) do
+    if is_preemptible(entry) == (preemptible == '1') then count = count + 1 end
+  end
+  return count >= limit
+end
+
 ---- jobs -------------------------------------------------------------------------------------------------------------
 
--- Returns 1 if the job is accepted, or was before (this may be a retry); 0 if its lane is full.
-function steps.enqueue(limit, lives_ms, job_id, ...)
+-- Returns 1 if the job is accepted, or was before (this may be a retry); 0 if its lane has no room for its kind.
+function steps.enqueue(group, limit, lives_ms, job_id, preemptible, ...)
   local stream, job, result = unpack(KEYS)
   if redis.call('EXISTS', job, result) > 0 then return 1 end
-  if redis.call('XLEN', stream) >= tonumber(limit) then return 0 end
-  redis.call('HSET', job, ...)
+  if is_full(stream, preemptible, tonumber(limit)) then return 0 end
+  redis.call('HSET', job, 'enqueued_ms', now_ms(), ...)
   redis.call('PEXPIRE', job, lives_ms)
-  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id))
+  put(stream, group, job, job_id, preemptible)
   return 1
 end
 
@@ -84,20 +126,23 @@ function steps.complete(group, entry, job_id, lives_ms, outcome, limit_bytes, by
 end
 
 -- `delivered`: earlier deliveries, which the new entry does not know.
-function steps.release(group, entry, job_id, delivered)
+function steps.release(group, entry, job_id, preemptible, delivered)
   local stream, job = unpack(KEYS)
   remove_entry(stream, group, entry)
   if redis.call('EXISTS', job) == 0 then return 0 end
-  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id), 'delivered', delivered)
+  redis.call('HSET', job, 'delivered', delivered)
+  put(stream, group, job, job_id, preemptible)
   return 1
 end
 
--- Returns whether the job is still wanted.
-function steps.report(...)
-  local job = KEYS[1]
+-- Returns 0 if the job is not wanted any more, 2 if one that it must give way to waits in its lane, else 1.
+function steps.report(group, preemptible, ...)
+  local stream, job = unpack(KEYS)
   if redis.call('EXISTS', job) == 0 then return 0 end
   redis.call('HSET', job, ...)
-  return 1
+  if preemptible == '0' then return 1 end
+  local next_waiting = redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), '+', 'COUNT', 1)[1]
+  return (next_waiting and not is_preemptible(next_waiting)) and 2 or 1
 end
 
 function steps.beat(worker, info)
@@ -116,13 +161,8 @@ function steps.job_status(group)
   local entry, lane, progress = unpack(redis.call('HMGET', job, 'entry', 'lane', 'progress'))
   local position = 0
   if entry then
-    local stream, last = KEYS[3 + lane], '0-0'
-    for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-      local info = {}
-      for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
-      if info['name'] == group then last = info['last-delivered-id'] end
-    end
-    position = #redis.call('XRANGE', stream, '(' .. last, entry)
+    local stream = KEYS[3 + lane]
+    position = #redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), entry)
   end
   return {accepted, outcome, entry, position, progress, redis.call('HEXISTS', job, 'preview'),
           redis.call('EXISTS', result)}

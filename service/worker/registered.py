@@ -17,7 +17,7 @@ from service.http.schemas import StylizeParameters
 from service.images import ImageLimits
 from service.queue.job import Claim
 from service.queue.style_store import StyleStore
-from service.worker.answering import RETRY_S
+from service.worker.held_jobs import RETRY_S
 
 PAINTING_PX = 1024
 """Longer side, at most, of the painting that is kept: twice that at which it is encoded."""

@@ -211,7 +211,7 @@ def told_events(client: Client, worker: WorkerByHand) -> list[Event]:
         if isinstance(event, JobStatus) and event.state == "queued":
             assert event.position == 1
             assert job.preview() is None
-            (claim,) = worker.claim(lane="long")
+            (claim,) = worker.claim(lane="background")
         elif isinstance(event, JobStatus) and event.state == "running":
             assert claim is not None and worker.tell(claim, 1, 3)
         elif isinstance(event, JobPreview):

@@ -99,7 +99,7 @@ def test_a_long_job_tells_how_far_it_is(settings: Settings) -> None:
     async def scenario(ends: Ends) -> None:
         await ends.worker.prepare()
         await ends.accept("long", long=True)
-        (claim,) = await ends.worker.claim(1, "long")
+        (claim,) = await ends.worker.claim(1, "background")
         assert await ends.records.preview("long") is None
         told = JobProgress(3, 12, {"total": 0.5}, b"jpeg")
         assert await ends.worker.report(claim, told)
