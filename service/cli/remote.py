@@ -14,11 +14,11 @@ from stylize_client import (
     AsyncJob,
     Client,
     JobStatus,
-    Picture,
-    PictureOptions,
     ProblemError,
     Retries,
+    StylizedImage,
     StylizeError,
+    StylizeOptions,
 )
 
 PATIENCE = Retries(attempts=1000, max_wait_s=600.0)
@@ -88,10 +88,10 @@ def _check(look: Look, server: str, api_key: str | None) -> None:
                 raise
 
 
-def _options(look: Look) -> PictureOptions:
+def _options(look: Look) -> StylizeOptions:
     if look.size != "original" and not look.size.isdecimal():
         raise InvalidField(f"got {look.size!r:.80}: the longer side in pixels, or `original`", "size")
-    return PictureOptions(
+    return StylizeOptions(
         styles=look.styles,
         style_ids=look.style_ids,
         weights=look.weights,
@@ -107,7 +107,7 @@ def _options(look: Look) -> PictureOptions:
 
 
 async def _outcome(
-    client: AsyncClient, pair: FilePair, look: Look, options: PictureOptions, display: ProgressDisplay
+    client: AsyncClient, pair: FilePair, look: Look, options: StylizeOptions, display: ProgressDisplay
 ) -> Outcome:
     is_large = look.size == "original" or int(look.size) > LARGE_PX
     options = {**options, "format": look.format or pair.format}
@@ -125,7 +125,7 @@ async def _outcome(
     return Outcome(pair, seed=picture.seed)
 
 
-async def _picture_of(job: AsyncJob, pair: FilePair, display: ProgressDisplay) -> Picture:
+async def _picture_of(job: AsyncJob, pair: FilePair, display: ProgressDisplay) -> StylizedImage:
     """Wait for it; who stops waiting cancels it."""
 
     def tell(status: JobStatus) -> None:
