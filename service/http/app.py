@@ -23,7 +23,6 @@ from service.http.responses.job_events import Listeners
 from service.http.responses.problems import problem_statuses
 from service.http.routes import catalog, health, jobs, pages, styles, stylize
 from service.model_choice import warn_of_default
-from service.queue.answer_store import AnswerStore
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
 from service.queue.limits import Slots
@@ -49,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` brings its own")
     queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
     records = JobRecords(queue.redis, settings)
-    dispatcher = Dispatcher(queue, records, settings)
+    dispatcher = Dispatcher(queue, settings)
     watch = CatalogWatch(settings.checkpoints or default_folder())
     warn_of_default(watch.now(), settings.default_model)
     metrics = Metrics()
@@ -84,7 +83,6 @@ def create_app(settings: Settings) -> FastAPI:
         dispatcher=dispatcher,
         records=records,
         styles=StyleStore(queue.redis, settings),
-        answers=AnswerStore(queue.redis, settings),
         listeners=Listeners(settings.max_event_streams),
         metrics=metrics,
         stopping=Event(),

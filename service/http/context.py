@@ -12,7 +12,6 @@ from model_store.catalog_watch import CatalogWatch
 from service.errors import ClientLeft
 from service.http.metrics import Metrics
 from service.http.responses.job_events import Listeners
-from service.queue.answer_store import AnswerStore
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
 from service.queue.style_store import StyleStore
@@ -32,7 +31,6 @@ class Context:
         dispatcher: The queue.
         records: Records of asynchronous jobs.
         styles: The registered styles.
-        answers: What requests with an ``Idempotency-Key`` were answered.
         listeners: Number of clients that listen to events.
         metrics: Metrics of the process.
         stopping: Set when the process is told to stop, so that endless responses end.
@@ -43,7 +41,6 @@ class Context:
     dispatcher: Dispatcher
     records: JobRecords
     styles: StyleStore
-    answers: AnswerStore
     listeners: Listeners
     metrics: Metrics
     stopping: Event

@@ -1,11 +1,11 @@
-"""Forms: ``StylizeForm``, and the refusal of fields and parameters that would be ignored."""
+"""Forms, and the refusal of fields and parameters that would be ignored."""
 
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from typing import Any, get_origin
+from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, Request, UploadFile
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.datastructures import QueryParams
 
 from service.errors import InvalidField
@@ -25,19 +25,45 @@ class StylizeForm(StylizeRequest[UploadFile]):
         return StylizeRequest[bytes].model_validate({**dict(self), **files})
 
 
+def _one_line(text: object) -> object:
+    """Put a text on one line, without spaces around it."""
+    if not isinstance(text, str):
+        return text
+    text = " ".join(text.split())
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be shown: leave them out")
+    return text
+
+
+class RegisterStyleForm(BaseModel):
+    """The form of ``POST /styles``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: UploadFile = Field(description="The painting: JPEG, PNG, WebP or AVIF.")
+    title: Annotated[str, Field(min_length=1, max_length=120), BeforeValidator(_one_line)] = Field(
+        description="Name of the style."
+    )
+    artist: Annotated[str, Field(max_length=120), BeforeValidator(_one_line)] = Field("", description="Who made it.")
+    year: int | None = Field(None, ge=-5000, le=2100, description="When it was made.")
+    rights: Annotated[str, Field(max_length=500), BeforeValidator(_one_line)] = Field(
+        "", description="Who may use it and how."
+    )
+
+
 def only_fields_of(form: type[BaseModel]) -> Any:
     """Make a dependency that refuses a form with other fields than ``form`` has, and any parameter in the address.
 
-    FastAPI itself takes the last of repeated values, and an empty text for none. A required field that is empty is left
-    to it.
+    FastAPI itself takes the last of repeated values, and an empty text for none. An empty text is left to it where the
+    field is required, or empty by default.
     """
     fields = form.model_fields
     repeated = [name for name, field in fields.items() if get_origin(field.annotation) is list]
-    required = [name for name, field in fields.items() if field.is_required()]
+    may_be_empty = [name for name, field in fields.items() if field.is_required() or field.default == ""]
 
     async def check(request: Request) -> None:
         check_query(request.query_params)
-        check_fields((await request.form()).multi_items(), tuple(fields), repeated, may_be_empty=required)
+        check_fields((await request.form()).multi_items(), tuple(fields), repeated, may_be_empty)
 
     return Depends(check)
 

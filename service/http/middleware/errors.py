@@ -98,6 +98,11 @@ def _detail(problem: dict[str, Any], is_empty: bool) -> str:
         return "this field is missing: send it as a part of a multipart/form-data body"
     if "UploadFile" in problem["msg"]:
         return "got text, allowed is a file: send it as a part with a file name"
+    if problem["type"] == "string_too_short" and not problem["input"]:
+        return "this field is empty: send a value"
+    if problem["type"] == "string_too_long":
+        length, limit = len(problem["input"]), problem["ctx"]["max_length"]
+        return f"got {length} characters, at most {limit} are allowed: shorten it"
     given = problem.get("input")
     got = f"got {given!r:.80}: " if isinstance(given, str | int | float) else ""
     message: str = problem["msg"]
