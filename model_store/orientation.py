@@ -1,11 +1,10 @@
-"""EXIF orientation: how the pixels of a file lie, and how they are to be seen. Needs Pillow alone."""
+"""How the pixels of a file lie, and how they are to be seen: the eight orientations of EXIF. Needs Pillow alone."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
 from PIL import Image
 
-TAG = 0x0112
 UPRIGHT_BY = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,20 +26,6 @@ class Orientation:
     """One of the eight: 1 is upright, from 5 on the picture lies on its side."""
 
     number: int
-
-    @staticmethod
-    def of(image: Image.Image) -> "Orientation":
-        """The orientation of a file, as far as it stands before the pixels; upright if it says none.
-
-        Pillow's ``getexif`` would decode a whole PNG to look for one behind them.
-        """
-        exif = Image.Exif()
-        try:
-            exif.load(image.info.get("exif", b""))
-            number = exif.get(TAG, 1)
-        except Exception:  # whatever a camera wrote there must not cost the picture
-            number = 1
-        return Orientation(number if isinstance(number, int) and 1 <= number <= 8 else 1)
 
     def turned(self, size: tuple[Side, Side]) -> tuple[Side, Side]:
         """The size as seen of one as stored, or the other way round."""

@@ -11,16 +11,12 @@ from io import BytesIO
 
 from PIL import Image, ImageChops
 
-from model_store.file_formats import jpeg
-from model_store.image_files import DamagedImage, ImageFile, Picture, UnknownFormat
+from model_store.image_files import DamagedImage, ImageFile, Picture, UnknownFormat, UnusualImage
 from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
 from service.formats import FORMATS, NAMES
 
 MAX_ASPECT = 8
 """Longer side over shorter side: a style image, encoded with its longer side at 512 pixels, keeps 64 of the other."""
-
-MAX_SCANS = 64
-"""Passes of a JPEG over its pixels; encoders make about ten. One of 30 bytes costs the time of a whole picture."""
 
 PILLOW_NAMES = tuple(spec.pillow for spec in FORMATS.values())
 
@@ -152,8 +148,6 @@ def _opened(data: bytes, field: str, limits: ImageLimits) -> ImageFile:
             file = ImageFile(data, PILLOW_NAMES)
     except UnknownFormat as err:
         raise UnsupportedImage(f"got {err}, allowed are {NAMES}: convert the file", field) from err
-    if file.format == "JPEG" and jpeg.has_more_scans(data, MAX_SCANS):
-        raise InvalidField(f"got a JPEG of more than {MAX_SCANS} scans: save it again as an ordinary one", field)
     _check_size(file, field, limits)
     return file
 
@@ -179,3 +173,5 @@ def _clear_damage(field: str) -> Iterator[None]:
         yield
     except DamagedImage as err:
         raise InvalidField(f"{err}: send the whole file", field) from err
+    except UnusualImage as err:
+        raise InvalidField(f"got {err}: save it again as an ordinary one", field) from err
