@@ -12,7 +12,7 @@ from service import images
 from service.engine.stylizer import Stylizer
 from service.images import ImageLimits
 from service.queue.job import Job
-from service.request.parameters import job_parameters
+from service.resolve import job_parameters
 from service.settings import Settings
 from service.worker.decoding import decode_job
 

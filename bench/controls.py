@@ -17,7 +17,7 @@ from bench.pictures import painting, photo
 from bench.remote import Remote
 from bench.timing import stopwatch
 from model_store.catalog import Catalog, read_catalog
-from service.request.fields import StylizeRequest
+from service.request import StylizeRequest
 from service.settings import Settings
 
 SIDE_PX = 512
@@ -94,7 +94,7 @@ class Requests:
         from service import images
         from service.images import ImageLimits
         from service.queue.job import Job
-        from service.request.parameters import job_parameters
+        from service.resolve import job_parameters
         from service.worker.decoding import decode_job
 
         kind = self._kinds[model][name]

@@ -209,12 +209,12 @@ class RandomSwift:
         import torch
 
         from model_store import checkpoint
-        from model_store.catalog import Header
+        from model_store.checkpoint_metadata import CheckpointMetadata
         from model_store.swift import Swift
 
         network = Swift()
         torch.nn.init.normal_(network.last.weight, std=0.1)
-        checkpoint.save(network, self._path, Header(network="swift", arguments={}))
+        checkpoint.save(network, self._path, CheckpointMetadata(network="swift", arguments={}))
 
 
 def _measure_case(contestants: dict[str, Remote], side_px: int, batch: int, budget_s: float) -> Case:

@@ -81,8 +81,8 @@ class LargePicture:
         from service import images
         from service.images import ImageLimits
         from service.queue.job import Job
-        from service.request.fields import StylizeRequest
-        from service.request.parameters import job_parameters
+        from service.request import StylizeRequest
+        from service.resolve import job_parameters
         from service.worker.decoding import decode_job
 
         asked = StylizeRequest(

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from model_store.catalog import Catalog, default_folder
-from service.request.fields import StylizeRequest
+from service.request import StylizeRequest
 
 PAINTING = Path(__file__).resolve().parent.parent / "examples" / "painting.jpg"
 

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from model_store.catalog import ModelEntry, read_header
+from model_store.catalog import ModelEntry
 from model_store.checkpoint import load
+from model_store.checkpoint_metadata import read_metadata
 from model_store.gatys import Gatys, GatysOptions
 from model_store.network import AnyStyle, StyleNetwork
 from model_store.runtime import Runtime, to_runtime
@@ -149,7 +150,7 @@ class OneStyle:
             CheckpointError: It cannot be used.
             DataError: It names no such style.
         """
-        known = [style.id for style in read_header(checkpoint).styles]
+        known = [style.id for style in read_metadata(checkpoint).styles]
         if style_id not in known:
             raise DataError(f"{checkpoint}: no style {style_id!r}; it names {', '.join(known) or 'none'}")
         self._network = to_runtime(load(checkpoint), runtime)

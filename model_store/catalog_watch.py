@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 
-from model_store.catalog import SUFFIX, Catalog, CatalogError, Stamp, file_stamp, read_catalog
+from model_store.catalog import Catalog, CatalogError, Fingerprint, file_fingerprint, read_catalog
+from model_store.checkpoint_metadata import SUFFIX
 from model_store.paintings import FOLDER, TABLE
 
 LOOK_EVERY_S = 1.0
@@ -75,10 +76,10 @@ def _log_problems(before: Catalog, after: Catalog) -> None:
             log.error("a checkpoint cannot be used: %s", model.problem)
 
 
-def _signature(folder: Path) -> tuple[tuple[str, Stamp | None], ...]:
+def _signature(folder: Path) -> tuple[tuple[str, Fingerprint | None], ...]:
     """Changes when a checkpoint is added, replaced, written to or removed, and when a preview or a painting is."""
     paths = [*sorted(folder.glob(f"*{SUFFIX}")), folder / "previews", folder / FOLDER, folder / FOLDER / TABLE]
-    return tuple((path.name, file_stamp(path)) for path in paths)
+    return tuple((path.name, file_fingerprint(path)) for path in paths)
 
 
 def _lacks(catalog: Catalog, style_ids: Iterable[str], model_ids: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Save and load networks: one ``.safetensors`` file whose header rebuilds its network.
+"""Save and load networks: one ``.safetensors`` file whose metadata rebuilds its network.
 
 Weights are stored in fp16, half the size of training's; a network that does not fit (an overflow) is refused on save. A
 load is strict: every tensor of the network is in the file, of its shape, and the data is what was saved.
@@ -17,7 +17,7 @@ from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from model_store.adain import AdaIN
-from model_store.catalog import SUFFIX, CheckpointError, Header, read_header, tensor_data
+from model_store.checkpoint_metadata import SUFFIX, CheckpointError, CheckpointMetadata, read_metadata, tensor_data
 from model_store.network import StyleNetwork
 from model_store.pyramid import PyramidGenerator
 from model_store.residual import ResidualGenerator
@@ -33,42 +33,42 @@ NETWORKS: dict[str, type[StyleNetwork]] = {
 }
 
 
-def save(network: StyleNetwork, path: Path, header: Header) -> Header:
-    """Write a network, whole or not at all; the same network and header give the same bytes.
+def save(network: StyleNetwork, path: Path, metadata: CheckpointMetadata) -> CheckpointMetadata:
+    """Write a network, whole or not at all; the same network and metadata give the same bytes.
 
     Args:
-        network: An instance of the class that ``header.network`` names.
+        network: An instance of the class that ``metadata.network`` names.
         path: Ends in ``.safetensors``; its stem is the model's id.
-        header: What only the caller knows; the rest is filled in.
+        metadata: What only the caller knows; the rest is filled in.
 
     Returns:
-        The header as written.
+        The metadata as written.
 
     Raises:
-        CheckpointError: The header would not rebuild this network, or a weight is too large for fp16.
+        CheckpointError: The metadata would not rebuild this network, or a weight is too large for fp16.
     """
     if path.suffix != SUFFIX:
         raise CheckpointError(f"{path}: a checkpoint's name must end in {SUFFIX}")
     with torch.device("meta"):
-        skeleton = _build(header, path)
+        skeleton = _build(metadata, path)
     if type(skeleton) is not type(network):
-        raise CheckpointError(f"{path}: a {type(network).__name__} cannot be saved as {header.network!r}")
+        raise CheckpointError(f"{path}: a {type(network).__name__} cannot be saved as {metadata.network!r}")
     state = network.state_dict()
     _check_tensors(state, skeleton, path)
     tensors = {name: _halved(name, tensor, path) for name, tensor in state.items()}
-    header = replace(
-        header,
+    metadata = replace(
+        metadata,
         norm=network.norm,
         controls=network.controls,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         sha256=_sha256(safetensors.save(tensors)),
     )
-    _check_header(header, path)
+    _check_metadata(metadata, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(safetensors.save(tensors, header.to_metadata()))
+    unfinished.write_bytes(safetensors.save(tensors, metadata.to_metadata()))
     os.replace(unfinished, path)
-    return header
+    return metadata
 
 
 @overload
@@ -86,13 +86,14 @@ def load(path: Path, kind: type[StyleNetwork] = StyleNetwork) -> StyleNetwork:
         CheckpointError: Not a checkpoint, damaged, of an unknown network or another one than wanted, or its tensors do
             not fit; says which.
     """
-    header = read_header(path)
+    metadata = read_metadata(path)
     file = path.read_bytes()
-    if (actual := _sha256(file)) != header.sha256:
+    if (actual := _sha256(file)) != metadata.sha256:
         raise CheckpointError(
-            f"{path}: damaged, fetch it again: its data hashes to {actual[:12]}…, its header says {header.sha256[:12]}…"
+            f"{path}: damaged, fetch it again: its data hashes to {actual[:12]}…, "
+            f"its header says {metadata.sha256[:12]}…"
         )
-    network = _build(header, path)
+    network = _build(metadata, path)
     if not isinstance(network, kind):
         raise CheckpointError(f"{path}: a {type(network).__name__}; this needs a {kind.__name__}")
     try:
@@ -104,13 +105,13 @@ def load(path: Path, kind: type[StyleNetwork] = StyleNetwork) -> StyleNetwork:
     return network.requires_grad_(False).eval()
 
 
-def _build(header: Header, path: Path) -> StyleNetwork:
-    if header.network not in NETWORKS:
-        raise CheckpointError(f"{path}: unknown network {header.network!r}: known are {', '.join(NETWORKS)}")
+def _build(metadata: CheckpointMetadata, path: Path) -> StyleNetwork:
+    if metadata.network not in NETWORKS:
+        raise CheckpointError(f"{path}: unknown network {metadata.network!r}: known are {', '.join(NETWORKS)}")
     try:
-        return NETWORKS[header.network](**header.arguments)
+        return NETWORKS[metadata.network](**metadata.arguments)
     except (TypeError, ValueError, RuntimeError) as err:
-        raise CheckpointError(f"{path}: {header.network!r} cannot be built with {header.arguments}: {err}") from err
+        raise CheckpointError(f"{path}: {metadata.network!r} cannot be built with {metadata.arguments}: {err}") from err
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
@@ -126,10 +127,10 @@ def _check_tensors(tensors: Mapping[str, Tensor], network: nn.Module, path: Path
             )
 
 
-def _check_header(header: Header, path: Path) -> None:
-    """What cannot be read back must not be written."""
+def _check_metadata(metadata: CheckpointMetadata, path: Path) -> None:
+    """Check that the metadata can be read back."""
     try:
-        Header.from_metadata(header.to_metadata())
+        CheckpointMetadata.from_metadata(metadata.to_metadata())
     except (TypeError, ValueError) as err:
         raise CheckpointError(f"{path}: {err}") from err
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from service.settings import Settings
+from service.settings import CommonSettings
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -69,7 +69,7 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
     return {"request_id": request_id, **extra} if request_id else extra
 
 
-def set_up_logging(settings: Settings) -> None:
+def set_up_logging(settings: CommonSettings) -> None:
     """Send all logs of this process to stderr, uvicorn's too."""
     handler = logging.StreamHandler(sys.stderr)
     text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")

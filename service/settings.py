@@ -1,6 +1,13 @@
 """Settings, read once from ``STYLIZE_*`` environment variables, frozen, and passed on explicitly.
 
 Units are in the names. A bad value fails at start and names its variable, the value and what is allowed.
+
+    CommonSettings
+    ├── HttpSettings
+    ├── QueueSettings
+    ├── WorkerSettings
+    ├── ServeSettings
+    └── Settings           all of them
 """
 
 import re
@@ -45,24 +52,21 @@ class SettingsError(Exception):
     """The environment holds a value that cannot be used; one line per variable."""
 
 
-class Settings(BaseSettings):
-    """What a process of the service can be told. Each field is ``STYLIZE_`` plus its name in capitals."""
+class CommonSettings(BaseSettings):
+    """What all processes of one service must agree on, and their logs."""
 
     model_config = SettingsConfigDict(env_prefix="STYLIZE_", frozen=True, extra="forbid")
 
-    # Where things are.
-    host: str = Field("127.0.0.1", description="Address that the API listens on.")
-    port: Port = Field(8000, description="Port that the API listens on.")
     redis_url: str | None = Field(
         None,
         description="redis://, rediss:// or unix:// URL of the queue. `serve` starts an embedded one when not given.",
     )
-    data_dir: Path | None = Field(
-        None,
-        description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. When not given,"
-        " `stylize` in XDG_DATA_HOME or else in ~/.local/share.",
-    )
     key_prefix: str = Field("stylize", pattern=r"^[\w.-]+$", description="First part of every Redis key.")
+    lease_ms: Annotated[int, Field(ge=200)] = Field(
+        10_000,
+        description="A worker silent for so long is taken for dead and its jobs are given to others; what a dead API"
+        " process held for its clients is free again.",
+    )
     checkpoints: Path | None = Field(
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
     )
@@ -73,10 +77,22 @@ class Settings(BaseSettings):
         " which several networks know, where a request names no `model`. Where it is not among the checkpoints, the"
         " first that takes style images does it.",
     )
+    max_body_bytes: Count = Field(32 * 2**20, description="Largest request body.")
+    max_image_pixels: Count = Field(8192 * 8192, description="Most pixels of an uploaded image.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object per line, or text for people.")
 
-    # Who may use it, and how.
+    @property
+    def heartbeat_s(self) -> float:
+        """A third of the lease: two may be lost before anyone takes the worker for dead."""
+        return self.lease_ms / 3000
+
+
+class HttpSettings(CommonSettings):
+    """The API: its address, its clients, and what they may ask for."""
+
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: Port = Field(8000, description="Port that the API listens on.")
     api_keys: ApiKeys = Field(
         (),
         repr=False,
@@ -84,43 +100,51 @@ class Settings(BaseSettings):
         " may have several. Without any, everybody who reaches the API may use it; with them, everything asks for"
         " `Authorization: Bearer KEY` but /healthz, /readyz, /docs and the page.",
     )
-    max_requests_per_key: Count = Field(
-        64, description="POST requests of one key that may run at once, in all API processes together; more are 429."
-    )
     cors_origins: Origins = Field(
         (),
         description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
         " allows all. Without any, only pages of the API's own origin may.",
     )
     body_idle_s: Seconds = Field(30.0, description="A body that stops arriving for so long is answered 408.")
-
-    # What a request may ask for.
-    max_body_bytes: Count = Field(32 * 2**20, description="Largest request body.")
-    max_image_pixels: Count = Field(8192 * 8192, description="Most pixels of an uploaded image.")
+    max_event_streams: Count = Field(
+        256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
+    )
     max_size_px: Annotated[int, Field(ge=64)] = Field(4096, description="Longest side that can be asked for.")
+    max_original_px: Annotated[int, Field(ge=64)] = Field(
+        8192, description="Longest side of a photo that can be painted at its original size."
+    )
     max_steps: Count = Field(500, description="Most steps of method=gatys.")
     max_optimised_px: Annotated[int, Field(ge=64)] = Field(
         1024, description="Longest side that can be asked for with method=gatys."
-    )
-    max_original_px: Annotated[int, Field(ge=64)] = Field(
-        8192, description="Longest side of a photo that can be painted at its original size."
     )
     tile_above_pixels: Count = Field(
         2 * 2**20,
         description="Pictures of more pixels are painted in tiles, between which other requests have their turn.",
     )
+
+
+class QueueSettings(CommonSettings):
+    """The queue: how many jobs it holds, how long, and what else is kept in Redis."""
+
+    max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
+    max_long_queue: Count = Field(
+        16, description="The same for pictures in tiles, and for jobs that take minutes: each have a lane of their own."
+    )
+    max_requests_per_key: Count = Field(
+        64, description="POST requests of one key that may run at once, in all API processes together; more are 429."
+    )
     request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
-    tile_px: Annotated[int, Field(ge=64)] = Field(
-        768, description="Side of a tile. Larger ones waste less on margins, and take more memory and longer each."
+    job_timeout_s: Seconds = Field(
+        1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
     )
-
-    max_event_streams: Count = Field(
-        256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
+    result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
+    job_picture_ttl_s: Seconds = Field(3600.0, description="How long the picture of such a job can be fetched.")
+    job_pictures_mb: Count = Field(
+        128, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
     )
-
-    # What is kept.
+    job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
+    max_deliveries: Count = Field(3, description="A job that outlived this many workers is dead-lettered.")
     max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
-
     idempotency_ttl_s: Seconds = Field(
         86_400.0, description="How long a request's answer is kept for who sends it again with its Idempotency-Key."
     )
@@ -130,29 +154,10 @@ class Settings(BaseSettings):
         " would take more than an eighth is not kept.",
     )
 
-    # Queue.
-    max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
-    max_long_queue: Count = Field(
-        16, description="The same for pictures in tiles, and for jobs that take minutes: each have a lane of their own."
-    )
-    job_timeout_s: Seconds = Field(
-        1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
-    )
-    job_picture_ttl_s: Seconds = Field(3600.0, description="How long the picture of such a job can be fetched.")
-    job_pictures_mb: Count = Field(
-        128, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
-    )
-    job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
-    result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
-    lease_ms: Annotated[int, Field(ge=200)] = Field(
-        10_000,
-        description="A worker silent for so long is taken for dead and its jobs are given to others; what a dead API"
-        " process held for its clients is free again.",
-    )
-    max_deliveries: Count = Field(3, description="A job that outlived this many workers is dead-lettered.")
 
-    # Worker.
-    workers: Count = Field(1, description="Worker processes that `serve` starts.")
+class WorkerSettings(CommonSettings):
+    """A worker: its device, its batches, and how long it may take."""
+
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Number type of the networks.")
     backend: Literal["auto", "torch", "openvino"] = Field(
@@ -167,6 +172,9 @@ class Settings(BaseSettings):
     max_wait_ms: Annotated[int, Field(ge=0)] = Field(
         0, description="How long an idle device waits for a batch to fill. 0: a busy device makes the batches."
     )
+    tile_px: Annotated[int, Field(ge=64)] = Field(
+        768, description="Side of a tile. Larger ones waste less on margins, and take more memory and longer each."
+    )
     style_cache_entries: Count = Field(
         1024, description="Encoded styles of uploads that a worker remembers (4 kB each)."
     )
@@ -180,10 +188,23 @@ class Settings(BaseSettings):
     )
     drain_timeout_s: Seconds = Field(30.0, description="How long a worker that is told to stop finishes what it runs.")
 
-    @property
-    def heartbeat_s(self) -> float:
-        """A third of the lease: two may be lost before anyone takes the worker for dead."""
-        return self.lease_ms / 3000
+
+class ServeSettings(CommonSettings):
+    """The supervisor of ``serve``."""
+
+    workers: Count = Field(1, description="Worker processes that `serve` starts.")
+    data_dir: Path | None = Field(
+        None,
+        description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. When not given,"
+        " `stylize` in XDG_DATA_HOME or else in ~/.local/share.",
+    )
+
+
+class Settings(ServeSettings, WorkerSettings, QueueSettings, HttpSettings):
+    """All groups: what ``STYLIZE_*`` variables can set, by the fields' names in capitals.
+
+    A part of the service takes the group that it needs, and can be given this.
+    """
 
 
 def load_settings() -> Settings:

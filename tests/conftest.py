@@ -46,7 +46,7 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from PIL import Image
 
     from model_store import checkpoint
-    from model_store.catalog import Header, NamedStyle
+    from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 
     folder = tmp_path_factory.mktemp("checkpoints")
     network = tiny.adain(styles=2)
@@ -57,7 +57,7 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
         NamedStyle(id=name, title=name.title(), artist="Nobody", year=1900, rights="Free")
         for name in ("first", "second")
     )
-    header = Header(network="adain", arguments={"styles": 2}, styles=styles, licence="Apache-2.0")
+    header = CheckpointMetadata(network="adain", arguments={"styles": 2}, styles=styles, licence="Apache-2.0")
     checkpoint.save(network, folder / "adain.safetensors", header)
     (folder / "previews").mkdir()
     Image.new("RGB", (16, 16), "red").save(folder / "previews" / "first.webp")
@@ -84,7 +84,7 @@ def bright_networks(every_network: Path, tmp_path_factory: pytest.TempPathFactor
     import tiny
 
     from model_store import checkpoint
-    from model_store.catalog import Header, NamedStyle
+    from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 
     folder = tmp_path_factory.mktemp("bright")
     shutil.copytree(every_network, folder, dirs_exist_ok=True)
@@ -95,7 +95,9 @@ def bright_networks(every_network: Path, tmp_path_factory: pytest.TempPathFactor
     network.decoder[-1].bias.fill_(0.5)
     styles = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in ("first", "second"))
     checkpoint.save(
-        network, folder / "adain.safetensors", Header(network="adain", arguments={"styles": 2}, styles=styles)
+        network,
+        folder / "adain.safetensors",
+        CheckpointMetadata(network="adain", arguments={"styles": 2}, styles=styles),
     )
     return folder
 

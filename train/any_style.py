@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from model_store.catalog import read_header
 from model_store.checkpoint import load
+from model_store.checkpoint_metadata import read_metadata
 from model_store.network import AnyStyle
 from model_store.runtime import Runtime, to_runtime
 from model_store.vgg import VGG, WeightsError, load_vgg
@@ -57,7 +57,7 @@ class AnyStyleTask(Task):
         arguments = _encoder_arguments(encoder) if encoder is not None else {}
         weights: dict[str, Tensor] = {}
         if init is not None:
-            known = {**read_header(init).arguments, "styles": 0}
+            known = {**read_metadata(init).arguments, "styles": 0}
             if arguments and arguments["architecture"] != known["architecture"]:
                 raise WeightsError(f"{vgg} is no {known['architecture']}, which {init} was trained with")
             arguments = {**known, **arguments}

@@ -1,25 +1,25 @@
-"""The model card: what a checkpoint's header says, for people."""
+"""The model card: what a checkpoint's metadata says, for people."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from model_store.catalog import Header
+from model_store.checkpoint_metadata import CheckpointMetadata
 
 
-def model_card(header: Header, model_id: str) -> str:
-    """Markdown, from the header alone."""
+def model_card(metadata: CheckpointMetadata, model_id: str) -> str:
+    """Markdown, from the metadata alone."""
     parts = [
         f"# {model_id}",
-        _summary(header),
+        _summary(metadata),
         "## Training",
-        "\n".join(_training(header.training)),
+        "\n".join(_training(metadata.training)),
         "## Measured",
-        _measured(header.measured),
+        _measured(metadata.measured),
         "## Styles",
-        _styles(header),
+        _styles(metadata),
         "## Licence",
-        f"{header.licence}\n\n{header.attribution}",
-        f"SHA-256 of the tensors: `{header.sha256}`",
+        f"{metadata.licence}\n\n{metadata.attribution}",
+        f"SHA-256 of the tensors: `{metadata.sha256}`",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -45,14 +45,14 @@ paints in the styles it has learned, with noise at every scale; another `seed`, 
 SUMMARIES = {"swift": SWIFT, "adain": ADAIN, "residual": RESIDUAL, "pyramid": PYRAMID}
 
 
-def _summary(header: Header) -> str:
-    text = SUMMARIES[header.network].format(
-        encoder=str(header.arguments.get("architecture")).upper().replace("VGG", "VGG-"),
-        norm=header.norm,
-        conditional=" (Dumoulin et al. 2017, arXiv 1610.07629)" if header.norm == "conditional" else "",
+def _summary(metadata: CheckpointMetadata) -> str:
+    text = SUMMARIES[metadata.network].format(
+        encoder=str(metadata.arguments.get("architecture")).upper().replace("VGG", "VGG-"),
+        norm=metadata.norm,
+        conditional=" (Dumoulin et al. 2017, arXiv 1610.07629)" if metadata.norm == "conditional" else "",
     )
     return (
-        f"{text} {header.parameters / 1e6:.1f} M parameters, stored in fp16.\n"
+        f"{text} {metadata.parameters / 1e6:.1f} M parameters, stored in fp16.\n"
         "\n"
         "It takes over the colours and textures of a painting, not its subject. It does not know faces or letters and\n"
         "changes them like all else; a lower `alpha` spares them."
@@ -124,10 +124,10 @@ def _measured(measured: dict[str, Any]) -> str:
     )
 
 
-def _styles(header: Header) -> str:
-    if not header.styles:
+def _styles(metadata: CheckpointMetadata) -> str:
+    if not metadata.styles:
         return "None by name: bring a picture."
-    rows = [f"| `{one.id}` | {one.title} | {one.artist} | {one.year or ''} | {one.rights} |" for one in header.styles]
+    rows = [f"| `{one.id}` | {one.title} | {one.artist} | {one.year or ''} | {one.rights} |" for one in metadata.styles]
     return "\n".join(["| id | title | artist | year | rights |", "|---|---|---|---|---|", *rows])
 
 

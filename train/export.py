@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from model_store.catalog import Header, NamedStyle, read_header
 from model_store.checkpoint import NETWORKS, load
+from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle, read_metadata
 from model_store.network import AnyStyle, StyleNetwork
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime, to_runtime
@@ -45,7 +45,7 @@ class Trained:
     """A network and what is known about it."""
 
     network: StyleNetwork
-    header: Header
+    metadata: CheckpointMetadata
 
 
 def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
@@ -59,7 +59,7 @@ def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
         raise StateError(f"{path}: a training of {state.task!r}; known are {', '.join(NETWORKS)}")
     network = NETWORKS[state.task](**state.arguments)
     network.load_state_dict(state.shipped)
-    header = Header(
+    metadata = CheckpointMetadata(
         network=state.task,
         arguments=state.arguments,
         licence=GENERATOR_LICENCE,
@@ -67,15 +67,15 @@ def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
     )
     if isinstance(network, AnyStyle):
         encoder = str(state.arguments["architecture"]).upper().replace("VGG", "VGG-")
-        header = replace(
-            header,
+        metadata = replace(
+            metadata,
             arguments={**state.arguments, "styles": 0},
             licence=ANY_STYLE_LICENCE,
             attribution=ANY_STYLE_ATTRIBUTION.format(encoder=encoder),
         )
     else:
-        header = replace(header, styles=_learned_styles(state))
-    return Trained(rounded(network).requires_grad_(False).eval(), header)
+        metadata = replace(metadata, styles=_learned_styles(state))
+    return Trained(rounded(network).requires_grad_(False).eval(), metadata)
 
 
 def _learned_styles(state: TrainingState) -> tuple[NamedStyle, ...]:
@@ -91,7 +91,7 @@ def from_checkpoint(path: Path) -> Trained:
     Raises:
         CheckpointError: Not a usable checkpoint.
     """
-    return Trained(load(path), read_header(path))
+    return Trained(load(path), read_metadata(path))
 
 
 def from_file(path: Path, rights: str = "", note: str = "") -> Trained:
@@ -113,11 +113,11 @@ def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.devi
     Raises:
         DataError: A picture cannot be read, or the network cannot encode any.
     """
-    network, header = trained.network.to(device, torch.float32), trained.header
+    network, metadata = trained.network.to(device, torch.float32), trained.metadata
     if not isinstance(network, AnyStyle):
-        raise DataError(f"a {header.network} network encodes no styles: train it with add-style")
+        raise DataError(f"a {metadata.network} network encodes no styles: train it with add-style")
     rows: dict[str, tuple[NamedStyle, Style]] = {
-        named.id: (named, network.stored_style(row)) for row, named in enumerate(header.styles)
+        named.id: (named, network.stored_style(row)) for row, named in enumerate(metadata.styles)
     }
     for file in files:
         picture = to_tensor([fit_longer_side(read_image(file.path), STYLE_PX)]).to(device)
@@ -125,7 +125,9 @@ def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.devi
     if rows:
         network.with_styles(stack(style for _, style in rows.values()))
     named_styles = tuple(named for named, _ in rows.values())
-    return Trained(network, replace(header, arguments={**header.arguments, "styles": len(rows)}, styles=named_styles))
+    return Trained(
+        network, replace(metadata, arguments={**metadata.arguments, "styles": len(rows)}, styles=named_styles)
+    )
 
 
 @torch.inference_mode()
@@ -138,7 +140,7 @@ def paint_previews(trained: Trained, photo: Path, folder: Path, runtime: Runtime
     network = to_runtime(deepcopy(trained.network), runtime)
     content = to_tensor([fit_longer_side(read_image(photo), PAINT_PX)]).to(runtime.device)
     folder.mkdir(parents=True, exist_ok=True)
-    for row, named in enumerate(trained.header.styles):
+    for row, named in enumerate(trained.metadata.styles):
         painted = to_images(network.paint(content, network.stored_style(row).with_seed(0)))[0]
         fit_longer_side(painted, PREVIEW_PX).save(folder / f"{named.id}.webp", quality=PREVIEW_QUALITY, method=6)
 
@@ -151,7 +153,7 @@ def measurement(
     runtime: Runtime,
     references: Sequence[Reference] = (),
 ) -> dict[str, Any]:
-    """For the header: distances, how they were measured, and those of other systems on the same pairs."""
+    """For the metadata: distances, how they were measured, and those of other systems on the same pairs."""
     result = median_distances([one.result for one in judged])
     untouched = median_distances([one.untouched for one in judged])
     return {

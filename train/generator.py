@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from model_store.catalog import CheckpointError, read_header
 from model_store.checkpoint import NETWORKS, load
+from model_store.checkpoint_metadata import CheckpointError, read_metadata
 from model_store.generator import Generator
 from model_store.perceptual import content_distance, style_distance, style_summary, total_variation
 from model_store.pixels import from_bytes, to_tensor
@@ -172,7 +172,7 @@ def _with_tables_like(
     tables = {name: tensor for name, tensor in network.state_dict().items() if _is_table(name)}
     row = None
     if init_style is not None:
-        known = [style.id for style in read_header(init).styles]
+        known = [style.id for style in read_metadata(init).styles]
         if init_style not in known:
             raise SettingError(f"--init-style {init_style}: {init} has {', '.join(known)}")
         row = known.index(init_style)
@@ -198,12 +198,12 @@ def with_new_row(path: Path) -> Plan:
     Raises:
         CheckpointError: Not a usable checkpoint, or not one of a conditional generator.
     """
-    header = read_header(path)
+    metadata = read_metadata(path)
     trained = load(path, Generator)
     if trained.norm != "conditional":
-        raise CheckpointError(f"{path}: of {header.norm} norm; only a conditional generator learns further styles")
-    arguments = {**header.arguments, "styles": trained.styles + 1}
-    network = NETWORKS[header.network](**arguments)
+        raise CheckpointError(f"{path}: of {metadata.norm} norm; only a conditional generator learns further styles")
+    arguments = {**metadata.arguments, "styles": trained.styles + 1}
+    network = NETWORKS[metadata.network](**arguments)
     assert isinstance(network, Generator)
     network.load_state_dict(
         {
@@ -214,7 +214,7 @@ def with_new_row(path: Path) -> Plan:
     network.requires_grad_(False)
     for table in network.tables:
         table.requires_grad_(True)
-    return Plan(network, header.network, arguments, first_row=trained.styles)
+    return Plan(network, metadata.network, arguments, first_row=trained.styles)
 
 
 def loss_network(source: str | Path, recipe: Recipe) -> VGG:

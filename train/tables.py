@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_store.catalog import STYLE_ID, NamedStyle
+from model_store.checkpoint_metadata import STYLE_ID, NamedStyle
 from train.data import DataError
 
 

@@ -10,15 +10,15 @@ from model_store.image_files import Picture
 from model_store.pixels import to_images
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
-from service.cli.board import Board, Outcome
-from service.cli.errands import Errand
+from service.cli.files import FilePair
 from service.cli.look import Look, unknown_style
+from service.cli.progress import Outcome, ProgressDisplay
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
 from service.images import ImageLimits
 from service.queue.job import Job
-from service.request.fields import StylizeRequest
-from service.request.parameters import job_parameters
+from service.request import StylizeRequest
+from service.resolve import job_parameters
 from service.settings import Settings
 from service.worker.batching import BatchLimits, Shape, next_batch
 from service.worker.decoding import Decoded, decode_job
@@ -28,7 +28,7 @@ from service.worker.decoding import Decoded, decode_job
 class Waiting:
     """A photo that is decoded and not yet painted."""
 
-    errand: Errand
+    pair: FilePair
     decoded: Decoded
 
     @property
@@ -37,7 +37,7 @@ class Waiting:
         return self.decoded.shape
 
 
-def paint_here(errands: Sequence[Errand], look: Look, settings: Settings, board: Board) -> None:
+def paint_here(pairs: Sequence[FilePair], look: Look, settings: Settings, display: ProgressDisplay) -> None:
     """Paint photo by photo; one that cannot be painted does not stop the others.
 
     Raises:
@@ -58,28 +58,28 @@ def paint_here(errands: Sequence[Errand], look: Look, settings: Settings, board:
             stylizer.catalog.style(style_id)
         except CatalogError as err:
             raise unknown_style(style_id, err) from err
-    LocalPainter(stylizer, look, settings, board).paint(errands)
+    LocalPainter(stylizer, look, settings, display).paint(pairs)
 
 
 class LocalPainter:
     """One look, for many photos."""
 
-    def __init__(self, stylizer: Stylizer, look: Look, settings: Settings, board: Board) -> None:
-        """Tells ``board`` of every photo."""
+    def __init__(self, stylizer: Stylizer, look: Look, settings: Settings, display: ProgressDisplay) -> None:
+        """Tells ``display`` of every photo."""
         self._stylizer = stylizer
         self._look = look
         self._settings = settings
-        self._board = board
+        self._display = display
         self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
 
-    def paint(self, errands: Sequence[Errand]) -> None:
+    def paint(self, pairs: Sequence[FilePair]) -> None:
         """All of them; no more than a batch is decoded ahead."""
         waiting: list[Waiting] = []
-        for errand in errands:
+        for pair in pairs:
             try:
-                one = Waiting(errand, self._decoded(errand))
+                one = Waiting(pair, self._decoded(pair))
             except (ServiceError, OSError) as err:
-                self._board.done(Outcome(errand, error=_text(err)))
+                self._display.done(Outcome(pair, error=_text(err)))
                 continue
             if one.decoded.parameters.method == "gatys" or one.decoded.parameters.tiled:
                 self._finish(one, self._in_steps)
@@ -90,17 +90,17 @@ class LocalPainter:
         while waiting:
             waiting = self._without_next_batch(waiting)
 
-    def _decoded(self, errand: Errand) -> Decoded:
+    def _decoded(self, pair: FilePair) -> Decoded:
         look = self._look
         asked = StylizeRequest(
-            request_id=str(errand),
-            content=errand.read(),
+            request_id=str(pair),
+            content=pair.read(),
             styles=list(look.styles),
             style_ids=list(look.style_ids),
             weights=",".join(map(str, look.weights)) if look.weights is not None else None,
             alpha=look.alpha,
             size=look.size,
-            format=look.format or errand.format,
+            format=look.format or pair.format,
             quality=look.quality,
             accept=None,
             seed=look.seed,
@@ -137,17 +137,17 @@ class LocalPainter:
         parameters, painting = one.decoded.parameters, one.decoded.painting
         if parameters.method == "gatys":
             for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
-                self._board.step(one.errand, step.step, step.steps)
+                self._display.step(one.pair, step.step, step.steps)
             return to_images(step.picture)[0]
         for tile in self._stylizer.paint_tiled(parameters.model, painting):
-            self._board.step(one.errand, tile.step, tile.steps)
+            self._display.step(one.pair, tile.step, tile.steps)
         return tile.picture
 
     def _finish(self, one: Waiting, paint: Callable[[Waiting], Image.Image]) -> None:
         try:
             painted = paint(one)
         except (ServiceError, RuntimeError) as err:
-            self._board.done(Outcome(one.errand, error=_text(err)))
+            self._display.done(Outcome(one.pair, error=_text(err)))
         else:
             self._keep(one, painted)
 
@@ -156,11 +156,11 @@ class LocalPainter:
         parameters = one.decoded.parameters
         try:
             picture = Picture(painted, one.decoded.content.alpha)
-            one.errand.write(images.encode(picture, parameters.format, parameters.quality))
+            one.pair.write(images.encode(picture, parameters.format, parameters.quality))
         except (ServiceError, OSError) as err:
-            self._board.done(Outcome(one.errand, error=_text(err)))
+            self._display.done(Outcome(one.pair, error=_text(err)))
         else:
-            self._board.done(Outcome(one.errand, seed=parameters.seed))
+            self._display.done(Outcome(one.pair, seed=parameters.seed))
 
 
 def _text(error: Exception) -> str:

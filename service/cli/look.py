@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.errors import InvalidField, NotFound
-from service.request.mix import read_weights
+from service.mix import read_weights
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from service.cli.board import Board, Outcome
-from service.cli.errands import Errand
+from service.cli.files import FilePair
 from service.cli.look import Look, unknown_style
+from service.cli.progress import Outcome, ProgressDisplay
 from service.errors import InvalidField
 from stylize_client import (
     AsyncClient,
@@ -29,7 +29,7 @@ LARGE_PX = 2048
 
 
 async def paint_there(
-    errands: Sequence[Errand], look: Look, server: str, api_key: str | None, in_flight: int, board: Board
+    pairs: Sequence[FilePair], look: Look, server: str, api_key: str | None, in_flight: int, display: ProgressDisplay
 ) -> None:
     """Paint photo by photo; one that cannot be painted does not stop the others.
 
@@ -39,15 +39,15 @@ async def paint_there(
     """
     _check(look, server, api_key)
     options = _options(look)
-    left: Iterator[Errand] = iter(errands)
+    left: Iterator[FilePair] = iter(pairs)
 
     async def paint_some(client: AsyncClient) -> None:
-        for errand in left:  # all take from the same
-            board.done(await _outcome(client, errand, look, options, board))
+        for pair in left:  # all take from the same
+            display.done(await _outcome(client, pair, look, options, display))
 
     with _ended_in_order():
         async with AsyncClient(server, api_key, retries=PATIENCE) as client, asyncio.TaskGroup() as group:
-            for _ in range(min(in_flight, len(errands))):
+            for _ in range(min(in_flight, len(pairs))):
                 group.create_task(paint_some(client))
 
 
@@ -106,28 +106,30 @@ def _options(look: Look) -> PictureOptions:
     )
 
 
-async def _outcome(client: AsyncClient, errand: Errand, look: Look, options: PictureOptions, board: Board) -> Outcome:
+async def _outcome(
+    client: AsyncClient, pair: FilePair, look: Look, options: PictureOptions, display: ProgressDisplay
+) -> Outcome:
     is_large = look.size == "original" or int(look.size) > LARGE_PX
-    options = {**options, "format": look.format or errand.format}
+    options = {**options, "format": look.format or pair.format}
     try:
         if look.method == "gatys" or is_large:
-            job = await client.submit(errand.read(), method=look.method, steps=look.steps, **options)
-            picture = await _picture_of(job, errand, board)
+            job = await client.submit(pair.read(), method=look.method, steps=look.steps, **options)
+            picture = await _picture_of(job, pair, display)
         else:
-            picture = await client.stylize(errand.read(), **options)
-        errand.write(picture.data)
+            picture = await client.stylize(pair.read(), **options)
+        pair.write(picture.data)
     except ProblemError as err:
-        return Outcome(errand, error=err.detail)
+        return Outcome(pair, error=err.detail)
     except (StylizeError, OSError) as err:
-        return Outcome(errand, error=str(err))
-    return Outcome(errand, seed=picture.seed)
+        return Outcome(pair, error=str(err))
+    return Outcome(pair, seed=picture.seed)
 
 
-async def _picture_of(job: AsyncJob, errand: Errand, board: Board) -> Picture:
+async def _picture_of(job: AsyncJob, pair: FilePair, display: ProgressDisplay) -> Picture:
     """Wait for it; who stops waiting cancels it."""
 
     def tell(status: JobStatus) -> None:
-        board.step(errand, round(status.progress * 100), 100)
+        display.step(pair, round(status.progress * 100), 100)
 
     try:
         await job.wait(on_progress=tell)

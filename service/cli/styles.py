@@ -10,8 +10,8 @@ from rich.text import Text
 
 from model_store.catalog import default_folder, read_catalog
 from service.cli.terminal import AsJson, Key, Server, clear_errors, output
-from service.http.responses.style_list import Kind, PageRequest, StyleViews
-from service.request.choice import known_model
+from service.http.responses.styles import Kind, PageRequest, StyleViews
+from service.model_choice import known_model
 from service.settings import load_settings
 from stylize_client import Client
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from service.cli.board import Board
-from service.cli.errands import Errand, plan
+from service.cli.files import FilePair, plan
 from service.cli.look import Look, read_mix
+from service.cli.progress import ProgressDisplay
 from service.cli.terminal import EXIT_FAILED, Key, Server, clear_errors, console, say, say_error
 from service.errors import InvalidField
 from service.http.schemas import MAX_SEED
-from service.request.optimisation import checked_method
+from service.optimisation import checked_method
 from service.settings import load_settings
 
 Color = Literal["style", "match", "luminance"]
@@ -56,8 +56,8 @@ def stylize(
     """Paint files: in this process, or by a running service."""
     with clear_errors():
         checked_method(method, steps)
-        errands = plan(photos, out, format)
-        left = errands if overwrite else _unfinished(errands, out)
+        pairs = plan(photos, out, format)
+        left = pairs if overwrite else _unfinished(pairs, out)
         mix = read_mix(style, weights, mask or ())
         look = Look(
             styles=mix.styles,
@@ -75,45 +75,45 @@ def stylize(
             method=method,
             steps=steps,
         )
-        with Board(console, len(left), draws_seeds=seed is None) as board:
-            _paint(left, look, server, api_key, in_flight, board)
-    _conclude(board, len(errands) - len(left))
+        with ProgressDisplay(console, len(left), draws_seeds=seed is None) as display:
+            _paint(left, look, server, api_key, in_flight, display)
+    _conclude(display, len(pairs) - len(left))
 
 
-def _unfinished(errands: list[Errand], out: str | None) -> list[Errand]:
+def _unfinished(pairs: list[FilePair], out: str | None) -> list[FilePair]:
     """What is in a folder already was painted before; a file that is named itself shall be painted now."""
-    if any(errand.output is None for errand in errands):
+    if any(pair.output is None for pair in pairs):
         if sys.stdout.isatty():
             raise InvalidField("a picture is nothing for a terminal: name a file with --out, or a pipe", "out")
-        return errands
-    is_folder = out is not None and [errand.output for errand in errands] != [Path(out)]
-    return [errand for errand in errands if errand.output and not (is_folder and errand.output.exists())]
+        return pairs
+    is_folder = out is not None and [pair.output for pair in pairs] != [Path(out)]
+    return [pair for pair in pairs if pair.output and not (is_folder and pair.output.exists())]
 
 
 def _paint(
-    errands: list[Errand], look: Look, server: str | None, api_key: str | None, in_flight: int, board: Board
+    pairs: list[FilePair], look: Look, server: str | None, api_key: str | None, in_flight: int, display: ProgressDisplay
 ) -> None:
     """Here or there; what is imported for the one costs the other nothing."""
-    if not errands:
+    if not pairs:
         return
     if server:
         from service.cli.remote import paint_there
 
-        asyncio.run(paint_there(errands, look, server, api_key, in_flight, board))
+        asyncio.run(paint_there(pairs, look, server, api_key, in_flight, display))
     else:
         from service.cli.local import paint_here
 
-        paint_here(errands, look, load_settings(), board)
+        paint_here(pairs, look, load_settings(), display)
 
 
-def _conclude(board: Board, skipped: int) -> None:
-    for line in board.seeds:
+def _conclude(display: ProgressDisplay, skipped: int) -> None:
+    for line in display.seeds:
         say(line)
     if skipped:
         say(f"{skipped} were there already and are left as they are; --overwrite paints them again")
-    for line in board.failures:
+    for line in display.failures:
         say_error(line)
-    if board.failures:
-        if len(board.failures) > 1:
-            say_error(f"{len(board.failures)} could not be painted")
+    if display.failures:
+        if len(display.failures) > 1:
+            say_error(f"{len(display.failures)} could not be painted")
         raise typer.Exit(EXIT_FAILED)

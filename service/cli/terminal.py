@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from model_store.catalog import CatalogError, CheckpointError
+from model_store.catalog import CatalogError
+from model_store.checkpoint_metadata import CheckpointError
 from service.errors import InvalidField, NotFound, ServiceError
 from service.settings import EXIT_CONFIGURATION, SettingsError
 from stylize_client import StylizeError

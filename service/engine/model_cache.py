@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from model_store import checkpoint
-from model_store.catalog import CatalogError, CheckpointError, ModelEntry, Stamp, file_stamp, problem_text
+from model_store.catalog import CatalogError, Fingerprint, ModelEntry, file_fingerprint, problem_text
 from model_store.catalog_watch import CatalogWatch
+from model_store.checkpoint_metadata import CheckpointError
 from model_store.network import Forward, StyleNetwork
 from model_store.runtime import Runtime, to_runtime
 from service.engine.backends import BackendName, forward_of
@@ -55,7 +56,7 @@ class Networks:
         self._limit_bytes = limit_bytes
         self._backend = backend
         self._residents: dict[str, Resident] = {}  # in the order of their last use
-        self._failures: dict[str, tuple[Stamp | None, str]] = {}
+        self._failures: dict[str, tuple[Fingerprint | None, str]] = {}
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -103,11 +104,11 @@ class Networks:
         except Exception as err:  # a defect of ours: it, too, must not be met again by every request
             log.exception("a checkpoint cannot be loaded", extra={"model": entry.id})
             problem = f"{entry.path.name}: it cannot be loaded ({type(err).__name__})"
-        if file_stamp(entry.path) != entry.stamp:
+        if file_fingerprint(entry.path) != entry.fingerprint:
             raise ModelUnavailable(f"the checkpoint of {entry.id!r} is being replaced or removed: try again")
         if problem is not None:
             log.error("a checkpoint cannot be used: %s", problem)
-            self._failures = {**self._failures, entry.id: (entry.stamp, problem)}
+            self._failures = {**self._failures, entry.id: (entry.fingerprint, problem)}
             raise _unusable(entry, problem)
         forward = forward_of(network, self._backend)
         size_bytes = sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
@@ -127,9 +128,9 @@ class Networks:
 
     def _remove_outdated(self) -> None:
         """Networks whose file was replaced or removed, or cannot be used any more."""
-        stamps = {model.id: model.stamp for model in self._watch.now().models if model.problem is None}
+        fingerprints = {model.id: model.fingerprint for model in self._watch.now().models if model.problem is None}
         for model_id, resident in self._residents.items():
-            if stamps.get(model_id) != resident.entry.stamp:
+            if fingerprints.get(model_id) != resident.entry.fingerprint:
                 self._residents = self._without(model_id)
 
     def _without(self, model_id: str) -> dict[str, Resident]:
@@ -137,8 +138,8 @@ class Networks:
 
     def _failure(self, entry: ModelEntry) -> str | None:
         """Why this state of the file could not be loaded, if it was tried."""
-        stamp, problem = self._failures.get(entry.id, (None, None))
-        return problem if stamp == entry.stamp else None
+        fingerprint, problem = self._failures.get(entry.id, (None, None))
+        return problem if fingerprint == entry.fingerprint else None
 
 
 def _unusable(entry: ModelEntry, problem: str) -> ModelUnavailable:

@@ -16,18 +16,18 @@ from model_store.catalog import default_folder
 from model_store.catalog_watch import CatalogWatch
 from service.http.context import Context
 from service.http.metrics import Metrics
-from service.http.middleware.problems import add_problem_handlers
-from service.http.middleware.stack import add_edge
-from service.http.openapi.document import complete_openapi, operation_id
+from service.http.middleware import add_middleware
+from service.http.middleware.errors import add_problem_handlers
+from service.http.openapi import complete_openapi, operation_id
 from service.http.responses.job_events import Listeners
 from service.http.routes import catalog, docs, health, jobs, page, styles, stylize
+from service.model_choice import warn_of_default
 from service.queue.answer_store import AnswerStore
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
 from service.queue.limits import Slots
 from service.queue.queue import JobQueue
 from service.queue.style_store import StyleStore
-from service.request.choice import warn_of_default
 from service.settings import Settings
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
@@ -90,5 +90,5 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router, docs.router, page.router):
         app.include_router(router)
     complete_openapi(app, needs_key=bool(settings.api_keys))
-    add_edge(app, settings, metrics, slots)
+    add_middleware(app, settings, metrics, slots)
     return app

@@ -1,19 +1,25 @@
-"""What the endpoints of one API process work with."""
+"""Context of the endpoints of one API process, and work that ends when its client leaves."""
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from threading import Event
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
 from model_store.catalog_watch import CatalogWatch
+from service.errors import ClientLeft
 from service.http.metrics import Metrics
 from service.http.responses.job_events import Listeners
 from service.queue.answer_store import AnswerStore
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
 from service.queue.style_store import StyleStore
-from service.settings import Settings
+from service.settings import HttpSettings
+from service.tasks import end_tasks
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Context:
         stopping: Set once the process was told to stop: answers that go on for ever end then.
     """
 
-    settings: Settings
+    settings: HttpSettings
     watch: CatalogWatch
     dispatcher: Dispatcher
     records: JobRecords
@@ -49,3 +55,29 @@ def _context(request: Request) -> Context:
 
 ContextOfProcess = Annotated[Context, Depends(_context)]
 """An endpoint's parameter of this type gets the process's context."""
+
+
+async def while_connected(request: Request, work: Coroutine[None, None, T]) -> T:
+    """Await ``work``; if the client leaves first, cancel it.
+
+    The request's body must have been read: what its connection delivers next is the disconnect.
+
+    Raises:
+        ClientLeft: It did.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        left = not task.done()
+        await end_tasks([task])
+    if left:
+        raise ClientLeft("the client closed its connection")
+    return await task
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

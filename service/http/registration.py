@@ -15,11 +15,11 @@ from model_store.catalog import Catalog, default_folder
 from service.errors import InvalidField
 from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits, fitted, read_header
+from service.model_choice import upload_model
 from service.queue.dispatch import Dispatcher
 from service.queue.job import Job
 from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
-from service.request.choice import upload_model
-from service.settings import Settings
+from service.settings import HttpSettings
 
 SAMPLE_PX = 512
 """Longer side at which the sample is painted; larger than the preview, so that strokes look fine."""
@@ -46,7 +46,7 @@ class StyleRequest:
 
 
 async def register_style(
-    asked: StyleRequest, settings: Settings, catalog: Catalog, dispatcher: Dispatcher, store: StyleStore
+    asked: StyleRequest, settings: HttpSettings, catalog: Catalog, dispatcher: Dispatcher, store: StyleStore
 ) -> RegisteredStyle:
     """Have a style painted with, and keep it.
 
@@ -89,7 +89,7 @@ def sample_photo() -> bytes:
     return (default_folder() / "sample.jpg").read_bytes()
 
 
-def _job(asked: StyleRequest, model_id: str, settings: Settings) -> Job:
+def _job(asked: StyleRequest, model_id: str, settings: HttpSettings) -> Job:
     """Paint the sample in the new style, and keep the style."""
     photo = read_header(sample_photo(), "content", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
     width, height = fitted(photo.width, photo.height, SAMPLE_PX)

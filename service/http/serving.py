@@ -7,18 +7,16 @@ from uuid import uuid4
 from fastapi import Request, Response
 
 from service.errors import InvalidField, ServiceError
-from service.http.connection import while_connected
-from service.http.context import Context
-from service.http.prefer import accepted_response, prefers_async
-from service.http.responses.job_view import JobView
-from service.http.responses.painted import picture_response
+from service.http.context import Context, while_connected
+from service.http.responses.files import picture_response
+from service.http.responses.jobs import JobView, accepted_response, prefers_async
 from service.http.schemas import Facts, StylizeParameters
 from service.queue.job import Job
 from service.queue.job_progress import JobProgress
 from service.queue.job_status import Accepted, JobStatus
-from service.request.fields import MAX_STYLES, StylizeRequest
-from service.request.parameters import job_parameters
-from service.settings import Settings
+from service.request import MAX_STYLES, StylizeRequest
+from service.resolve import job_parameters
+from service.settings import HttpSettings
 
 
 async def answer_request(asked: StylizeRequest, prefer: str | None, request: Request, context: Context) -> Response:
@@ -48,7 +46,7 @@ async def _parameters(asked: StylizeRequest, context: Context) -> StylizeParamet
     return job_parameters(asked, context.settings, catalog, await context.styles.find(others))
 
 
-def _models_to_see(asked: StylizeRequest, settings: Settings) -> list[str]:
+def _models_to_see(asked: StylizeRequest, settings: HttpSettings) -> list[str]:
     """Networks that the catalog must not have missed."""
     if asked.model is not None:
         return [asked.model]

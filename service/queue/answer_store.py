@@ -23,7 +23,7 @@ from service.errors import BeingAnswered, InvalidField, ServiceError
 from service.queue.capped_store import SHELVE
 from service.queue.keys import Keys
 from service.queue.redis_client import translated
-from service.settings import Settings
+from service.settings import QueueSettings
 from service.tasks import end_tasks
 
 FIELD = "Idempotency-Key"
@@ -92,15 +92,15 @@ class Hold:
 class AnswerStore:
     """One process's view of the answers."""
 
-    def __init__(self, redis: Any, settings: Settings) -> None:
+    def __init__(self, redis: Any, settings: QueueSettings) -> None:
         """``redis`` is for commands: the queue's will do."""
         self._settings = settings
         self._most_bytes = settings.idempotency_mb * 2**20
         self._keys = Keys(settings.key_prefix)
-        self._begin = redis.register_script(BEGIN)
-        self._keep = redis.register_script(KEEP)
-        self._renew = redis.register_script(RENEW)
-        self._release = redis.register_script(RELEASE)
+        self._begin = redis.commands.register_script(BEGIN)
+        self._keep = redis.commands.register_script(KEEP)
+        self._renew = redis.commands.register_script(RENEW)
+        self._release = redis.commands.register_script(RELEASE)
 
     async def begin(self, caller: str, key: str, fingerprint: str, token: str) -> Answer | Hold:
         """The answer of before, or, for the first time, the right to give it.

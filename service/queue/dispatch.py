@@ -16,7 +16,7 @@ from service.queue.job import Job, Result
 from service.queue.job_records import JobRecords
 from service.queue.job_status import Accepted
 from service.queue.queue import JobQueue, QueueStatus
-from service.settings import Settings
+from service.settings import QueueSettings
 from service.tasks import end_tasks
 
 WORKER_GONE_MS = 30_000
@@ -40,7 +40,7 @@ class Awaited:
 class Dispatcher:
     """Submits jobs and hands out results; ``start`` before use, ``stop`` after."""
 
-    def __init__(self, queue: JobQueue, records: JobRecords, settings: Settings) -> None:
+    def __init__(self, queue: JobQueue, records: JobRecords, settings: QueueSettings) -> None:
         """Nothing is read before ``start``."""
         self._queue = queue
         self._records = records

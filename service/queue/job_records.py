@@ -8,61 +8,22 @@ The queue's step that answers a job also closes its record, so a job is in one s
 Redis: whichever API process is asked gives the same answer.
 """
 
-from typing import Any
-
 from service.queue.job import Result
 from service.queue.job_status import Accepted, JobStatus, Outcome
 from service.queue.keys import Keys
 from service.queue.queue import GROUP
-from service.queue.redis_client import translated
-from service.settings import Settings
-
-LOOK = """
--- KEYS: record, job, result, each lane's stream    ARGV: group
-local accepted, outcome = unpack(redis.call('HMGET', KEYS[1], 'accepted', 'outcome'))
-if not accepted then return false end
-local entry, lane, progress = unpack(redis.call('HMGET', KEYS[2], 'entry', 'lane', 'progress'))
-local position = 0
-if entry then
-  local stream, last = KEYS[3 + lane], '0-0'
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-    local group = {}
-    for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
-    if group['name'] == ARGV[1] then last = group['last-delivered-id'] end
-  end
-  position = #redis.call('XRANGE', stream, '(' .. last, entry)  -- none, if a worker has it
-end
-return {accepted, outcome, entry, position, progress, redis.call('HEXISTS', KEYS[2], 'preview'),
-        redis.call('EXISTS', KEYS[3])}
-"""
-
-END = """
--- KEYS: record, job, result, each lane's stream    ARGV: group, outcome
-local record_ms = redis.call('HGET', KEYS[1], 'record_ms')
-if not record_ms then return 0 end
-local entry, lane = unpack(redis.call('HMGET', KEYS[2], 'entry', 'lane'))
-if entry then
-  redis.call('XACK', KEYS[3 + lane], ARGV[1], entry)
-  redis.call('XDEL', KEYS[3 + lane], entry)
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'outcome', ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], record_ms)
-end
-redis.call('UNLINK', KEYS[3])
-return 1
-"""
+from service.queue.redis_client import RedisClient, translated
+from service.settings import QueueSettings
 
 
 class JobRecords:
     """One process's view of the records."""
 
-    def __init__(self, redis: Any, settings: Settings) -> None:
-        """``redis`` is for commands: the queue's will do."""
+    def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
+        """``redis`` may be the queue's."""
         self._redis = redis
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
-        self._look = redis.register_script(LOOK)
-        self._end = redis.register_script(END)
 
     async def open(self, job_id: str, accepted: Accepted) -> None:
         """Before the job is enqueued: from now on one can ask for it."""
@@ -71,7 +32,7 @@ class JobRecords:
         )
         fields = {"accepted": accepted.to_json(), "picture_ms": picture_ms, "record_ms": record_ms}
         async with translated():
-            pipe = self._redis.pipeline()
+            pipe = self._redis.commands.pipeline()
             pipe.hset(self._keys.record(job_id), mapping=fields)
             pipe.pexpire(self._keys.record(job_id), record_ms + int(self._settings.job_timeout_s * 1000))
             await pipe.execute()
@@ -79,24 +40,23 @@ class JobRecords:
     async def discard(self, job_id: str) -> None:
         """The job was not accepted after all."""
         async with translated():
-            await self._redis.unlink(self._keys.record(job_id))
+            await self._redis.commands.unlink(self._keys.record(job_id))
 
     async def status(self, job_id: str) -> JobStatus | None:
         """How a job is doing; ``None`` if there is no record of it, or not any more."""
-        async with translated():
-            reply = await self._look(keys=self._job_keys(job_id), args=[GROUP])
+        reply = await self._redis.run("job_status", self._job_keys(job_id), [GROUP])
         return None if reply is None else JobStatus.from_reply(job_id, reply)
 
     async def preview(self, job_id: str) -> bytes | None:
         """The picture so far, small, as a JPEG file; ``None`` if there is none."""
         async with translated():
-            preview: bytes | None = await self._redis.hget(self._keys.job(job_id), "preview")
+            preview: bytes | None = await self._redis.commands.hget(self._keys.job(job_id), "preview")
         return preview
 
     async def result(self, job_id: str) -> Result | None:
         """The picture and the facts of its making; ``None`` if they are not there (yet, or any more)."""
         async with translated():
-            fields = await self._redis.hgetall(self._keys.result(job_id))
+            fields = await self._redis.commands.hgetall(self._keys.result(job_id))
         return Result.from_fields(fields) if fields else None
 
     async def cancel(self, job_id: str) -> bool:
@@ -105,8 +65,8 @@ class JobRecords:
         Returns:
             Whether there is a record of it.
         """
-        async with translated():
-            return bool(await self._end(keys=self._job_keys(job_id), args=[GROUP, Outcome("cancelled").to_json()]))
+        outcome = Outcome("cancelled").to_json()
+        return bool(await self._redis.run("cancel_recorded", self._job_keys(job_id), [GROUP, outcome]))
 
     def _job_keys(self, job_id: str) -> list[str]:
         keys = self._keys

@@ -30,19 +30,15 @@ from typing import Any
 from redis import exceptions as redis_errors
 
 from service.errors import JobFailed, QueueFull
-from service.queue import queue_scripts as scripts
 from service.queue.heartbeat import WorkerBeat
 from service.queue.job import LANES, Claim, Job, Lane, Result, blob_fields, blobs_of
 from service.queue.job_progress import JobProgress, Saved
 from service.queue.job_status import Outcome
 from service.queue.keys import Keys
-from service.queue.redis_client import connect, translated
-from service.settings import Settings
+from service.queue.redis_client import BLOCK_MS, RedisClient, translated
+from service.settings import QueueSettings
 
 GROUP = "workers"
-BLOCK_MS = 1000
-"""How long a read waits for news; also how long a worker may take to notice that it should stop."""
-
 CANCEL_GRACE_MS = 1000
 """A job's hash outlives the deadline by this, so that who waited in vain still finds the stream's entry to remove."""
 
@@ -74,12 +70,12 @@ class JobQueue:
 
     Attributes:
         name: Of the process.
-        redis: Its connections for commands, which other stores of the process share.
+        redis: Its connections, which other stores of the process share.
     """
 
-    def __init__(self, url: str, settings: Settings, name: str) -> None:
+    def __init__(self, url: str, settings: QueueSettings, name: str) -> None:
         """Connections are made when first used."""
-        self.redis, self._blocking = connect(url, BLOCK_MS / 1000)
+        self.redis = RedisClient(url)
         self.name = name
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
@@ -88,17 +84,10 @@ class JobQueue:
             "tiled": settings.max_long_queue,
             "long": settings.max_long_queue,
         }
-        self._enqueue = self.redis.register_script(scripts.ENQUEUE)
-        self._cancel = self.redis.register_script(scripts.CANCEL)
-        self._complete = self.redis.register_script(scripts.COMPLETE)
-        self._release = self.redis.register_script(scripts.RELEASE)
-        self._report = self.redis.register_script(scripts.REPORT)
-        self._beat = self.redis.register_script(scripts.BEAT)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.redis.aclose()
-        await self._blocking.aclose()
+        await self.redis.close()
 
     # ---- the API's side -------------------------------------------------------------------------------------------
 
@@ -114,29 +103,28 @@ class JobQueue:
         fields += ["lane", str(LANES.index(job.lane) + 1)]  # which of the streams, for scripts that are given all
         fields += blob_fields(job.blobs)
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        async with translated():
-            accepted = await self._enqueue(
-                keys=[self._keys.stream(job.lane), self._keys.job(job.id), self._keys.result(job.id)],
-                args=[limit, lives_ms, job.id, *fields],
-            )
+        accepted = await self.redis.run(
+            "enqueue",
+            [self._keys.stream(job.lane), self._keys.job(job.id), self._keys.result(job.id)],
+            [limit, lives_ms, job.id, *fields],
+        )
         if not accepted:
             raise QueueFull(f"{limit} jobs are waiting already: try again later", RETRY_AFTER_S[job.lane])
 
     async def cancel(self, job_id: str) -> None:
         """Nobody waits for the job any more: take it out, unless a worker is computing it this moment."""
-        async with translated():
-            await self._cancel(keys=[self._keys.job(job_id), *self._keys.streams], args=[GROUP])
+        await self.redis.run("cancel", [self._keys.job(job_id), *self._keys.streams], [GROUP])
 
     async def progress(self, job_id: str) -> JobProgress | None:
         """How far a job is; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
         async with translated():
-            entry, *fields = await self.redis.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
+            entry, *fields = await self.redis.commands.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
         return None if entry is None else JobProgress.from_fields(fields)
 
     async def replies(self) -> list[str]:
         """Ids of jobs of this API process that have been answered; waits up to ``BLOCK_MS`` for the first."""
         async with translated():
-            popped = await self._blocking.blmpop(
+            popped = await self.redis.blocking.blmpop(
                 BLOCK_MS / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
             )
         return [job_id.decode() for job_id in popped[1]] if popped else []
@@ -145,7 +133,7 @@ class JobQueue:
         """The results that are there, by job id; each is given out once."""
         job_ids = list(job_ids)
         async with translated():
-            pipe = self.redis.pipeline(transaction=False)
+            pipe = self.redis.commands.pipeline(transaction=False)
             for job_id in job_ids:
                 pipe.hgetall(self._keys.result(job_id))
                 pipe.unlink(self._keys.result(job_id))
@@ -159,7 +147,7 @@ class JobQueue:
         async with translated():
             for stream in self._keys.streams:
                 try:
-                    await self.redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+                    await self.redis.commands.xgroup_create(stream, GROUP, id="0", mkstream=True)
                 except redis_errors.ResponseError as err:
                     if "BUSYGROUP" not in str(err):
                         raise
@@ -168,7 +156,7 @@ class JobQueue:
         """Up to ``count`` waiting jobs, oldest first; waits up to ``BLOCK_MS`` for the first."""
         async with translated():
             streams = {self._keys.stream(lane): ">"}
-            answer = await self._blocking.xreadgroup(GROUP, self.name, streams, count=count, block=BLOCK_MS)
+            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=BLOCK_MS)
             entries = [entry for _, stream in answer for entry in stream]
             return await self._load(lane, [(entry, fields[b"job"].decode(), 1) for entry, fields in entries])
 
@@ -176,7 +164,7 @@ class JobQueue:
         """Whether there is an interactive job whose worker has been silent for a lease."""
         async with translated():
             stream, lease_ms = self._keys.stream("interactive"), self._settings.lease_ms
-            return bool(await self.redis.xpending_range(stream, GROUP, "-", "+", 1, idle=lease_ms))
+            return bool(await self.redis.commands.xpending_range(stream, GROUP, "-", "+", 1, idle=lease_ms))
 
     async def reclaim(self, lane: Lane = "interactive") -> Claim | None:
         """The oldest job whose worker has been silent for a lease, if any: it may have killed that worker.
@@ -185,11 +173,11 @@ class JobQueue:
         """
         stream, lease_ms = self._keys.stream(lane), self._settings.lease_ms
         async with translated():
-            pending = await self.redis.xpending_range(stream, GROUP, "-", "+", 16, idle=lease_ms)
+            pending = await self.redis.commands.xpending_range(stream, GROUP, "-", "+", 16, idle=lease_ms)
             for orphan in pending:
                 entry, deliveries = orphan["message_id"], orphan["times_delivered"] + 1
                 # Two workers may try: the claim resets the idle time, so only one gets it.
-                claimed = await self.redis.xclaim(stream, GROUP, self.name, lease_ms, [entry])
+                claimed = await self.redis.commands.xclaim(stream, GROUP, self.name, lease_ms, [entry])
                 if not claimed or claimed[0] is None or not claimed[0][1]:
                     continue
                 claims = await self._load(lane, [(entry, claimed[0][1][b"job"].decode(), deliveries)])
@@ -198,14 +186,14 @@ class JobQueue:
                 if claims[0].deliveries > self._settings.max_deliveries:
                     await self._dead_letter(claims[0])
                     continue
-                await self.redis.incr(self._keys.redelivered)
+                await self.redis.commands.incr(self._keys.redelivered)
                 return claims[0]
         return None
 
     async def still_wanted(self, claims: Iterable[Claim]) -> list[bool]:
         """For each job, whether someone still waits for it."""
         async with translated():
-            pipe = self.redis.pipeline(transaction=False)
+            pipe = self.redis.commands.pipeline(transaction=False)
             for claim in claims:
                 pipe.exists(self._keys.job(claim.job.id))
             return [bool(exists) for exists in await pipe.execute()]
@@ -216,7 +204,7 @@ class JobQueue:
         async with translated():
             for lane in LANES:
                 if entries := [claim.entry for claim in claims if claim.job.lane == lane]:
-                    await self.redis.xclaim(self._keys.stream(lane), GROUP, self.name, 0, entries, justid=True)
+                    await self.redis.commands.xclaim(self._keys.stream(lane), GROUP, self.name, 0, entries, justid=True)
 
     async def report(self, claim: Claim, progress: JobProgress, saved: Saved | None = None) -> bool:
         """Say how far a job is; with ``saved``, another worker can go on from there.
@@ -225,8 +213,7 @@ class JobQueue:
             Whether someone still waits for it.
         """
         fields = [*progress.to_fields(), *(saved.to_fields() if saved is not None else ())]
-        async with translated():
-            return bool(await self._report(keys=[self._keys.job(claim.job.id)], args=fields))
+        return bool(await self.redis.run("report", [self._keys.job(claim.job.id)], fields))
 
     async def complete(self, claim: Claim, result: Result) -> bool:
         """Store the result, tell the API or the job's record, and acknowledge the job, in one step.
@@ -234,28 +221,28 @@ class JobQueue:
         Returns:
             Whether this was the answer; ``False`` if the job was answered before, cancelled or late.
         """
-        job_id, shelf = claim.job.id, self._keys.pictures
-        async with translated():
-            answered = await self._complete(
-                keys=[
-                    self._keys.stream(claim.job.lane),
-                    self._keys.job(job_id),
-                    self._keys.result(job_id),
-                    self._keys.replies(claim.reply_to),
-                    self._keys.record(job_id),
-                    *shelf,
-                ],
-                args=[
-                    GROUP,
-                    claim.entry,
-                    job_id,
-                    int(self._settings.result_ttl_s * 1000),
-                    Outcome.of(result.error).to_json(),
-                    self._settings.job_pictures_mb * 2**20,
-                    len(result.image),
-                    *result.to_fields(),
-                ],
-            )
+        job_id = claim.job.id
+        answered = await self.redis.run(
+            "complete",
+            [
+                self._keys.stream(claim.job.lane),
+                self._keys.job(job_id),
+                self._keys.result(job_id),
+                self._keys.replies(claim.reply_to),
+                self._keys.record(job_id),
+                *self._keys.pictures,
+            ],
+            [
+                GROUP,
+                claim.entry,
+                job_id,
+                int(self._settings.result_ttl_s * 1000),
+                Outcome.of(result.error).to_json(),
+                self._settings.job_pictures_mb * 2**20,
+                len(result.image),
+                *result.to_fields(),
+            ],
+        )
         return bool(answered)
 
     async def drop(self, claim: Claim) -> None:
@@ -265,31 +252,30 @@ class JobQueue:
 
     async def release(self, claims: Iterable[Claim]) -> None:
         """Give jobs back, for another worker to claim at once; this delivery does not count."""
-        async with translated():
-            for claim in claims:
-                await self._release(
-                    keys=[self._keys.stream(claim.job.lane), self._keys.job(claim.job.id)],
-                    args=[GROUP, claim.entry, claim.job.id, claim.deliveries - 1],
-                )
+        for claim in claims:
+            await self.redis.run(
+                "release",
+                [self._keys.stream(claim.job.lane), self._keys.job(claim.job.id)],
+                [GROUP, claim.entry, claim.job.id, claim.deliveries - 1],
+            )
 
     async def beat(self, says: Mapping[str, Any]) -> None:
         """This worker lives; ``says`` is what it tells of itself."""
-        async with translated():
-            await self._beat(keys=[self._keys.workers], args=[self.name, json.dumps(says)])
+        await self.redis.run("beat", [self._keys.workers], [self.name, json.dumps(says)])
 
     async def leave(self) -> None:
         """This worker stops, and holds nothing any more."""
         async with translated():
-            await self.redis.hdel(self._keys.workers, self.name)
+            await self.redis.commands.hdel(self._keys.workers, self.name)
             for stream in self._keys.streams:
-                await self.redis.xgroup_delconsumer(stream, GROUP, self.name)
+                await self.redis.commands.xgroup_delconsumer(stream, GROUP, self.name)
 
     # ---- for everyone ---------------------------------------------------------------------------------------------
 
     async def status(self) -> QueueStatus:
         """How the queue is doing."""
         async with translated():
-            pipe = self.redis.pipeline(transaction=False)
+            pipe = self.redis.commands.pipeline(transaction=False)
             pipe.time()
             pipe.xlen(self._keys.stream("interactive"))
             pipe.xrange(self._keys.stream("interactive"), count=1)
@@ -313,14 +299,14 @@ class JobQueue:
     async def _forget(self, worker: str) -> None:
         """Remove a worker that died long ago. Its jobs were reclaimed, or its consumers are kept."""
         async with translated():
-            await self.redis.hdel(self._keys.workers, worker)
+            await self.redis.commands.hdel(self._keys.workers, worker)
             for stream in self._keys.streams:
-                if not await self.redis.xpending_range(stream, GROUP, "-", "+", 1, consumername=worker):
-                    await self.redis.xgroup_delconsumer(stream, GROUP, worker)
+                if not await self.redis.commands.xpending_range(stream, GROUP, "-", "+", 1, consumername=worker):
+                    await self.redis.commands.xgroup_delconsumer(stream, GROUP, worker)
 
     async def _acknowledge(self, lane: Lane, entries: list[bytes]) -> None:
         if entries:
-            pipe = self.redis.pipeline()
+            pipe = self.redis.commands.pipeline()
             pipe.xack(self._keys.stream(lane), GROUP, *entries)
             pipe.xdel(self._keys.stream(lane), *entries)
             await pipe.execute()
@@ -329,7 +315,7 @@ class JobQueue:
         """Read the jobs of claimed entries (entry, job id, deliveries); those without a hash are dropped."""
         if not entries:
             return []
-        pipe = self.redis.pipeline(transaction=False)
+        pipe = self.redis.commands.pipeline(transaction=False)
         pipe.time()
         for _, job_id, _ in entries:
             pipe.hgetall(self._keys.job(job_id))
@@ -363,7 +349,7 @@ class JobQueue:
             "deliveries": claim.deliveries - 1,
             "parameters": json.dumps(claim.job.parameters),
         }
-        await self.redis.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
+        await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
         await self.complete(
             claim, Result(error=JobFailed(f"{claim.deliveries - 1} workers tried, and none survived it"))
         )

@@ -1,7 +1,8 @@
-"""How we talk to Redis: connections with the right patience, and its errors as ours."""
+"""``RedisClient``: one process's connections to Redis, the scripts it runs there, and Redis' errors as ours."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from redis import exceptions as redis_errors
@@ -12,23 +13,44 @@ from redis.backoff import ExponentialBackoff
 from service.errors import QueueFull, QueueUnreachable
 
 SOCKET_TIMEOUT_S = 5.0
+BLOCK_MS = 1000
+"""Time that a read waits for news; also the time within which a worker notices that it should stop."""
 
 
-def connect(url: str, block_s: float) -> tuple[Any, Any]:
-    """A client for commands, and one for reads that wait up to ``block_s``; connections are made when first used.
+class RedisClient:
+    """Connections for commands and for blocking reads; made when first used.
 
-    Any, because redis-py's annotations cover both its protocols and both its text modes at once.
+    Attributes:
+        commands: redis-py's client for commands, which answer at once.
+        blocking: The one for reads that wait up to ``BLOCK_MS``. A read is not repeated after an error: what it popped
+            before the connection broke would be lost.
     """
-    # A read that waits is not repeated for us: what it popped before the connection broke would be lost.
-    never = Retry(ExponentialBackoff(), retries=0)
-    blocking = Redis.from_url(url, protocol=2, socket_timeout=block_s + SOCKET_TIMEOUT_S, retry=never)
-    return command_client(url), blocking
 
+    def __init__(self, url: str) -> None:
+        """Any, because redis-py's annotations cover both its protocols and both its text modes at once."""
+        retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2)
+        never = Retry(ExponentialBackoff(), retries=0)
+        self.commands: Any = Redis.from_url(url, protocol=2, socket_timeout=SOCKET_TIMEOUT_S, retry=retry)
+        self.blocking: Any = Redis.from_url(
+            url, protocol=2, socket_timeout=BLOCK_MS / 1000 + SOCKET_TIMEOUT_S, retry=never
+        )
+        # redis-py loads it where Redis does not know it (any more).
+        self._scripts = self.commands.register_script(Path(__file__).with_name("scripts.lua").read_text("utf-8"))
 
-def command_client(url: str) -> Any:
-    """A client for commands, which answer at once; connections are made when first used."""
-    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2)
-    return Redis.from_url(url, protocol=2, socket_timeout=SOCKET_TIMEOUT_S, retry=retry)
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.commands.aclose()
+        await self.blocking.aclose()
+
+    async def run(self, step: str, keys: Sequence[str], args: Iterable[str | bytes | int] = ()) -> Any:
+        """Run a step of ``scripts.lua``, which names its keys and arguments.
+
+        Raises:
+            QueueUnreachable: Redis does not answer.
+            QueueFull: Redis has no memory left.
+        """
+        async with translated():
+            return await self._scripts(keys=keys, args=[step, *args])
 
 
 @asynccontextmanager

@@ -12,29 +12,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
-from model_store.catalog import STYLE_ID
+from model_store.checkpoint_metadata import STYLE_ID
 from service.errors import Conflict
 from service.queue.keys import Keys
-from service.queue.redis_client import translated
-from service.settings import Settings
-
-ADD = """
--- KEYS: style, styles, last number    ARGV: most styles, style id, then fields and values
-if redis.call('EXISTS', KEYS[1]) == 1 then return -1 end
-if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[1]) then return 0 end
-for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-local number = redis.call('INCR', KEYS[3])
-redis.call('ZADD', KEYS[2], number, ARGV[2])
-return number
-"""
-
-REMOVE = """
--- KEYS: style, styles    ARGV: style id
-redis.call('ZREM', KEYS[2], ARGV[1])
-return redis.call('DEL', KEYS[1])
-"""
+from service.queue.redis_client import RedisClient, translated
+from service.settings import QueueSettings
 
 
 @dataclass(frozen=True)
@@ -72,13 +55,11 @@ def digest_of(painting: bytes) -> str:
 class StyleStore:
     """One process's view of the registered styles."""
 
-    def __init__(self, redis: Any, settings: Settings) -> None:
-        """``redis`` is for commands: the queue's will do."""
+    def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
+        """``redis`` may be the queue's."""
         self._redis = redis
         self._limit = settings.max_styles
         self._keys = Keys(settings.key_prefix)
-        self._add = redis.register_script(ADD)
-        self._remove = redis.register_script(REMOVE)
 
     async def require_room(self) -> None:
         """Before work is spent on one more.
@@ -87,7 +68,7 @@ class StyleStore:
             Conflict: As many are registered as are allowed to.
         """
         async with translated():
-            count = await self._redis.zcard(self._keys.styles[0])
+            count = await self._redis.commands.zcard(self._keys.styles[0])
         if count >= self._limit:
             raise self._full(count)
 
@@ -106,10 +87,8 @@ class StyleStore:
             Conflict: As many are registered as are allowed to.
         """
         values: list[str | bytes] = ["about", json.dumps(asdict(style)), "preview", preview, "painting", painting]
-        async with translated():
-            number = await self._add(
-                keys=[self._keys.style(style.id), *self._keys.styles], args=[self._limit, style.id, *values]
-            )
+        keys = [self._keys.style(style.id), *self._keys.styles]
+        number = await self._redis.run("add_style", keys, [self._limit, style.id, *values])
         if number == 0:
             raise self._full(self._limit)
         return bool(number > 0)
@@ -118,9 +97,8 @@ class StyleStore:
         """Forget a style; says whether there was one."""
         if not STYLE_ID.fullmatch(style_id):
             return False
-        async with translated():
-            keys = [self._keys.style(style_id), self._keys.styles[0]]
-            return bool(await self._remove(keys=keys, args=[style_id]))
+        keys = [self._keys.style(style_id), self._keys.styles[0]]
+        return bool(await self._redis.run("remove_style", keys, [style_id]))
 
     async def find(self, style_ids: Iterable[str]) -> dict[str, RegisteredStyle]:
         """Those of these styles that are registered, by id."""
@@ -130,7 +108,7 @@ class StyleStore:
     async def after(self, number: int, count: int) -> list[tuple[int, RegisteredStyle]]:
         """The next ``count`` styles behind a number, each with its own; 0 is before the first."""
         async with translated():
-            found = await self._redis.zrangebyscore(
+            found = await self._redis.commands.zrangebyscore(
                 self._keys.styles[0], f"({number}", "+inf", start=0, num=count, withscores=True
             )
         numbers = {style_id.decode(): int(score) for style_id, score in found}
@@ -148,14 +126,14 @@ class StyleStore:
         if not STYLE_ID.fullmatch(style_id):
             return None
         async with translated():
-            file: bytes | None = await self._redis.hget(self._keys.style(style_id), field)
+            file: bytes | None = await self._redis.commands.hget(self._keys.style(style_id), field)
         return file
 
     async def _load(self, style_ids: Sequence[str]) -> list[RegisteredStyle]:
         if not style_ids:
             return []
         async with translated():
-            pipe = self._redis.pipeline(transaction=False)
+            pipe = self._redis.commands.pipeline(transaction=False)
             for style_id in style_ids:
                 pipe.hget(self._keys.style(style_id), "about")
             found = await pipe.execute()

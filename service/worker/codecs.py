@@ -17,7 +17,7 @@ from service.errors import JobFailed, ServiceError
 from service.http.schemas import Facts
 from service.images import ImageLimits
 from service.queue.job import Claim, Result
-from service.settings import Settings
+from service.settings import WorkerSettings
 from service.worker.answering import who
 from service.worker.decoding import Decoded, decode_job
 from service.worker.registered import RegisteredStyles
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class Codecs:
     """Decodes claimed jobs and encodes their results, while the device works."""
 
-    def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: Settings) -> None:
+    def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: WorkerSettings) -> None:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
         self._styles = styles

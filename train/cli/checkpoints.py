@@ -81,7 +81,7 @@ def export(
         Path | None, typer.Option(help="CSV with file, origin: ship those of --styles that are in the public domain.")
     ] = None,
     preview_photo: Annotated[Path | None, typer.Option(help="Paint this in every named style, as its preview.")] = None,
-    pairs: Annotated[Path | None, typer.Option(help="Measure on these pairs, and note it in the header.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Measure on these pairs, and note it in the metadata.")] = None,
     vgg: Annotated[str, typer.Option(help=f"The judge for --pairs: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="For --pairs: side of the square in pixels.")] = 512,
     reference: ReferenceOption = None,
@@ -102,17 +102,17 @@ def export(
         files = read_styles(styles, style_root) if styles else []
         if files and isinstance(trained.network, AnyStyle):
             trained = exporting.with_styles(trained, files, runtime.device)
-        header = trained.header
+        metadata = trained.metadata
         if pairs:
             judged = _judge(trained, pairs, files, vgg, size, None, runtime)
-            header = replace(header, measured=exporting.measurement(judged, pairs, vgg, size, runtime, references))
-        header = save(trained.network, out, header)
-        out.with_suffix(".md").write_text(model_card(header, out.stem), encoding="utf-8")
+            metadata = replace(metadata, measured=exporting.measurement(judged, pairs, vgg, size, runtime, references))
+        metadata = save(trained.network, out, metadata)
+        out.with_suffix(".md").write_text(model_card(metadata, out.stem), encoding="utf-8")
         if preview_photo:
             exporting.paint_previews(trained, preview_photo, out.parent / "previews", runtime)
         if paintings:
             export_paintings(files, read_origins(paintings, style_root), out.parent / "paintings")
-        typer.echo(f"{out}: {header.parameters:,} parameters, {len(header.styles)} styles")
+        typer.echo(f"{out}: {metadata.parameters:,} parameters, {len(metadata.styles)} styles")
 
 
 def _judge(
@@ -130,7 +130,7 @@ def _judge(
     keep_freed_memory()
     pairs = read_pairs(table)
     if not isinstance(trained.network, AnyStyle):
-        pairs = learned_pairs([pair.content for pair in pairs], trained.header.styles, files, only)
+        pairs = learned_pairs([pair.content for pair in pairs], trained.metadata.styles, files, only)
     elif only:
         raise SettingError(f"--only {only[0]}: the pairs say which pictures AdaIN takes as styles")
     pairs = pairs[: positive("--limit", limit) if limit is not None else None]

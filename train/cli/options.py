@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from model_store.catalog import CatalogError, CheckpointError, default_folder
+from model_store.catalog import CatalogError, default_folder
+from model_store.checkpoint_metadata import CheckpointError
 from model_store.runtime import Runtime, choose_runtime
 from model_store.vgg import WeightsError
 from train.data import DataError

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from model_store.catalog import read_header
+from model_store.checkpoint_metadata import read_metadata
 from train.adain import AdaINTask
 from train.cli.options import VGG_HELP, ContentOption, StyleRootOption, StylesOption
 from train.cli.run import Run, training_command
@@ -75,7 +75,7 @@ def add_style(
     if len(files) != 1:
         raise SettingError(f"got {len(files)} styles: one is added at a time")
     plan = with_new_row(model)
-    known = read_header(model)
+    known = read_metadata(model)
     before = {"model": model.name, "sha256": known.sha256, "known": [asdict(named) for named in known.styles]}
     run.train_generator(lambda: plan, files, content, vgg, before)
 

@@ -1,1 +1,42 @@
-"""The edge of the API: what every request passes before an endpoint sees it, ``stack`` says in which order."""
+"""The edge: what every request goes through before an endpoint sees it, and every answer on its way out.
+
+    BodyLimit            413, 408; an unread body ends its connection, later than the request
+    └ RequestScope       id, log line, metrics
+      └ SecurityHeaders
+        └ Cors           if other origins are allowed
+          └ Problems     what is raised below, as problem+json that a page of another origin can read, too
+            └ KeyGuard         401
+              └ ConcurrencyLimit      429
+                └ Methods      HEAD, OPTIONS
+                  └ endpoints
+
+Each is pure ASGI, and knows of the others only what its docstring says.
+"""
+
+from fastapi import FastAPI
+
+from service.api_keys import KeyRing
+from service.http.metrics import Metrics
+from service.http.middleware.concurrency_limit import ConcurrencyLimit
+from service.http.middleware.cors import Cors
+from service.http.middleware.errors import Problems
+from service.http.middleware.key_guard import KeyGuard
+from service.http.middleware.methods import Methods
+from service.http.middleware.request_body import BodyLimit
+from service.http.middleware.request_scope import RequestScope
+from service.http.middleware.security_headers import SecurityHeaders
+from service.queue.limits import Slots
+from service.settings import Settings
+
+
+def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, slots: Slots) -> None:
+    """Wrap ``app``; the last one added is the outermost."""
+    app.add_middleware(Methods)
+    app.add_middleware(ConcurrencyLimit, slots=slots, most=settings.max_requests_per_key)
+    app.add_middleware(KeyGuard, keys=KeyRing(settings.api_keys))
+    app.add_middleware(Problems, metrics=metrics)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
+    app.add_middleware(SecurityHeaders, is_shared=bool(settings.cors_origins))
+    app.add_middleware(RequestScope, metrics=metrics)
+    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, idle_s=settings.body_idle_s)

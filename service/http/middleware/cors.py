@@ -6,7 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from service.errors import BadRequest
-from service.http.middleware.problems import problem_response
+from service.http.responses.problems import problem_response
 from service.logs import current_request_id
 
 METHODS = ("GET", "HEAD", "POST", "DELETE")

@@ -15,11 +15,10 @@ A form that ends before its closing delimiter is answered 400, after the parser 
 import asyncio
 import contextlib
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from service.http.middleware.form_end import FormEnd
 
 LINGER_S = 2.0
 
@@ -128,3 +127,22 @@ class _Body:
     def _too_long(self, got: str) -> HTTPException:
         detail = f"the request has {got}, at most {self._max_bytes} bytes are allowed: send smaller images"
         return HTTPException(413, detail)
+
+
+class FormEnd:
+    """Looks for the closing delimiter in bytes that come piece by piece; anything may follow it (RFC 2046, 5.1.1)."""
+
+    def __init__(self, headers: Headers) -> None:
+        """Other bodies than forms with a boundary have no such end, and count as whole."""
+        kind, options = parse_options_header(headers.get("content-type", "").encode("latin-1"))
+        boundary = options.get(b"boundary")
+        self.is_missing = kind == b"multipart/form-data" and boundary is not None
+        self._delimiter = b"\r\n--" + (boundary or b"") + b"--"
+        self._tail = b"\r\n"  # the first delimiter needs no line break before it
+
+    def see(self, data: bytes) -> None:
+        """The next piece."""
+        if self.is_missing:
+            seen = self._tail + data
+            self.is_missing = self._delimiter not in seen
+            self._tail = seen[1 - len(self._delimiter) :]

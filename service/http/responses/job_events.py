@@ -20,7 +20,7 @@ from time import monotonic
 from fastapi.sse import format_sse_event
 
 from service.errors import ServiceError, TooManyListeners
-from service.http.responses.job_view import JobView
+from service.http.responses.jobs import JobView
 from service.queue.job_records import JobRecords
 from service.queue.job_status import JobStatus
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from service.errors import ServiceError
 from service.http.context import Context, ContextOfProcess
 from service.http.schemas import ModelList, ModelView
-from service.request.choice import default_model
+from service.model_choice import default_model
 
 router = APIRouter(tags=["catalog"])
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from service.errors import NoWorker, ServiceError
 from service.http.context import ContextOfProcess
-from service.http.middleware.problems import problem_statuses
+from service.http.responses.problems import problem_statuses
 from service.http.schemas import Liveness, Readiness
 
 router = APIRouter(tags=["operations"])

@@ -8,11 +8,10 @@ from fastapi.responses import StreamingResponse
 
 from service.errors import Conflict, Gone, NotFound
 from service.http.context import Context, ContextOfProcess
-from service.http.middleware.problems import problem_statuses
-from service.http.responses.caching import NO_STORE
+from service.http.responses.files import BINARY, NO_STORE, PICTURE, picture_response
 from service.http.responses.job_events import event_id, job_events
-from service.http.responses.job_view import JobView, job_path
-from service.http.responses.painted import BINARY, PICTURE, picture_response
+from service.http.responses.jobs import JobView, job_path
+from service.http.responses.problems import problem_statuses
 from service.queue.job_status import JobStatus
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])

@@ -13,11 +13,11 @@ from fastapi import APIRouter, Request, Response
 
 from model_store.catalog import default_folder
 from service.errors import NotFound
-from service.http.responses.caching import cacheable
+from service.http.responses.files import cacheable
 
 router = APIRouter(include_in_schema=False)
 
-FOLDER = Path(__file__).parents[1] / "web"
+FOLDER = Path(__file__).parents[2] / "web"
 PAGE = "index.html"
 SAMPLE = "sample.jpg"
 

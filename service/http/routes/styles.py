@@ -10,16 +10,14 @@ from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from model_store.catalog import Catalog, CatalogError, StyleEntry
 from service.errors import Conflict, NotFound
 from service.http import registration
-from service.http.connection import while_connected
-from service.http.context import Context, ContextOfProcess
-from service.http.middleware.problems import problem_statuses
+from service.http.context import Context, ContextOfProcess, while_connected
 from service.http.once import IdempotencyKey, once
 from service.http.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest
-from service.http.responses.caching import NOT_MODIFIED, cacheable
-from service.http.responses.painted import BINARY
-from service.http.responses.style_list import CURSOR_PATTERN, Kind, PageRequest, StyleViews, style_page
+from service.http.responses.files import BINARY, NOT_MODIFIED, cacheable
+from service.http.responses.problems import problem_statuses
+from service.http.responses.styles import CURSOR_PATTERN, Kind, PageRequest, StyleViews, style_page
 from service.http.schemas import StylePage, StyleView
-from service.request.fields import check_fields, check_query
+from service.request import check_fields, check_query
 
 router = APIRouter(prefix="/styles", tags=["styles"])
 

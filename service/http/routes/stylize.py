@@ -6,14 +6,14 @@ from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 
 from service.formats import FORMATS
 from service.http.context import ContextOfProcess
-from service.http.middleware.problems import problem_statuses
 from service.http.once import IdempotencyKey, once
-from service.http.prefer import ACCEPTED, accept_of_picture
-from service.http.responses.painted import PICTURE
+from service.http.responses.files import PICTURE
+from service.http.responses.jobs import ACCEPTED, accept_of_picture
+from service.http.responses.problems import problem_statuses
 from service.http.schemas import MAX_SEED, Color
 from service.http.serving import answer_request
-from service.request.fields import MAX_STYLES, MIN_SIZE_PX, StylizeRequest, check_fields, check_query
-from service.request.optimisation import METHODS
+from service.optimisation import METHODS
+from service.request import MAX_STYLES, MIN_SIZE_PX, StylizeRequest, check_fields, check_query
 
 router = APIRouter(tags=["stylize"])
 

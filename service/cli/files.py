@@ -1,0 +1,166 @@
+"""Which photo is painted into which file: files, whole folders, and pipes."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import InvalidField
+from service.formats import FORMATS, choose_format
+
+PIPE = "-"
+"""Stands for stdin or stdout."""
+
+SUFFIXES = (".jpg", *(f".{name}" for name in FORMATS))
+"""Of the files of a folder that are taken for photos; upper case too."""
+
+
+@dataclass(frozen=True)
+class FilePair:
+    """One photo, and where its picture goes; ``None`` is stdin or stdout."""
+
+    source: Path | None
+    output: Path | None
+
+    def __str__(self) -> str:
+        """The photo's name."""
+        return str(self.source) if self.source is not None else "stdin"
+
+    @property
+    def format(self) -> str | None:
+        """By the output's name; ``None`` leaves it to the photo."""
+        if self.output is None or not self.output.suffix:
+            return None
+        return self.output.suffix[1:].lower()
+
+    def read(self) -> bytes:
+        """The photo's file."""
+        return self.source.read_bytes() if self.source is not None else sys.stdin.buffer.read()
+
+    def write(self, picture: bytes) -> None:
+        """Put the picture where it belongs: all of it, or nothing."""
+        if self.output is None:
+            sys.stdout.buffer.write(picture)
+            sys.stdout.buffer.flush()
+        elif self.output.exists() and not self.output.is_file():
+            self.output.write_bytes(picture)  # a device or a pipe
+        else:
+            write_whole(self.output, picture)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Under another name first, so that a file of this name is complete, whatever happens meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[FilePair]:
+    """An pair for every photo.
+
+    Args:
+        sources: Files, folders, or ``-`` alone for stdin.
+        out: ``-`` for stdout; a file, for one photo; else a folder. Stdin goes to stdout when not given.
+        format: Of the pictures, in a folder JPEG when not given; their names end so. Photos whose names differ in
+            their ending alone keep it in front of that.
+
+    Raises:
+        InvalidField: Something is not there, or results would get into each other's way, or into a photo's.
+    """
+    if format is not None:
+        choose_format(None, format, False)
+    if out is None:
+        if list(sources) != [PIPE]:
+            raise InvalidField("name a file or a folder with --out", "out")
+        out = PIPE
+    if PIPE in sources or out == PIPE:
+        return [_through_a_pipe(sources, out, format)]
+    target = Path(out)
+    photos = [(Path(source), name) for source in sources for name in _photos(Path(source), target)]
+    if not photos:
+        raise InvalidField(f"there are no photos in {', '.join(sources)}: their names end in {', '.join(SUFFIXES)}")
+    if _is_file(target):
+        if len(photos) != 1 or photos[0][0].is_dir():
+            what = f"{len(photos)} photos" if len(photos) != 1 else "a folder"
+            raise InvalidField(f"got {what} and the file {target}: name a folder for --out", "out")
+        pairs = [FilePair(photos[0][0], target)]
+    else:
+        ending = f".{format or 'jpg'}"
+        shared = Counter(name.with_suffix("") for name in {name for _, name in photos})
+        pairs = [
+            FilePair(
+                root / name if root.is_dir() else root,
+                target / (f"{name}{ending}" if shared[name.with_suffix("")] > 1 else name.with_suffix(ending)),
+            )
+            for root, name in photos
+        ]
+    _check(pairs, format)
+    return pairs
+
+
+def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> FilePair:
+    if len(sources) > 1:
+        raise InvalidField(f"got {len(sources)} photos: with `-`, one photo makes one picture", "photos")
+    source = None if sources[0] == PIPE else Path(sources[0])
+    if source is not None and not source.is_file():
+        raise InvalidField(f"there is no file {str(source)!r}", "photos")
+    if out == PIPE:
+        return FilePair(source, None)
+    if not _is_file(Path(out)):
+        raise InvalidField(f"got the folder {out}: name a file for the photo from stdin, or `-`", "out")
+    pair = FilePair(source, Path(out))
+    _check([pair], format)
+    return pair
+
+
+def _is_file(target: Path) -> bool:
+    """Whether ``--out`` is one file: it has an ending, or is there and no folder."""
+    return not target.is_dir() and (bool(target.suffix) or target.exists())
+
+
+def _photos(source: Path, target: Path) -> Iterator[Path]:
+    """Names of the photos below ``source``, in order; hidden ones and those below ``target`` are left out."""
+    if source.is_file():
+        yield Path(source.name)
+        return
+    if not source.is_dir():
+        raise InvalidField(f"there is no file or folder {str(source)!r}", "photos")
+    painted = target.resolve()
+    for folder, folders, names in os.walk(source):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name).resolve() != painted)
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield (here / name).relative_to(source)
+
+
+def _check(pairs: Sequence[FilePair], format: str | None) -> None:
+    counts = Counter(pair.output for pair in pairs)
+    if twice := next((output for output, count in counts.items() if count > 1), None):
+        first, second = [str(pair) for pair in pairs if pair.output == twice][:2]
+        raise InvalidField(f"{first} and {second} would both become {twice}: paint them into different folders", "out")
+    originals = {pair.source.resolve() for pair in pairs if pair.source is not None}
+    for pair in pairs:
+        assert pair.output is not None
+        if pair.output.resolve() in originals:
+            raise InvalidField(
+                f"the result would overwrite the photo {pair.output}: name another folder or file", "out"
+            )
+        if pair.format is None:
+            continue
+        named = choose_format(None, pair.format, False)
+        if format is not None and named != choose_format(None, format, False):
+            raise InvalidField(
+                f"got {format} and a file whose name says {named}, {pair.output}: leave --format out, or rename the"
+                " file",
+                "format",
+            )

@@ -1,0 +1,96 @@
+"""What ``stylize`` shows while it works, and what it says at its end."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from service.cli.files import FilePair
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one photo: the seed of its noise, if it has one, or why there is no picture."""
+
+    pair: FilePair
+    seed: int | None = None
+    error: str | None = None
+
+
+class RateColumn(ProgressColumn):
+    """Pictures per second, or per minute where they take longer than that."""
+
+    def render(self, task: Task) -> Text:
+        """Of late."""
+        rate = task.speed or 0.0
+        return Text(f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min", style="progress.data.speed")
+
+
+class ProgressDisplay:
+    """Bars on a terminal, and none elsewhere: one for all photos, and one for each that is made in steps."""
+
+    def __init__(self, console: Console, total: int, draws_seeds: bool) -> None:
+        """``draws_seeds``: seeds were not given, so those that were drawn are worth saying."""
+        self._console = console
+        self._draws_seeds = draws_seeds
+        self._outcomes: list[Outcome] = []
+        self._steps: dict[FilePair, TaskID] = {}
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            RateColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._all = self._bars.add_task("painting", total=total) if total > 1 else None
+
+    def __enter__(self) -> Self:
+        """Show it."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove it."""
+        self._bars.stop()
+
+    def step(self, pair: FilePair, done: float, total: float) -> None:
+        """A picture that is made in steps is so far."""
+        if pair not in self._steps:
+            self._steps[pair] = self._bars.add_task(str(pair), total=total)
+        self._bars.update(self._steps[pair], completed=done, total=total)
+
+    def done(self, outcome: Outcome) -> None:
+        """A photo is painted, or will not be."""
+        self._outcomes.append(outcome)
+        if (bar := self._steps.pop(outcome.pair, None)) is not None:
+            self._bars.remove_task(bar)
+        if self._all is not None:
+            self._bars.advance(self._all)
+
+    @property
+    def seeds(self) -> list[str]:
+        """Lines about what was drawn."""
+        drawn = [outcome for outcome in self._outcomes if outcome.seed is not None and self._draws_seeds]
+        return [f"{outcome.pair.output or 'stdout'}: seed {outcome.seed}" for outcome in drawn]
+
+    @property
+    def failures(self) -> list[str]:
+        """Lines about what could not be painted."""
+        return [f"{outcome.pair}: {outcome.error}" for outcome in self._outcomes if outcome.error is not None]

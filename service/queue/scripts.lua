@@ -1,0 +1,187 @@
+-- The steps that Redis must take as one. Loaded as one script: ARGV[1] names the step, the rest are its arguments.
+-- Each step names its keys first. Times are in milliseconds, on Redis' clock.
+
+local steps = {}
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function remove_entry(stream, group, entry)
+  redis.call('XACK', stream, group, entry)
+  redis.call('XDEL', stream, entry)
+end
+
+-- A size-capped store holds values that may never be fetched: the oldest leave when all together take too many bytes.
+-- Each value is a key of its own with its own expiry; the store is a list of '<bytes> <key>' in order of arrival, and
+-- the sum of these bytes. What left some other way counts until it is the oldest: the sum is never too low.
+-- The value must have been written; a value larger than the whole store is not kept, and expels no other.
+local function store_capped(list, total, limit_bytes, key, bytes, lives_ms)
+  limit_bytes = tonumber(limit_bytes)
+  if tonumber(bytes) > limit_bytes then
+    redis.call('UNLINK', key)
+    return
+  end
+  redis.call('RPUSH', list, bytes .. ' ' .. key)
+  local held = redis.call('INCRBY', total, bytes)
+  redis.call('PEXPIRE', list, lives_ms)
+  redis.call('PEXPIRE', total, lives_ms)
+  local oldest = redis.call('LINDEX', list, 0)
+  while oldest do
+    local size, name = string.match(oldest, '^(%d+) (.*)$')
+    if held <= limit_bytes and redis.call('EXISTS', name) == 1 then return end
+    redis.call('LPOP', list)
+    redis.call('UNLINK', name)
+    held = redis.call('DECRBY', total, size)
+    oldest = redis.call('LINDEX', list, 0)
+  end
+end
+
+---- jobs -------------------------------------------------------------------------------------------------------------
+
+-- Returns 1 if the job is accepted, or was before (this may be a retry); 0 if its lane is full.
+function steps.enqueue(limit, lives_ms, job_id, ...)
+  local stream, job, result = unpack(KEYS)
+  if redis.call('EXISTS', job, result) > 0 then return 1 end
+  if redis.call('XLEN', stream) >= tonumber(limit) then return 0 end
+  redis.call('HSET', job, ...)
+  redis.call('PEXPIRE', job, lives_ms)
+  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id))
+  return 1
+end
+
+-- KEYS after the first: each lane's stream.
+function steps.cancel(group)
+  local job = KEYS[1]
+  local entry, lane = unpack(redis.call('HMGET', job, 'entry', 'lane'))
+  if not entry then return 0 end
+  remove_entry(KEYS[1 + lane], group, entry)
+  return redis.call('DEL', job)
+end
+
+-- Returns 1 if this was the first result of a job that is still wanted. It begins with a step that needs no memory:
+-- then Redis lets it store the result even where its memory is full.
+function steps.complete(group, entry, job_id, lives_ms, outcome, limit_bytes, bytes, ...)
+  local stream, job, result, replies, record, pictures, pictures_bytes = unpack(KEYS)
+  remove_entry(stream, group, entry)
+  if redis.call('DEL', job) == 0 then return 0 end
+  local picture_ms, record_ms = unpack(redis.call('HMGET', record, 'picture_ms', 'record_ms'))
+  if picture_ms then -- an asynchronous request: the record tells what became of it
+    redis.call('HSET', record, 'outcome', outcome)
+    redis.call('PEXPIRE', record, record_ms)
+    if bytes == '0' then return 1 end
+  end
+  redis.call('HSET', result, ...)
+  redis.call('PEXPIRE', result, picture_ms or lives_ms)
+  if picture_ms then
+    store_capped(pictures, pictures_bytes, limit_bytes, result, bytes, picture_ms)
+  else
+    redis.call('RPUSH', replies, job_id)
+    redis.call('PEXPIRE', replies, lives_ms)
+  end
+  return 1
+end
+
+-- `delivered`: earlier deliveries, which the new entry does not know.
+function steps.release(group, entry, job_id, delivered)
+  local stream, job = unpack(KEYS)
+  remove_entry(stream, group, entry)
+  if redis.call('EXISTS', job) == 0 then return 0 end
+  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id), 'delivered', delivered)
+  return 1
+end
+
+-- Returns whether the job is still wanted.
+function steps.report(...)
+  local job = KEYS[1]
+  if redis.call('EXISTS', job) == 0 then return 0 end
+  redis.call('HSET', job, ...)
+  return 1
+end
+
+function steps.beat(worker, info)
+  local workers = KEYS[1]
+  redis.call('HSET', workers, worker, now_ms() .. ' ' .. info)
+  return 1
+end
+
+---- records of asynchronous jobs -------------------------------------------------------------------------------------
+
+-- KEYS after the third: each lane's stream. A position of 0: a worker has the job.
+function steps.job_status(group)
+  local record, job, result = unpack(KEYS)
+  local accepted, outcome = unpack(redis.call('HMGET', record, 'accepted', 'outcome'))
+  if not accepted then return false end
+  local entry, lane, progress = unpack(redis.call('HMGET', job, 'entry', 'lane', 'progress'))
+  local position = 0
+  if entry then
+    local stream, last = KEYS[3 + lane], '0-0'
+    for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+      local info = {}
+      for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+      if info['name'] == group then last = info['last-delivered-id'] end
+    end
+    position = #redis.call('XRANGE', stream, '(' .. last, entry)
+  end
+  return {accepted, outcome, entry, position, progress, redis.call('HEXISTS', job, 'preview'),
+          redis.call('EXISTS', result)}
+end
+
+-- KEYS after the third: each lane's stream. Returns whether there is a record of the job.
+function steps.cancel_recorded(group, outcome)
+  local record, job, result = unpack(KEYS)
+  local record_ms = redis.call('HGET', record, 'record_ms')
+  if not record_ms then return 0 end
+  local entry, lane = unpack(redis.call('HMGET', job, 'entry', 'lane'))
+  if entry then
+    remove_entry(KEYS[3 + lane], group, entry)
+    redis.call('DEL', job)
+    redis.call('HSET', record, 'outcome', outcome)
+    redis.call('PEXPIRE', record, record_ms)
+  end
+  redis.call('UNLINK', result)
+  return 1
+end
+
+---- registered styles ------------------------------------------------------------------------------------------------
+
+-- Returns the style's number; 0 if there are too many, -1 if the id is taken.
+function steps.add_style(limit, style_id, ...)
+  local style, styles, last_number = unpack(KEYS)
+  if redis.call('EXISTS', style) == 1 then return -1 end
+  if redis.call('ZCARD', styles) >= tonumber(limit) then return 0 end
+  redis.call('HSET', style, ...)
+  local number = redis.call('INCR', last_number)
+  redis.call('ZADD', styles, number, style_id)
+  return number
+end
+
+function steps.remove_style(style_id)
+  local style, styles = unpack(KEYS)
+  redis.call('ZREM', styles, style_id)
+  return redis.call('DEL', style)
+end
+
+---- concurrency limits -----------------------------------------------------------------------------------------------
+
+-- Returns 0 if as many requests run as are allowed.
+function steps.start_request(request_id, lease_ms, limit)
+  local running = KEYS[1]
+  local now = now_ms()
+  redis.call('ZREMRANGEBYSCORE', running, '-inf', now)
+  if not redis.call('ZSCORE', running, request_id) and redis.call('ZCARD', running) >= tonumber(limit) then return 0 end
+  redis.call('ZADD', running, now + lease_ms, request_id)
+  redis.call('PEXPIRE', running, lease_ms)
+  return 1
+end
+
+function steps.renew_requests(lease_ms, ...)
+  local running = KEYS[1]
+  local ends = now_ms() + lease_ms
+  for _, request_id in ipairs({...}) do redis.call('ZADD', running, ends, request_id) end
+  redis.call('PEXPIRE', running, lease_ms)
+  return 1
+end
+
+return steps[ARGV[1]](unpack(ARGV, 2))
