@@ -1,7 +1,7 @@
-"""Image files to upright sRGB pixels: one way for serving and training, so that a network is fed what it learned from.
+"""Image files to upright sRGB pixels. Serving and training share it, so that a network is fed what it learned from.
 
-Orientation, 16 bits, colours and transparency are seen to here; limits are the callers'. Needs Pillow and the standard
-library alone: the HTTP process imports this module.
+Handles orientation, 16 bits, colours and transparency; limits are the callers'. Needs only Pillow and the standard
+library: the API imports this module.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from model_store.file_formats.structure import Structure, UnusualStructure
 from model_store.file_formats.webp import WebpFile
 from model_store.orientation import Box, Orientation
 
-# Pillow's own guard warns at a number of its own and raises at twice that; who opens a file checks its size.
+# Pillow's own guard warns at a number of its own and raises at twice that; callers check an image's size instead.
 Image.MAX_IMAGE_PIXELS = None
-# Odd metadata is no news: it costs no picture.
+# Odd metadata does not prevent an image from being read.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError, ArithmeticError)
-"""What is raised over data that cannot be read; RuntimeError is the AVIF decoder's."""
+"""Errors that decoders raise for data that cannot be read; RuntimeError is the AVIF decoder's."""
 
 REDUCING_GAP = 3.0
-"""Pillow's: a much larger image is first reduced by whole pixels, to this many times the wanted size."""
+"""Pillow's parameter: a much larger image is first reduced by whole pixels, to this many times the wanted size."""
 
 
 class ImageFileError(Exception):
@@ -39,7 +39,7 @@ class ImageFileError(Exception):
 
 
 class UnknownFormat(ImageFileError):
-    """A file of another type than those that are wanted. The message is its type, with the article."""
+    """A file of a type that is not allowed. The message is its type, with the article."""
 
 
 class UnusualImage(ImageFileError):
@@ -47,11 +47,11 @@ class UnusualImage(ImageFileError):
 
 
 class DamagedImage(ImageFileError):
-    """A file of a wanted type that cannot be read. The message says what is damaged."""
+    """A file of an allowed type that cannot be read. The message says what is damaged."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """Upright sRGB pixels of mode RGB; ``alpha`` of mode L and the same size, if any of it is transparent."""
 
     rgb: Image.Image
@@ -59,14 +59,14 @@ class Picture:
 
 
 class ImageFile:
-    """A file whose header is read, and whose pixels are not.
+    """An image file whose header has been read, and whose pixels have not.
 
     Attributes:
         format: Pillow's name of the format; JPEG also for a file of several (MPO: depth, brightness), as phones write.
-        width: In pixels, as it is to be seen.
-        height: In pixels, as it is to be seen.
-        has_alpha: Whether it declares transparency.
-        frames: The number of frames or of pages; further pictures of a photo, such as its depth, are not counted.
+        width: Width in pixels of the upright image.
+        height: Height in pixels of the upright image.
+        has_alpha: True if the file declares transparency.
+        frames: Number of frames or pages; further images of a photo, such as its depth, are not counted.
     """
 
     def __init__(self, data: bytes, formats: tuple[str, ...]) -> None:
@@ -74,10 +74,10 @@ class ImageFile:
 
         Args:
             data: The file.
-            formats: Pillow's names of those that are allowed.
+            formats: Pillow's names of the allowed formats.
 
         Raises:
-            UnknownFormat: It is of none of them.
+            UnknownFormat: The file is of another format.
             DamagedImage: Its header cannot be read.
             UnusualImage: Its header has more parts than any program writes.
         """
@@ -99,17 +99,17 @@ class ImageFile:
         size: tuple[int, int] | None = None,
         box: Box | None = None,
         resample: Image.Resampling = Image.Resampling.LANCZOS,
-    ) -> Picture:
-        """The pixels, or a part of them. To be called once.
+    ) -> DecodedImage:
+        """Decode the pixels, or a part of them. Call it only once.
 
         Args:
-            size: Width and height of the result; by default the picture's own.
-            box: The part, in pixels of the upright picture; by default all of it.
+            size: Width and height of the result; by default the image's own.
+            box: The part, in pixels of the upright image; by default all of it.
             resample: The filter.
 
         Raises:
             DamagedImage: The data end early or are damaged.
-            ImageFileError: The pixels are of a type that has no range.
+            ImageFileError: The pixels are of a type without a defined range.
         """
         size = size or (self.width, self.height)
         left, top, right, bottom = box or (0, 0, self.width, self.height)
@@ -122,14 +122,15 @@ class ImageFile:
                 left, top, right, bottom = self._orientation.stored_box(box, self._stored_size)
                 stored_box = (left / reduction, top / reduction, right / reduction, bottom / reduction)
             rgb, alpha = self._split_alpha(image, self._orientation.turned(size), stored_box, resample)
-        rgb.info = {}  # the profile, which is not that of the pixels any more
-        return Picture(self._orientation.upright(rgb), self._orientation.upright(alpha) if alpha is not None else None)
+        rgb.info = {}  # without the profile, which does not describe the converted pixels
+        upright = self._orientation.upright
+        return DecodedImage(upright(rgb), upright(alpha) if alpha is not None else None)
 
     def read_levels(self, needed: tuple[int, int]) -> tuple[Image.Image, Image.Image | None]:
-        """Grey levels and opacity as numbers: of mode L, upright; colours are not converted. To be called once.
+        """Decode grey levels and opacity, both of mode L and upright; colours are not converted. Call it only once.
 
         Args:
-            needed: A size below which a large JPEG is not reduced.
+            needed: Width and height below which a large JPEG is not reduced.
 
         Raises:
             DamagedImage: The data end early or are damaged.
@@ -142,7 +143,7 @@ class ImageFile:
         return self._orientation.upright(grey), self._orientation.upright(alpha)
 
     def _reduction(self, needed: tuple[float, float]) -> int:
-        """By what a JPEG's sides can be divided while it is decoded without falling below the ``needed`` size."""
+        """Largest divisor of a JPEG's sides during decoding that does not fall below the ``needed`` size."""
         if self.format != "JPEG":
             return 1
         for divisor in (8, 4, 2):
@@ -172,18 +173,18 @@ class ImageFile:
     def _split_alpha(
         self, image: Image.Image, size: tuple[int, int], box: Box | None, resample: Image.Resampling
     ) -> tuple[Image.Image, Image.Image | None]:
-        """SRGB pixels and transparency at the wanted size."""
+        """Convert to sRGB pixels and transparency at the wanted size."""
         profile = self._profile(image)
         if not image.has_transparency_data:
             flat = image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB")
             return to_srgb(_resized(flat, size, box, resample), profile), None
-        # Resized with premultiplied colour: what is transparent bleeds into nothing.
+        # Resized with premultiplied colour, so that transparent pixels do not bleed into others.
         rgba = _resized(image.convert("RGBA"), size, box, resample)
         alpha = rgba.getchannel("A")
         rgb = to_srgb(rgba.getchannel("R") if image.mode in ("L", "LA") else rgba.convert("RGB"), profile)
         if alpha.getextrema() == (255, 255):
             return rgb, None
-        # What cannot be seen must not weigh in the picture's statistics: it gets the mean colour of what can.
+        # Invisible pixels must not change the image's statistics: they get the mean colour of the visible ones.
         visible = alpha.point(lambda value: 255 if value else 0)
         is_any = visible.getextrema() != (0, 0)
         mean = ImageStat.Stat(rgb, visible).mean if is_any else (255.0, 255.0, 255.0)
@@ -232,7 +233,7 @@ def _reduced(image: Image.Image, reduction: int, mode: str | None) -> Image.Imag
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey to its upper 8 bits, which Pillow does for colour; its conversion of grey clips instead."""
+    """Reduce 16-bit grey to its upper 8 bits, as Pillow does for colour; its conversion of grey clips instead."""
     if image.mode == "F":
         raise ImageFileError("its pixels are floating-point numbers of an unknown range: save it with 8 or 16 bits")
     if not image.mode.startswith("I"):

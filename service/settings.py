@@ -141,8 +141,8 @@ class QueueSettings(CommonSettings):
     """The queue: how many jobs it holds, how long, and what else is kept in Redis."""
 
     max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
-    max_long_queue: Count = Field(
-        16, description="The same for pictures in tiles, and for jobs that take minutes: each have a lane of their own."
+    max_background_queue: Count = Field(
+        16, description="The same for pictures in tiles, and again for optimisations, which share the background lane."
     )
     max_requests_per_key: Count = Field(
         64, description="POST requests of one key that may run at once, in all API processes together; more are 429."
@@ -152,21 +152,17 @@ class QueueSettings(CommonSettings):
         1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
     )
     result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
-    job_picture_ttl_s: Seconds = Field(3600.0, description="How long the picture of such a job can be fetched.")
+    job_picture_ttl_s: Seconds = Field(
+        3600.0,
+        description="How long the picture of such a job can be fetched, and that of a request with an Idempotency-Key"
+        " by sending it again.",
+    )
     job_pictures_mb: Count = Field(
-        128, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
+        192, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
     )
     job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
     max_deliveries: Count = Field(3, description="A job that outlived this many workers is dead-lettered.")
     max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
-    idempotency_ttl_s: Seconds = Field(
-        86_400.0, description="How long a request's answer is kept for who sends it again with its Idempotency-Key."
-    )
-    idempotency_mb: Count = Field(
-        64,
-        description="What these answers may take in Redis, in MiB; beyond, the oldest are forgotten first, and one that"
-        " would take more than an eighth is not kept.",
-    )
 
 
 class WorkerSettings(CommonSettings):

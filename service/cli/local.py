@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from PIL import Image
 
 from model_store.catalog import CatalogError, default_folder
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from model_store.pixels import to_images
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.cli.files import FilePair
-from service.cli.look import Look, unknown_style
+from service.cli.options import unknown_style
 from service.cli.progress import Outcome, ProgressDisplay
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
 from service.images import ImageLimits
 from service.queue.job import Job
 from service.request import StylizeRequest
-from service.resolve import job_parameters
+from service.resolve import resolve
 from service.settings import Settings
 from service.worker.batching import BatchLimits, Shape, next_batch
-from service.worker.decoding import Decoded, decode_job
+from service.worker.codecs import Decoded, decode_job
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,9 @@ class Waiting:
         return self.decoded.shape
 
 
-def paint_here(pairs: Sequence[FilePair], look: Look, settings: Settings, display: ProgressDisplay) -> None:
+def paint_here(
+    pairs: Sequence[FilePair], request: StylizeRequest[bytes], settings: Settings, display: ProgressDisplay
+) -> None:
     """Paint photo by photo; one that cannot be painted does not stop the others.
 
     Raises:
@@ -48,26 +50,28 @@ def paint_here(pairs: Sequence[FilePair], look: Look, settings: Settings, displa
     stylizer = Stylizer(
         settings.checkpoints or default_folder(),
         choose_runtime(settings.device, settings.dtype),
-        len(look.styles) + len(look.style_ids),
+        request.style_count,
         settings.model_memory_mb * 2**20,
         settings.tile_px,
         settings.backend,
     )
-    for style_id in look.style_ids:
+    for style_id in request.style_id:
         try:
             stylizer.catalog.style(style_id)
         except CatalogError as err:
             raise unknown_style(style_id, err) from err
-    LocalPainter(stylizer, look, settings, display).paint(pairs)
+    LocalPainter(stylizer, request, settings, display).paint(pairs)
 
 
 class LocalPainter:
-    """One look, for many photos."""
+    """Paints many photos by one request."""
 
-    def __init__(self, stylizer: Stylizer, look: Look, settings: Settings, display: ProgressDisplay) -> None:
+    def __init__(
+        self, stylizer: Stylizer, request: StylizeRequest[bytes], settings: Settings, display: ProgressDisplay
+    ) -> None:
         """Tells ``display`` of every photo."""
         self._stylizer = stylizer
-        self._look = look
+        self._request = request
         self._settings = settings
         self._display = display
         self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
@@ -91,35 +95,17 @@ class LocalPainter:
             waiting = self._without_next_batch(waiting)
 
     def _decoded(self, pair: FilePair) -> Decoded:
-        look = self._look
-        asked = StylizeRequest(
-            request_id=str(pair),
-            content=pair.read(),
-            styles=list(look.styles),
-            style_ids=list(look.style_ids),
-            weights=",".join(map(str, look.weights)) if look.weights is not None else None,
-            alpha=look.alpha,
-            size=look.size,
-            format=look.format or pair.format,
-            quality=look.quality,
-            accept=None,
-            seed=look.seed,
-            color=look.color,
-            masks=look.masks,
-            style_size=look.style_size,
-            method=look.method,
-            steps=look.steps,
-            model=look.model,
-        )
-        parameters = job_parameters(asked, self._settings, self._stylizer.catalog)
+        photo = {"content": pair.read(), "format": self._request.format or pair.format}
+        request = self._request.model_copy(update=photo)
+        parameters = resolve(request, self._stylizer.catalog, self._settings, request_id=str(pair))
         limits = ImageLimits(self._settings.max_body_bytes, self._settings.max_image_pixels)
-        return decode_job(Job(asked.request_id, parameters.model_dump(), asked.blobs), self._stylizer, limits)
+        return decode_job(Job(parameters.request_id, parameters.travelling(), request.blobs()), self._stylizer, limits)
 
     def _without_next_batch(self, waiting: list[Waiting]) -> list[Waiting]:
         """Paint the oldest, and those that fit to it; what is left."""
         batch = next_batch(waiting, self._limits)
         try:
-            painted = self._stylizer.paint(batch[0].shape.model, [one.decoded.painting for one in batch])
+            painted = self._stylizer.paint(batch[0].shape.model, [one.decoded.input for one in batch])
         except (ServiceError, RuntimeError):  # RuntimeError: not enough memory for all at once
             for one in batch:
                 self._finish(one, self._alone)
@@ -129,19 +115,19 @@ class LocalPainter:
         return [one for one in waiting if one not in batch]
 
     def _alone(self, one: Waiting) -> Image.Image:
-        (painted,) = self._stylizer.paint(one.shape.model, [one.decoded.painting])
+        (painted,) = self._stylizer.paint(one.shape.model, [one.decoded.input])
         return painted
 
     def _in_steps(self, one: Waiting) -> Image.Image:
         """By optimisation, or tile by tile."""
-        parameters, painting = one.decoded.parameters, one.decoded.painting
+        parameters, painting = one.decoded.parameters, one.decoded.input
         if parameters.method == "gatys":
             for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
                 self._display.step(one.pair, step.step, step.steps)
-            return to_images(step.picture)[0]
+            return to_images(step.output)[0]
         for tile in self._stylizer.paint_tiled(parameters.model, painting):
             self._display.step(one.pair, tile.step, tile.steps)
-        return tile.picture
+        return tile.output
 
     def _finish(self, one: Waiting, paint: Callable[[Waiting], Image.Image]) -> None:
         try:
@@ -155,7 +141,7 @@ class LocalPainter:
         """Write the picture, and say what came of it."""
         parameters = one.decoded.parameters
         try:
-            picture = Picture(painted, one.decoded.content.alpha)
+            picture = DecodedImage(painted, one.decoded.content.alpha)
             one.pair.write(images.encode(picture, parameters.format, parameters.quality))
         except (ServiceError, OSError) as err:
             self._display.done(Outcome(one.pair, error=_text(err)))

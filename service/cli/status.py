@@ -20,7 +20,7 @@ from service.cli.terminal import EXIT_FAILED, AsJson, Key, Server, clear_errors,
 from service.settings import load_settings
 from stylize_client import Client, ProblemError, Readiness, StylizeError
 
-LANES = {"interactive": "stylize_queue_depth", "tiled": "stylize_tiled_queue_depth", "long": "stylize_long_queue_depth"}
+LANES = {"interactive": "stylize_queue_depth", "background": "stylize_background_queue_depth"}
 """The series with each lane's depth."""
 
 

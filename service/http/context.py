@@ -12,7 +12,6 @@ from model_store.catalog_watch import CatalogWatch
 from service.errors import ClientLeft
 from service.http.metrics import Metrics
 from service.http.responses.job_events import Listeners
-from service.queue.answer_store import AnswerStore
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
 from service.queue.style_store import StyleStore
@@ -24,18 +23,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Context:
-    """Made once by ``create_app``.
+    """Objects that ``create_app`` makes once for all endpoints.
 
     Attributes:
-        settings: Of the process.
-        watch: Which networks and styles there are.
-        dispatcher: The queue, for those who wait.
-        records: The queue, for those who come back.
+        settings: Settings of the process.
+        watch: The networks and the styles of the checkpoints.
+        dispatcher: The queue.
+        records: Records of asynchronous jobs.
         styles: The registered styles.
-        answers: What requests with an ``Idempotency-Key`` were answered.
-        listeners: Who listens to events.
-        metrics: Of the process.
-        stopping: Set once the process was told to stop: answers that go on for ever end then.
+        listeners: Number of clients that listen to events.
+        metrics: Metrics of the process.
+        stopping: Set when the process is told to stop, so that endless responses end.
     """
 
     settings: HttpSettings
@@ -43,7 +41,6 @@ class Context:
     dispatcher: Dispatcher
     records: JobRecords
     styles: StyleStore
-    answers: AnswerStore
     listeners: Listeners
     metrics: Metrics
     stopping: Event
@@ -54,16 +51,16 @@ def _context(request: Request) -> Context:
 
 
 ContextOfProcess = Annotated[Context, Depends(_context)]
-"""An endpoint's parameter of this type gets the process's context."""
+"""An endpoint's parameter of this type gets the context."""
 
 
 async def while_connected(request: Request, work: Coroutine[None, None, T]) -> T:
-    """Await ``work``; if the client leaves first, cancel it.
+    """Await ``work``, and cancel it if the client leaves first.
 
     The request's body must have been read: what its connection delivers next is the disconnect.
 
     Raises:
-        ClientLeft: It did.
+        ClientLeft: The client left.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnect(request))

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.http.schemas import Facts
 from service.queue.heartbeat import WorkerBeat
 from service.queue.queue import QueueStatus
+from service.request import Facts
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -37,8 +37,9 @@ class Metrics:
             "stylize_rejected_total", "Requests answered with an error", ["reason"], registry=registry
         )
         self._depth = Gauge("stylize_queue_depth", "Interactive jobs that wait or run", registry=registry)
-        self._long_depth = Gauge("stylize_long_queue_depth", "Long jobs that wait or run", registry=registry)
-        self._tiled_depth = Gauge("stylize_tiled_queue_depth", "Pictures in tiles that wait or run", registry=registry)
+        self._background_depth = Gauge(
+            "stylize_background_queue_depth", "Pictures in tiles and optimisations that wait or run", registry=registry
+        )
         self._oldest = Gauge("stylize_queue_oldest_seconds", "Age of the oldest interactive job", registry=registry)
         self._workers = Gauge("stylize_workers", "Workers that gave a sign of life lately", registry=registry)
         self._worker_info = Gauge(
@@ -61,8 +62,7 @@ class Metrics:
         """The text that Prometheus reads; the queue's series are left out where Redis does not answer."""
         if queue is not None:
             self._depth.set(queue.depth)
-            self._long_depth.set(queue.long_depth)
-            self._tiled_depth.set(queue.tiled_depth)
+            self._background_depth.set(queue.background_depth)
             self._oldest.set(queue.oldest_s)
             self._workers.set(sum(beat.age_ms < lease_ms for beat in queue.workers))
             self._redelivered.set(queue.redelivered)

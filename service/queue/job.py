@@ -3,16 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from time import monotonic
 from typing import Any, Literal
 
 from service.errors import ServiceError, error_from_json
 from service.queue.job_progress import Saved
 
-Lane = Literal["interactive", "tiled", "long"]
-STEPWISE_LANES: tuple[Lane, ...] = ("tiled", "long")
-LANES: tuple[Lane, ...] = ("interactive", *STEPWISE_LANES)
-LONG_METHODS = ("gatys",)
+Lane = Literal["interactive", "background"]
+LANES: tuple[Lane, ...] = ("interactive", "background")
 BLOB = "blob:"
 """How the fields of a hash begin that hold blobs."""
 
@@ -27,10 +26,13 @@ class Job:
 
     @property
     def lane(self) -> Lane:
-        """Where it waits: what takes minutes must not stand before what takes moments."""
-        if self.parameters.get("method") in LONG_METHODS:
-            return "long"
-        return "tiled" if self.parameters.get("tiled") else "interactive"
+        """Its lane: what takes long must not stand before what takes moments."""
+        return "background" if self.is_preemptible or self.parameters.get("tiled") else "interactive"
+
+    @property
+    def is_preemptible(self) -> bool:
+        """Whether others of its lane go before it, even when it has begun: an optimisation takes minutes."""
+        return self.parameters.get("method") == "gatys"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Claim:
     Attributes:
         job: What to do.
         entry: Its place in the stream.
-        reply_to: The API process that took it in, and waits for it unless the job has a record.
+        reply_to: The API process that waits for it; empty if none does.
         deadline: On this process's monotonic clock, in seconds.
         waited_ms: From enqueue to this claim.
         deliveries: How many workers have had it, this one included.
@@ -59,6 +61,20 @@ class Claim:
     def is_late(self) -> bool:
         """Whether nobody waits for it any more."""
         return monotonic() >= self.deadline
+
+    @property
+    def arrival(self) -> tuple[int, int]:
+        """Order of arrival: entries of a stream are numbered by time, (ms, sequence)."""
+        ms, _, sequence = self.entry.partition(b"-")
+        return int(ms), int(sequence)
+
+
+class Standing(IntEnum):
+    """A running job's standing, told to the worker that reports its progress."""
+
+    UNWANTED = 0
+    WANTED = 1
+    PREEMPTED = 2
 
 
 @dataclass(frozen=True)

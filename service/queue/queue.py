@@ -11,11 +11,13 @@ cancelled job is never computed, and late work costs one look-up.
 - A job is acknowledged in the same step that stores its result. A worker that dies leaves its entries pending; once
   they are idle for a lease, ``reclaim`` hands them out, one at a time. Living workers ``extend`` theirs.
 - A stream holds waiting and running jobs and nothing else, so its length is what backpressure limits.
-- Jobs that take longer have lanes of their own, streams like the first: ``tiled`` for pictures that are painted in
-  tiles, ``long`` for those that take minutes. They do not fill the queue of those that take moments, nor each other's,
-  and all keep the same promises. Their workers ``report`` how far they are, into the job's hash.
-- Who does not wait on the line opens a record first (``job_records``): then the result is kept there to be fetched, and
-  no reply is sent.
+- Jobs that take longer have a lane of their own, a stream like the first: ``background``. They do not fill the queue of
+  those that take moments, and keep the same promises. Their workers ``report`` how far they are, into the job's hash.
+- In that lane, pictures in tiles, which someone may wait for on the line, go before optimisations, which take minutes:
+  those that wait stay behind, one that runs is preempted (``report`` says so) and goes on later. Each of the two kinds
+  may fill the lane up to the limit.
+- A job may have a record (``job_records``): then its result is kept to be fetched. An asynchronous request's job is not
+  awaited, so no reply is sent.
 - Commands and blocking reads have a connection pool each; redis-py's socket timeout must exceed the block time.
 
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
@@ -31,9 +33,9 @@ from redis import exceptions as redis_errors
 
 from service.errors import JobFailed, QueueFull
 from service.queue.heartbeat import WorkerBeat
-from service.queue.job import LANES, Claim, Job, Lane, Result, blob_fields, blobs_of
+from service.queue.job import LANES, Claim, Job, Lane, Result, Standing, blob_fields, blobs_of
 from service.queue.job_progress import JobProgress, Saved
-from service.queue.job_status import Outcome
+from service.queue.job_status import Accepted, Outcome
 from service.queue.keys import Keys
 from service.queue.redis_client import BLOCK_MS, RedisClient, translated
 from service.settings import QueueSettings
@@ -42,8 +44,6 @@ GROUP = "workers"
 CANCEL_GRACE_MS = 1000
 """A job's hash outlives the deadline by this, so that who waited in vain still finds the stream's entry to remove."""
 
-RETRY_AFTER_S: dict[Lane, int] = {"interactive": 2, "tiled": 10, "long": 30}
-"""When a full lane may have room again."""
 
 FORGET_WORKER_MS = 10 * 60_000
 MAX_DEAD_LETTERS = 1000
@@ -51,7 +51,7 @@ MAX_DEAD_LETTERS = 1000
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """The queue at a glance: depth and age of the interactive lane, depth of the others, and what all of them had.
+    """The queue at a glance: depth and age of the interactive lane, depth of the other, and what both of them had.
 
     ``workers`` are only those that gave a sign of life lately.
     """
@@ -61,8 +61,7 @@ class QueueStatus:
     redelivered: int
     dead_lettered: int
     workers: tuple[WorkerBeat, ...]
-    long_depth: int
-    tiled_depth: int = 0
+    background_depth: int
 
 
 class JobQueue:
@@ -81,8 +80,7 @@ class JobQueue:
         self._keys = Keys(settings.key_prefix)
         self._limits: dict[Lane, int] = {
             "interactive": settings.max_queue,
-            "tiled": settings.max_long_queue,
-            "long": settings.max_long_queue,
+            "background": settings.max_background_queue,
         }
 
     async def close(self) -> None:
@@ -91,25 +89,50 @@ class JobQueue:
 
     # ---- the API's side -------------------------------------------------------------------------------------------
 
-    async def enqueue(self, job: Job, time_left_s: float) -> None:
+    async def enqueue(
+        self, job: Job, time_left_s: float, accepted: Accepted | None = None, is_awaited: bool = True
+    ) -> bool:
         """Accept a job; a second call with the same id changes nothing.
+
+        Args:
+            job: The job.
+            time_left_s: Time until its deadline.
+            accepted: Beginning of its record, if it has one (``job_records``): then a failed job may be enqueued again.
+            is_awaited: This process waits for the result.
+
+        Returns:
+            Whether the job is new; ``False`` if it was enqueued before, and waits, runs or has its result.
 
         Raises:
             QueueFull: As many jobs of its lane as allowed wait or run, or Redis has no memory left.
             QueueUnreachable: Redis does not answer.
         """
         limit = self._limits[job.lane]
-        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "reply_to", self.name]
+        fields: list[str | bytes] = [
+            "parameters",
+            json.dumps(job.parameters),
+            "reply_to",
+            self.name if is_awaited else "",
+        ]
         fields += ["lane", str(LANES.index(job.lane) + 1)]  # which of the streams, for scripts that are given all
         fields += blob_fields(job.blobs)
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        accepted = await self.redis.run(
+        picture_ms = int(self._settings.job_picture_ttl_s * 1000)
+        record_ms = int(self._settings.job_record_ttl_s * 1000)
+        record: list[str | int] = ["" if accepted is None else accepted.to_json(), picture_ms, record_ms]
+        outcome = await self.redis.run(
             "enqueue",
-            [self._keys.stream(job.lane), self._keys.job(job.id), self._keys.result(job.id)],
-            [limit, lives_ms, job.id, *fields],
+            [
+                self._keys.stream(job.lane),
+                self._keys.job(job.id),
+                self._keys.result(job.id),
+                self._keys.record(job.id),
+            ],
+            [GROUP, limit, lives_ms, job.id, int(job.is_preemptible), *record, *fields],
         )
-        if not accepted:
-            raise QueueFull(f"{limit} jobs are waiting already: try again later", RETRY_AFTER_S[job.lane])
+        if not outcome:
+            raise QueueFull(f"{limit} jobs are waiting already: try again later", _retry_after_s(job))
+        return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
         """Nobody waits for the job any more: take it out, unless a worker is computing it this moment."""
@@ -130,15 +153,14 @@ class JobQueue:
         return [job_id.decode() for job_id in popped[1]] if popped else []
 
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
-        """The results that are there, by job id; each is given out once."""
+        """Read the results that are there, by job id; one that is not kept for its record is removed."""
         job_ids = list(job_ids)
-        async with translated():
-            pipe = self.redis.commands.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hgetall(self._keys.result(job_id))
-                pipe.unlink(self._keys.result(job_id))
-            answers = (await pipe.execute())[::2]
-        return {job_id: Result.from_fields(fields) for job_id, fields in zip(job_ids, answers, strict=True) if fields}
+        found = await self.redis.run("take_results", [self._keys.result(job_id) for job_id in job_ids])
+        return {
+            job_id: Result.from_fields(dict(zip(fields[::2], fields[1::2], strict=True)))
+            for job_id, fields in zip(job_ids, found, strict=True)
+            if fields
+        }
 
     # ---- the worker's side ----------------------------------------------------------------------------------------
 
@@ -206,14 +228,11 @@ class JobQueue:
                 if entries := [claim.entry for claim in claims if claim.job.lane == lane]:
                     await self.redis.commands.xclaim(self._keys.stream(lane), GROUP, self.name, 0, entries, justid=True)
 
-    async def report(self, claim: Claim, progress: JobProgress, saved: Saved | None = None) -> bool:
-        """Say how far a job is; with ``saved``, another worker can go on from there.
-
-        Returns:
-            Whether someone still waits for it.
-        """
+    async def report(self, claim: Claim, progress: JobProgress, saved: Saved | None = None) -> Standing:
+        """Say how far a job is, and learn its standing; with ``saved``, another worker can go on from there."""
         fields = [*progress.to_fields(), *(saved.to_fields() if saved is not None else ())]
-        return bool(await self.redis.run("report", [self._keys.job(claim.job.id)], fields))
+        keys = [self._keys.stream(claim.job.lane), self._keys.job(claim.job.id)]
+        return Standing(await self.redis.run("report", keys, [GROUP, int(claim.job.is_preemptible), *fields]))
 
     async def complete(self, claim: Claim, result: Result) -> bool:
         """Store the result, tell the API or the job's record, and acknowledge the job, in one step.
@@ -236,10 +255,11 @@ class JobQueue:
                 GROUP,
                 claim.entry,
                 job_id,
+                int(bool(claim.reply_to)),
                 int(self._settings.result_ttl_s * 1000),
                 Outcome.of(result.error).to_json(),
                 self._settings.job_pictures_mb * 2**20,
-                len(result.image),
+                len(result.image) + sum(map(len, result.blobs.values())),
                 *result.to_fields(),
             ],
         )
@@ -256,7 +276,7 @@ class JobQueue:
             await self.redis.run(
                 "release",
                 [self._keys.stream(claim.job.lane), self._keys.job(claim.job.id)],
-                [GROUP, claim.entry, claim.job.id, claim.deliveries - 1],
+                [GROUP, claim.entry, claim.job.id, int(claim.job.is_preemptible), claim.deliveries - 1],
             )
 
     async def beat(self, says: Mapping[str, Any]) -> None:
@@ -279,13 +299,12 @@ class JobQueue:
             pipe.time()
             pipe.xlen(self._keys.stream("interactive"))
             pipe.xrange(self._keys.stream("interactive"), count=1)
-            pipe.xlen(self._keys.stream("long"))
-            pipe.xlen(self._keys.stream("tiled"))
+            pipe.xlen(self._keys.stream("background"))
             pipe.get(self._keys.redelivered)
             pipe.xlen(self._keys.dead)
             pipe.hgetall(self._keys.workers)
             (seconds, microseconds), *answers = await pipe.execute()
-        depth, oldest, long_depth, tiled_depth, redelivered, dead, workers = answers
+        depth, oldest, background_depth, redelivered, dead, workers = answers
         now_ms = seconds * 1000 + microseconds // 1000
         oldest_ms = int(oldest[0][0].split(b"-")[0]) if oldest else now_ms
         beats = [WorkerBeat.read(name, value, now_ms) for name, value in workers.items()]
@@ -294,7 +313,7 @@ class JobQueue:
                 await self._forget(beat.name)
         present = tuple(beat for beat in beats if beat.age_ms < FORGET_WORKER_MS)
         oldest_s = max(0.0, (now_ms - oldest_ms) / 1000)
-        return QueueStatus(depth, oldest_s, int(redelivered or 0), dead, present, long_depth, tiled_depth)
+        return QueueStatus(depth, oldest_s, int(redelivered or 0), dead, present, background_depth)
 
     async def _forget(self, worker: str) -> None:
         """Remove a worker that died long ago. Its jobs were reclaimed, or its consumers are kept."""
@@ -334,7 +353,7 @@ class JobQueue:
                     entry=entry,
                     reply_to=fields[b"reply_to"].decode(),
                     deadline=monotonic() + left_ms / 1000,
-                    waited_ms=max(0.0, now_ms - float(entry.split(b"-")[0])),
+                    waited_ms=max(0.0, now_ms - float(fields[b"enqueued_ms"])),
                     deliveries=deliveries + int(fields.get(b"delivered", 0)),
                     saved=Saved.from_fields(fields),
                 )
@@ -353,3 +372,10 @@ class JobQueue:
         await self.complete(
             claim, Result(error=JobFailed(f"{claim.deliveries - 1} workers tried, and none survived it"))
         )
+
+
+def _retry_after_s(job: Job) -> int:
+    """When a full lane may have room again."""
+    if job.is_preemptible:
+        return 30
+    return 2 if job.lane == "interactive" else 10

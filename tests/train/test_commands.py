@@ -116,7 +116,7 @@ def test_a_vgg_file_that_lacks_a_tensor_is_named(folder, tmp_path):
 def test_more_processes_than_a_batch_can_share_are_refused(folder, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     result = train(folder, out="new")
-    assert result.exit_code == 2 and "3 processes cannot share batches of 2 pairs" in result.stderr
+    assert result.exit_code == 2 and "3 processes cannot divide batches of 2 pairs equally" in result.stderr
 
 
 def test_an_error_in_a_loader_process_is_one_line_too(folder, tmp_path):
@@ -195,9 +195,9 @@ def test_export_writes_what_the_service_serves(folder, exported):
     for style in catalog.styles:
         with Image.open(style.preview) as preview:
             assert preview.format == "WEBP" and preview.size == (256, 193)
-    assert catalog.style("wave").painting == exported.parent / "paintings/wave.webp"
+    assert catalog.style("wave").style_image == exported.parent / "paintings/wave.webp"
     assert catalog.style("wave").origin == "A museum"
-    assert catalog.style("night").painting is None, "nobody knows whose it is"
+    assert catalog.style("night").style_image is None, "nobody knows whose it is"
 
 
 def test_a_named_style_is_that_of_its_picture(folder, exported):
@@ -298,13 +298,13 @@ def test_the_metric_is_that_of_the_reference():
 
     from model_store.runtime import Runtime
     from model_store.vgg import load_vgg
-    from train.evaluate import judge_pairs
+    from train.evaluate import evaluate_pairs
     from train.tables import read_pairs
 
     cpu = Runtime(torch.device("cpu"), torch.float32)
-    (judged,) = judge_pairs(adain(), load_vgg(weights), read_pairs(pairs)[:1], 128, cpu)
-    assert judged.untouched.content == 0
-    assert 0 < judged.untouched.style < 1
+    (evaluated,) = evaluate_pairs(adain(), load_vgg(weights), read_pairs(pairs)[:1], 128, cpu)
+    assert evaluated.untouched.content == 0
+    assert 0 < evaluated.untouched.style < 1
 
 
 def test_swift_is_trained_exported_and_shown(folder):
@@ -319,7 +319,9 @@ def test_swift_is_trained_exported_and_shown(folder):
     assert done.exit_code == 0, done.output
     card = checkpoint_file.with_suffix(".md").read_text()
     assert (
-        "Ghiasi et al. 2017" in card and "moving average" in card and "mixing of the styles, shares: mixed 0.12" in card
+        "Ghiasi et al. 2017" in card
+        and "moving average" in card
+        and "mixing of the styles, probabilities: mixed 0.12" in card
     )
     assert [style.id for style in read_metadata(checkpoint_file).styles] == ["wave", "night"]
 

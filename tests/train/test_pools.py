@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import SWIFT, images, vgg_file
+from tiny import SWIFT, WIDTH, images, vgg_file
 
 from model_store import checkpoint
 from model_store.checkpoint_metadata import CheckpointMetadata
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_distance, style_summary
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_loss, style_targets
 from model_store.pixels import shrunk
 from model_store.runtime import Runtime
 from model_store.swift import Swift
@@ -149,7 +149,7 @@ def test_shrunk_styles_are_aimed_at_in_their_own_size(vgg: VGG) -> None:
 def test_rows_of_statistics_are_taken_apart_by_layer(vgg: VGG) -> None:
     features = vgg(torch.rand(2, 3, 32, 32), STYLE_LAYERS)
     parts = by_layer(statistics_row(features))
-    assert style_distance(parts, style_summary(features)).tolist() == [0, 0]
+    assert style_loss(parts, style_targets(features)).tolist() == [0, 0]
 
 
 def test_the_oldest_leave_a_full_pool(vgg: VGG) -> None:
@@ -158,7 +158,7 @@ def test_the_oldest_leave_a_full_pool(vgg: VGG) -> None:
         pools.take(batch(uint8(2, 32, seed), uint8(2, 32, seed)))
     state = pools.state()
     assert torch.equal(state["contents"][32], torch.cat([uint8(2, 32, 3), uint8(2, 32, 4)]))
-    assert state["styles"].shape == (6, 2, 1920)
+    assert state["styles"].shape == (6, 2, 2 * 15 * WIDTH)
 
 
 def test_restored_pools_draw_the_same_to_the_bit(vgg: VGG) -> None:
@@ -172,12 +172,12 @@ def test_restored_pools_draw_the_same_to_the_bit(vgg: VGG) -> None:
 # ---- what becomes of styles ---------------------------------------------------------------------------------------
 
 
-def test_kinds_are_drawn_by_their_shares() -> None:
+def test_kinds_are_drawn_by_their_probabilities() -> None:
     kinds, weights = draw_kinds(random.Random(0), StyleMixing(mixed=0.2, rows_mixed=0.2, weakened=0.1), 4000)
     counts = Counter(kinds.tolist())
-    shares = {PLAIN: 0.5, MIXED: 0.2, ROWS_MIXED: 0.2, WEAKENED: 0.1}
-    for kind, share in shares.items():
-        assert abs(counts[kind] / 4000 - share) < 0.03
+    probabilities = {PLAIN: 0.5, MIXED: 0.2, ROWS_MIXED: 0.2, WEAKENED: 0.1}
+    for kind, probability in probabilities.items():
+        assert abs(counts[kind] / 4000 - probability) < 0.03
     assert weights[kinds == PLAIN].eq(0).all() and weights[kinds != PLAIN].gt(0).all()
 
 

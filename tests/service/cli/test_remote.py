@@ -87,7 +87,7 @@ def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path, n
     arguments = ["photos/0.jpg", "--style", "style.png", "--method", "gatys", "--size", "64", "-o", "x.png"]
     process = start("stylize", *arguments, "--server", service.url, folder=folder, stderr=subprocess.PIPE)
     claims: list = []
-    wait_for(lambda: claims.extend(worker.claim(lane="long")) or claims, 60)
+    wait_for(lambda: claims.extend(worker.claim(lane="background")) or claims, 60)
     assert worker.tell(claims[0], 1, 3)
     wait_for(lambda: 'route="/jobs/{job_id}",status="200"' in service.client.get("/metrics").text)
     process.send_signal(number)
@@ -107,7 +107,7 @@ def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path, n
         (["--style", "first", "--steps", "5"], 2, "got 5, but the method feedforward takes no steps"),
         (["--style", "x" * 300], 2, "and as a style's id: "),
         (["--style", "first", "--server", "nonsense"], 2, "got 'nonsense' as the service's address"),
-        (["--style", "first", "--server", "http://127.0.0.1:9"], 1, "no answer from http://127.0.0.1:9"),
+        (["--style", "first", "--server", "http://127.0.0.1:9"], 1, "no response from http://127.0.0.1:9"),
     ],
 )
 def test_what_a_service_refuses(api_alone: Service, arguments: list[str], exit_code: int, message: str) -> None:
@@ -165,10 +165,10 @@ def test_the_status_of_a_service(service: Service) -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == f"{service.url} is ready"
-    assert lines[1].startswith("queue: 0 interactive, 0 tiled, 0 long; ")
+    assert lines[1].startswith("queue: 0 interactive, 0 background; ")
     assert lines[1].endswith(" pictures per batch")
     found = json.loads(run("status", "--json", "--server", service.url).stdout)
-    assert (found["ready"], found["queue"]) == (True, {"interactive": 0, "tiled": 0, "long": 0})
+    assert (found["ready"], found["queue"]) == (True, {"interactive": 0, "background": 0})
     (worker,) = found["workers"]
     assert (worker["state"], worker["models"]) == ("ready", ["adain"])
     assert worker["device"] and worker["dtype"]
@@ -191,7 +191,7 @@ def test_a_queue_fills_and_a_worker_falls_silent(start_service: Start) -> None:
             client.submit(PHOTO, style_ids="first", size=64)
         client.submit(PHOTO, styles=STYLE, size=64, method="gatys")
     found = json.loads(run("status", "--json", *url).stdout)
-    assert found["queue"] == {"interactive": 2, "tiled": 0, "long": 1}
+    assert found["queue"] == {"interactive": 2, "background": 1}
     assert [worker["name"] for worker in found["workers"]] == ["by hand"]
     wait_for(lambda: json.loads(run("status", "--json", *url).stdout)["workers"][0]["state"] == "silent")
     assert run("status", "--once", *url).exit_code == 1
@@ -209,7 +209,7 @@ def test_a_status_without_a_key_or_a_service(start_service: Start, monkeypatch: 
     assert "queue: 0 interactive" in run("status", "--once").stdout
     nobody = run("status", "--once", "--server", "http://127.0.0.1:9")
     assert nobody.exit_code == 1
-    assert "is not ready: no answer from http://127.0.0.1:9" in on_one_line(nobody)
+    assert "is not ready: no response from http://127.0.0.1:9" in on_one_line(nobody)
 
 
 def test_a_terminal_is_refreshed_in_place(api_alone: Service, folder: Path) -> None:

@@ -238,7 +238,7 @@ def test_an_optimisation_is_stopped_between_two_steps(jobs: Jobs) -> None:
     assert Image.open(BytesIO(preview.content)).size == (64, 43)
     assert jobs.client.delete(path).status_code == 204
     assert jobs.view(path)["state"] == "cancelled"
-    wait_for(lambda: jobs.service.metric("stylize_long_queue_depth") == 0, 5)
+    wait_for(lambda: jobs.service.metric("stylize_background_queue_depth") == 0, 5)
     jobs.wait(jobs.optimise(1), "succeeded")  # the lane is free
 
 
@@ -273,7 +273,7 @@ def test_events_tell_every_change_and_end_with_the_job(by_hand: ByHand) -> None:
         assert json.loads(first["data"])["position"] == 2
         jobs.client.delete(before)
         assert json.loads(next(heard)["data"])["position"] == 1
-        (claim,) = worker.claim(1, "long")
+        (claim,) = worker.claim(1, "background")
         assert json.loads(next(heard)["data"])["state"] == "running"
         assert worker.tell(claim, 3, 9)
         progress, preview = next(heard), next(heard)
@@ -300,7 +300,7 @@ def test_events_tell_every_change_and_end_with_the_job(by_hand: ByHand) -> None:
 def test_who_comes_back_in_the_middle_hears_only_what_is_new(by_hand: ByHand) -> None:
     jobs, worker = by_hand()
     path = jobs.optimise(9)
-    (claim,) = worker.claim(1, "long")
+    (claim,) = worker.claim(1, "background")
     worker.tell(claim, 3, 9)
     with listening(jobs.service, path) as heard:
         seen = [next(heard) for _ in range(4)][-1]
@@ -397,7 +397,7 @@ def test_a_job_past_its_deadline_has_expired(by_hand: ByHand) -> None:
 
 
 def test_a_full_lane_answers_503_and_leaves_the_other_open(by_hand: ByHand) -> None:
-    jobs, _ = by_hand(max_queue=2, max_long_queue=1)
+    jobs, _ = by_hand(max_queue=2, max_background_queue=1)
     jobs.optimise(5)
     answer = jobs.send(styles=(LONG_STYLE,), method="gatys", steps=5)
     problem(answer, 503, None, "1 jobs are waiting already: try again later")

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
-from service.queue.job import Job, Result
+from service.queue.job import Job, Result, Standing
 from service.queue.job_progress import JobProgress, Saved
 from service.queue.queue import CANCEL_GRACE_MS, JobQueue
 from service.settings import Settings
@@ -282,7 +282,7 @@ def test_nothing_stays_behind(settings: Settings) -> None:
             await asyncio.sleep(0.3 + CANCEL_GRACE_MS / 1000)
             keys = [key.decode() async for key in redis.scan_iter(f"{settings.key_prefix}:*")]
             await redis.aclose()
-        assert sorted(keys) == [f"{settings.key_prefix}:jobs{lane}" for lane in ("", ":long", ":tiled")]
+        assert sorted(keys) == [f"{settings.key_prefix}:jobs{lane}" for lane in ("", ":background")]
 
     asyncio.run(scenario())
 
@@ -320,7 +320,7 @@ def long_job(name: str) -> Job:
 
 def test_long_jobs_have_a_lane_of_their_own(settings: Settings) -> None:
     async def scenario() -> None:
-        narrow = settings.model_copy(update={"max_queue": 1, "max_long_queue": 2})
+        narrow = settings.model_copy(update={"max_queue": 1, "max_background_queue": 2})
         async with queues(narrow, "api", "worker") as (api, worker):
             await worker.prepare()
             await api.enqueue(long_job("long"), 5)
@@ -331,37 +331,88 @@ def test_long_jobs_have_a_lane_of_their_own(settings: Settings) -> None:
             with pytest.raises(QueueFull, match="1 jobs"):
                 await api.enqueue(job("one too many"), 5)
             status = await api.status()
-            assert (status.depth, status.long_depth) == (1, 2)
-            (short,), (long, longer) = await worker.claim(4), await worker.claim(4, "long")
+            assert (status.depth, status.background_depth) == (1, 2)
+            (short,), (long, longer) = await worker.claim(4), await worker.claim(4, "background")
             assert [claim.job.id for claim in (short, long, longer)] == ["short", "long", "longer"]
             assert await worker.complete(long, Result(b"image", {}))
             await worker.drop(longer)
             assert await worker.still_wanted([short]) == [True]
             assert await api.replies() == ["long"]  # one list of replies for both
             status = await api.status()
-            assert (status.depth, status.long_depth) == (1, 0)
+            assert (status.depth, status.background_depth) == (1, 0)
 
     asyncio.run(scenario())
 
 
-def test_pictures_in_tiles_wait_for_no_other_jobs(settings: Settings) -> None:
+def tiled_job(name: str) -> Job:
+    return Job(name, {"tiled": True}, {"content": b"bytes"})
+
+
+def test_pictures_in_tiles_go_before_optimisations_that_wait(settings: Settings) -> None:
     async def scenario() -> None:
-        narrow = settings.model_copy(update={"max_queue": 1, "max_long_queue": 1})
+        async with queues(settings, "api", "one", "two") as (api, one, two):
+            for name in ("x", "y"):
+                await api.enqueue(long_job(name), 5)
+            await api.enqueue(tiled_job("a"), 5)  # before the first worker has come
+            await one.prepare()
+            await api.enqueue(long_job("z"), 5)
+            (running,) = await one.claim(1, "background")
+            assert running.job.id == "a"
+            await api.enqueue(tiled_job("b"), 5)
+            await api.cancel("y")  # its entry has moved
+            await api.enqueue(tiled_job("c"), 5)
+            await one.release([running])
+            claims = await two.claim(9, "background")
+            assert [claim.job.id for claim in claims] == ["b", "c", "a", "x", "z"]
+            for claim in claims:
+                assert await two.complete(claim, Result(b"image", {}))
+            assert (await api.status()).background_depth == 0
+
+    asyncio.run(scenario())
+
+
+def test_an_optimisation_is_preempted_by_a_picture_in_tiles_alone(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api", "one", "two") as (api, one, two):
+            await one.prepare()
+            await api.enqueue(long_job("a"), 5)
+            (claim,) = await one.claim(1, "background")
+            told = JobProgress(1, 9)
+            assert await one.report(claim, told) is Standing.WANTED
+            await api.enqueue(long_job("b"), 5)
+            await api.enqueue(job("short"), 5)
+            assert await one.report(claim, told) is Standing.WANTED
+            await api.enqueue(tiled_job("large"), 5)
+            assert await one.report(claim, told) is Standing.PREEMPTED
+            (large,) = await two.claim(1, "background")
+            assert large.job.id == "large"
+            assert await one.report(claim, told) is Standing.WANTED, "another worker has it"
+            await api.enqueue(tiled_job("larger"), 5)
+            assert await two.report(large, told) is Standing.WANTED, "they do not preempt each other"
+            await api.cancel("a")
+            assert await one.report(claim, told) is Standing.UNWANTED
+
+    asyncio.run(scenario())
+
+
+def test_neither_kind_fills_the_background_lane_for_the_other(settings: Settings) -> None:
+    async def scenario() -> None:
+        narrow = settings.model_copy(update={"max_queue": 1, "max_background_queue": 2})
         async with queues(narrow, "api", "worker") as (api, worker):
             await worker.prepare()
-            large = Job("large", {"tiled": True}, {"content": b"bytes"})
-            for each in (long_job("long"), job("short"), large):
+            for each in (long_job("x"), long_job("y"), tiled_job("a"), job("short"), tiled_job("b")):
                 await api.enqueue(each, 5)
-            with pytest.raises(QueueFull, match="1 jobs"):
-                await api.enqueue(Job("larger", {"tiled": True}, {}), 5)
+            for each, retry_after_s in ((long_job("z"), 30), (tiled_job("c"), 10), (job("one too many"), 2)):
+                with pytest.raises(QueueFull, match="jobs are waiting") as refused:
+                    await api.enqueue(each, 5)
+                assert refused.value.retry_after_s == retry_after_s
             status = await api.status()
-            assert (status.depth, status.long_depth, status.tiled_depth) == (1, 1, 1)
-            (claim,) = await worker.claim(4, "tiled")
-            assert claim.job.id == "large"
-            await worker.extend([claim])
-            await api.cancel("large")
-            assert await worker.still_wanted([claim]) == [False]
-            assert (await api.status()).tiled_depth == 0
+            assert (status.depth, status.background_depth) == (1, 4)
+            (claim,) = await worker.claim(1, "background")
+            assert await worker.complete(claim, Result(b"image", {}))
+            await api.enqueue(tiled_job("c"), 5)
+            with pytest.raises(QueueFull, match="2 jobs"):
+                await api.enqueue(long_job("z"), 5)
 
     asyncio.run(scenario())
 
@@ -373,18 +424,18 @@ def test_a_lane_is_extended_reclaimed_and_cancelled_by_itself(settings: Settings
             for each in (long_job("long"), job("short"), long_job("cancelled")):
                 await api.enqueue(each, 5)
             await api.cancel("cancelled")
-            claims = [*await one.claim(4), *await one.claim(4, "long")]
+            claims = [*await one.claim(4), *await one.claim(4, "background")]
             assert [claim.job.id for claim in claims] == ["short", "long"]
             for _ in range(4):
                 await asyncio.sleep(settings.heartbeat_s)
                 await one.extend(claims)
-            assert await two.reclaim("long") is None and not await two.has_orphans()
+            assert await two.reclaim("background") is None and not await two.has_orphans()
             await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            reclaimed = await two.reclaim("long")
+            reclaimed = await two.reclaim("background")
             assert reclaimed is not None and (reclaimed.job.id, reclaimed.deliveries) == ("long", 2)
             assert await two.has_orphans()  # the short one still is
             await api.cancel("long")
-            assert (await api.status()).long_depth == 0
+            assert (await api.status()).background_depth == 0
 
     asyncio.run(scenario())
 
@@ -396,7 +447,7 @@ def test_progress_is_told_and_a_later_worker_goes_on_from_what_was_saved(setting
             assert await api.progress("a") is None
             await api.enqueue(long_job("a"), 5)
             assert await api.progress("a") == JobProgress()
-            (claim,) = await one.claim(1, "long")
+            (claim,) = await one.claim(1, "background")
             assert claim.saved is None
             told = JobProgress(3, 12, {"style": 0.5}, b"small")
             assert await one.report(claim, told, Saved(2, b"large"))
@@ -404,7 +455,7 @@ def test_progress_is_told_and_a_later_worker_goes_on_from_what_was_saved(setting
             assert await one.report(claim, JobProgress(4, 12, {"style": 0.4}))  # the rest stays
             assert await api.progress("a") == JobProgress(4, 12, {"style": 0.4}, b"small")
             await one.release([claim])
-            (claim,) = await two.claim(1, "long")
+            (claim,) = await two.claim(1, "background")
             assert claim.saved == Saved(2, b"large") and claim.job == long_job("a")
             assert await two.complete(claim, Result(b"image", {}))
             assert await api.progress("a") is None
@@ -419,15 +470,15 @@ def test_a_released_job_keeps_its_earlier_deliveries(settings: Settings) -> None
         async with queues(settings, "api", "one", "two") as (api, one, two):
             await one.prepare()
             await api.enqueue(long_job("a"), 5)
-            await one.claim(1, "long")
+            await one.claim(1, "background")
             await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            claim = await two.reclaim("long")
+            claim = await two.reclaim("background")
             assert claim is not None and claim.deliveries == 2
             await two.release([claim])
-            (claim,) = await one.claim(1, "long")
+            (claim,) = await one.claim(1, "background")
             assert claim.deliveries == 2
             await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            claim = await two.reclaim("long")
+            claim = await two.reclaim("background")
             assert claim is not None and claim.deliveries == 3
 
     asyncio.run(scenario())

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_long_lane import Stage, parameters, play
-from test_long_lane import long_job as optimisation
+from test_background import Stage, parameters, play
+from test_background import long_job as optimisation
 
 from model_store.runtime import Runtime
-from service.engine.stylize_input import Painting, TiledProgress
+from service.engine.stylize_input import StylizeInput, TiledProgress
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed
-from service.http.schemas import StylePart
 from service.queue.job import Job
 from service.queue.job_progress import JobProgress
+from service.request import StylePart
 from service.settings import Settings
-from service.worker import background as long_lane
-from service.worker.pipeline import DeviceFailed
+from service.worker import background
+from service.worker.device import DeviceFailed
 
 SIZE = (160, 96)
 TILES = 2 * 3 * 3  # each is encoded, measured and decoded
@@ -41,11 +41,11 @@ class NotedStylizer(Stylizer):
     def warm_up(self, model_id: str = "") -> None:
         pass
 
-    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+    def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
         self.events.append(f"batch of {len(paintings)}")
         return super().paint(model, paintings)
 
-    def paint_tiled(self, model: str, painting: Painting) -> Generator[TiledProgress, None, None]:
+    def paint_tiled(self, model: str, painting: StylizeInput) -> Generator[TiledProgress, None, None]:
         for progress in super().paint_tiled(model, painting):
             if progress.step >= self.pause_from:
                 time.sleep(self.pause_s)
@@ -57,7 +57,7 @@ class NotedStylizer(Stylizer):
 
 @pytest.fixture(autouse=True)
 def a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(background, "REPORT_EVERY_S", 0.0)
 
 
 CONTENT = files.saved(files.photo(*SIZE))
@@ -120,14 +120,28 @@ def test_small_requests_are_answered_between_two_tiles(settings: Settings, tiny_
     assert "batch of 1" in stylizer.events
 
 
-def test_an_optimisation_and_a_large_picture_take_turns(settings: Settings, tiny_checkpoints: Path) -> None:
+def test_a_large_picture_preempts_an_optimisation_which_goes_on_afterwards(
+    settings: Settings, tiny_checkpoints: Path
+) -> None:
     async def scenario(stage: Stage) -> None:
+        async def step() -> int:
+            progress = await stage.api.progress("long")
+            assert progress is not None
+            return progress.step
+
         await stage.api.enqueue(optimisation(steps=100_000), 30)
-        await stage.until(lambda: stage.worker._long_lanes[1].held is not None)
+        await stage.api.enqueue(optimisation("waits behind it", steps=100_000), 30)
+        while await step() < 2:
+            await asyncio.sleep(0.02)
         await stage.api.enqueue(large_job(), 30)
         assert (await stage.result("large")).error is None
-        assert await stage.api.progress("long") is not None, "it goes on"
+        given_back_at = await step()
+        assert given_back_at >= 2
+        await stage.api.cancel("waits behind it")
+        while await step() <= given_back_at:
+            await asyncio.sleep(0.02)
         await stage.api.cancel("long")
+        assert (await stage.api.status()).redelivered == 0
 
     play(settings, NotedStylizer(tiny_checkpoints), scenario)
 
@@ -137,7 +151,7 @@ def test_a_cancelled_picture_ends_after_its_tile(settings: Settings, tiny_checkp
         await stage.api.enqueue(large_job("cancelled"), 30)
         await stage.until(lambda: "tile 3" in stylizer.events)
         await stage.api.cancel("cancelled")
-        await stage.until(lambda: stage.worker._long_lanes[0].held is None)
+        await stage.until(lambda: not stage.worker._held.claims)
         assert f"tile {TILES}" not in stylizer.events
         await stage.api.enqueue(large_job("next"), 30)
         assert (await stage.result("next")).error is None
@@ -151,9 +165,9 @@ def test_a_late_picture_ends_after_its_tile(settings: Settings, tiny_checkpoints
     async def scenario(stage: Stage) -> None:
         await stage.api.enqueue(large_job(), 1.5)
         await stage.until(lambda: "tile 1" in stylizer.events)
-        await stage.until(lambda: stage.worker._long_lanes[0].held is None)
+        await stage.until(lambda: not stage.worker._held.claims)
         assert f"tile {TILES}" not in stylizer.events
-        assert (await stage.api.status()).tiled_depth == 0
+        assert (await stage.api.status()).background_depth == 0
 
     stylizer = NotedStylizer(tiny_checkpoints, 1, 0.3)
     play(settings, stylizer, scenario)
@@ -193,7 +207,7 @@ def test_draining_gives_it_back_and_another_worker_begins_anew(settings: Setting
         await stage.until(lambda: "tile 3" in first.events)
         stage.worker.stop()
         await stage.running
-        assert (await stage.api.status()).tiled_depth == 1
+        assert (await stage.api.status()).background_depth == 1
 
     async def finished(stage: Stage) -> None:
         assert (await stage.result("large")).error is None

@@ -14,16 +14,17 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service.engine.stylize_input import Painting, Upload
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
-from service.http.schemas import StylePart, StylizeParameters
 from service.queue.job import Claim, Job, Result
 from service.queue.job_progress import JobProgress
 from service.queue.queue import JobQueue
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
-from service.worker import background as long_lane
-from service.worker.pipeline import NO_MEMORY, DeviceFailed, Worker
+from service.worker import background
+from service.worker.device import NO_MEMORY, DeviceFailed
+from service.worker.pipeline import Worker
 
 
 class NotedStylizer(Stylizer):
@@ -39,12 +40,12 @@ class NotedStylizer(Stylizer):
     def warm_up(self, model_id: str = "") -> None:
         pass
 
-    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+    def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
         self.events.append(f"batch of {len(paintings)}")
         return super().paint(model, paintings)
 
     def optimise(
-        self, model: str, painting: Painting, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
+        self, model: str, painting: StylizeInput, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
     ) -> Iterator[Progress]:
         for progress in super().optimise(model, painting, steps, begin):
             if progress.step == self.pause_before:
@@ -103,7 +104,7 @@ class Stage:
             await asyncio.sleep(0.02)
 
     async def empty(self) -> None:
-        while (await self.api.status()).long_depth:
+        while (await self.api.status()).background_depth:
             await asyncio.sleep(0.02)
 
     async def end(self) -> None:
@@ -114,7 +115,7 @@ class Stage:
 
 @pytest.fixture(autouse=True)
 def a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_lane, "REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(background, "REPORT_EVERY_S", 0.0)
 
 
 def play(
@@ -184,7 +185,7 @@ def test_a_cancelled_job_ends_after_its_step_and_frees_the_lane(settings: Settin
         stylizer.go_on.set()
         assert (await stage.result("next")).error is None
         assert await stage.api.take_results(["cancelled"]) == {}
-        assert (await stage.api.status()).long_depth == 0
+        assert (await stage.api.status()).background_depth == 0
 
     stylizer = NotedStylizer(tiny_checkpoints, pause_before=4)
     play(settings, stylizer, scenario)
@@ -214,7 +215,7 @@ def test_draining_gives_it_back_and_another_worker_goes_on(settings: Settings, t
         first.go_on.set()
         await stage.running
         status = await stage.api.status()
-        assert (status.long_depth, status.redelivered, status.workers) == (1, 0, ())
+        assert (status.background_depth, status.redelivered, status.workers) == (1, 0, ())
         progress = await stage.api.progress("long")
         assert progress is not None and progress.step == 4
 
@@ -243,14 +244,14 @@ def test_what_is_saved_now_and_then_outlives_the_worker(
         assert (await stage.result("long")).error is None
         assert (await stage.api.status()).redelivered == 1
 
-    monkeypatch.setattr(long_lane, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(background, "SAVE_EVERY_S", 0.0)
     first, second = NotedStylizer(tiny_checkpoints, pause_before=4), NotedStylizer(tiny_checkpoints)
     play(settings, first, killed, "first")
     play(settings, second, finished, "second")
     assert second.events == ["step 4", "step 5", "step 6"]
 
 
-def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(settings: Settings, tiny_checkpoints: Path) -> None:
     async def claim() -> list[Claim]:
         other = JobQueue(settings.redis_url or "", settings, "other")
         await other.prepare()
@@ -260,28 +261,28 @@ def test_it_is_set_aside_while_a_job_whose_worker_died_runs_alone(settings: Sett
         return claims
 
     async def scenario(stage: Stage) -> None:
-        (stylizer.lane,) = [lane for lane in stage.worker._long_lanes if lane.lane == "long"]
+        stylizer.worker = stage.worker
         other = JobQueue(settings.redis_url or "", settings, "other")
         await stage.api.enqueue(long_job(steps=4), 20)
         while not stylizer.paused.is_set():
             await other.extend(claims)
             await asyncio.sleep(settings.heartbeat_s / 2)
         await other.close()
-        await stage.until(lambda: stylizer.lane._must_yield)  # the lease is over
+        await stage.until(lambda: stage.worker._background._is_preempted)  # the lease is over
         stylizer.go_on.set()
         assert (await stage.result("long")).error is None
 
     class Watched(NotedStylizer):
-        lane: long_lane.LongLane
+        worker: Worker
 
-        def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
-            self.events.append("held" if self.lane.held else "nothing held")
+        def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
+            self.events.append(f"held: {', '.join(claim.job.id for claim in self.worker._held.claims)}")
             return super().paint(model, paintings)
 
     stylizer = Watched(tiny_checkpoints, pause_before=2)
     claims = asyncio.run(claim())
     play(settings, stylizer, scenario)
-    assert stylizer.events == ["step 1", "step 2", "nothing held", "batch of 1", "step 3", "step 4"]
+    assert stylizer.events == ["step 1", "step 2", "held: orphan", "batch of 1", "step 3", "step 4"]
 
 
 @pytest.mark.parametrize(
@@ -311,7 +312,7 @@ def test_a_device_that_fails_in_a_step_ends_the_worker_and_keeps_the_job(
         await stage.api.enqueue(long_job(), 20)
         with pytest.raises(DeviceFailed, match="illegal memory"):
             await stage.running
-        assert (await stage.api.status()).long_depth == 1
+        assert (await stage.api.status()).background_depth == 1
 
     failure = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
     stylizer = NotedStylizer(tiny_checkpoints, pause_before=2, failure=failure)
@@ -326,7 +327,7 @@ def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_ch
         by_id, by_file = (await stage.result("id")).error, (await stage.result("broken")).error
         assert isinstance(by_id, ModelUnavailable) and by_id.field == "style_id" and "try again" in by_id.detail
         assert by_file is not None and by_file.field == "content"
-        assert (await stage.api.status()).long_depth == 0
+        assert (await stage.api.status()).background_depth == 0
 
     play(settings, NotedStylizer(tiny_checkpoints), scenario)
 
@@ -334,7 +335,7 @@ def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_ch
 def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoints: Path) -> None:
     def painted(alpha: float, *styles: tuple[float, Image.Image]) -> np.ndarray:
         uploads = [(weight, Upload(str(index), image)) for index, (weight, image) in enumerate(styles)]
-        *_, last = stylizer.optimise("adain", Painting(content, uploads, alpha), steps=4)
+        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=4)
         return last.picture[0].numpy()
 
     stylizer = Stylizer(tiny_checkpoints, Runtime(torch.device("cpu"), torch.float32), 8)
@@ -348,7 +349,7 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
 
 def test_colours_are_the_photos_if_so_wished(tiny_checkpoints: Path) -> None:
     def painted(color: str) -> np.ndarray:
-        wish = Painting(content, [(1.0, Upload("it", style))], 1.0, color=color)
+        wish = StylizeInput(content, [(1.0, Upload("it", style))], 1.0, color=color)
         *_, last = stylizer.optimise("adain", wish, steps=4)
         return last.picture[0].numpy()
 
