@@ -93,7 +93,7 @@ class Requests:
         from model_store.image_files import Picture
         from service import images
         from service.images import ImageLimits
-        from service.queue.job import Job
+        from service.queue.jobs import Job
         from service.resolve import job_parameters
         from service.worker.decoding import decode_job
 

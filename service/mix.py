@@ -9,7 +9,7 @@ from model_store.catalog import Catalog, ModelEntry
 from service.errors import InvalidField
 from service.http.schemas import STYLE_SIZE_PX, Color, StylePart
 from service.images import Header, fitted
-from service.queue.style_store import RegisteredStyle
+from service.queue.styles import RegisteredStyle
 from service.request import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
 from service.settings import HttpSettings
 from service.which import naming

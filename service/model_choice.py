@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from service.errors import InvalidField, ModelUnavailable, NotFound
-from service.queue.style_store import RegisteredStyle
+from service.queue.styles import RegisteredStyle
 from service.request import MAX_STYLES, StylizeRequest
 
 log = logging.getLogger(__name__)

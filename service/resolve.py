@@ -11,7 +11,7 @@ from service.images import Header, ImageLimits, fitted, read_header
 from service.mix import NOTHING_REGISTERED, check_color, ids_with_painting, style_parts, upload_sizes
 from service.model_choice import find_model
 from service.optimisation import check_optimisation, checked_method
-from service.queue.style_store import RegisteredStyle
+from service.queue.styles import RegisteredStyle
 from service.request import MIN_SHORTER_PX, MIN_SIZE_PX, StylizeRequest
 from service.settings import HttpSettings
 from service.which import naming

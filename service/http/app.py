@@ -23,11 +23,11 @@ from service.http.responses.job_events import Listeners
 from service.http.routes import catalog, docs, health, jobs, page, styles, stylize
 from service.model_choice import warn_of_default
 from service.queue.answer_store import AnswerStore
-from service.queue.dispatch import Dispatcher
-from service.queue.job_records import JobRecords
-from service.queue.limits import Slots
+from service.queue.limits import RunningRequests
 from service.queue.queue import JobQueue
-from service.queue.style_store import StyleStore
+from service.queue.records import JobRecords
+from service.queue.replies import Dispatcher
+from service.queue.styles import StyleStore
 from service.settings import Settings
 
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     watch = CatalogWatch(settings.checkpoints or default_folder())
     warn_of_default(watch.now(), settings.default_model)
     metrics = Metrics()
-    slots = Slots(settings.redis_url, settings)
+    running = RunningRequests(queue.redis, settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         finally:
             await dispatcher.stop()
-            await slots.stop()
+            await running.stop()
             await queue.close()
 
     app = FastAPI(
@@ -90,5 +90,5 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router, docs.router, page.router):
         app.include_router(router)
     complete_openapi(app, needs_key=bool(settings.api_keys))
-    add_middleware(app, settings, metrics, slots)
+    add_middleware(app, settings, metrics, running)
     return app

@@ -13,9 +13,9 @@ from service.errors import ClientLeft
 from service.http.metrics import Metrics
 from service.http.responses.job_events import Listeners
 from service.queue.answer_store import AnswerStore
-from service.queue.dispatch import Dispatcher
-from service.queue.job_records import JobRecords
-from service.queue.style_store import StyleStore
+from service.queue.records import JobRecords
+from service.queue.replies import Dispatcher
+from service.queue.styles import StyleStore
 from service.settings import HttpSettings
 from service.tasks import end_tasks
 

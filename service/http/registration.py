@@ -16,9 +16,9 @@ from service.errors import InvalidField
 from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits, fitted, read_header
 from service.model_choice import upload_model
-from service.queue.dispatch import Dispatcher
-from service.queue.job import Job
-from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.queue.jobs import Job
+from service.queue.replies import Dispatcher
+from service.queue.styles import RegisteredStyle, StyleStore, digest_of
 from service.settings import HttpSettings
 
 SAMPLE_PX = 512

@@ -11,9 +11,8 @@ from service.http.context import Context, while_connected
 from service.http.responses.files import picture_response
 from service.http.responses.jobs import JobView, accepted_response, prefers_async
 from service.http.schemas import Facts, StylizeParameters
-from service.queue.job import Job
-from service.queue.job_progress import JobProgress
-from service.queue.job_status import Accepted, JobStatus
+from service.queue.jobs import Job, JobProgress
+from service.queue.records import Accepted, JobStatus
 from service.request import MAX_STYLES, StylizeRequest
 from service.resolve import job_parameters
 from service.settings import HttpSettings

@@ -6,12 +6,26 @@ import logging
 from time import monotonic
 
 from service.errors import ServiceError
-from service.queue.job import Claim, Result
+from service.queue.jobs import Claim, Result
 from service.queue.queue import JobQueue
 
 RETRY_S = 0.5
 
 log = logging.getLogger(__name__)
+
+
+async def begin(queue: JobQueue, claim: Claim) -> bool:
+    """Note that a job's decoding begins; if Redis is away, try for as long as someone may wait for it.
+
+    Returns:
+        Whether the job is still wanted.
+    """
+    while not claim.is_late:
+        try:
+            return await queue.begin(claim)
+        except ServiceError:
+            await asyncio.sleep(RETRY_S)
+    return False
 
 
 async def answer(queue: JobQueue, claim: Claim, result: Result) -> None:

@@ -22,9 +22,9 @@ from time import monotonic
 from model_store.gatys import prepare
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
-from service.queue.job import Claim, Result, Standing
+from service.queue.jobs import Claim, Result, Standing
 from service.queue.queue import JobQueue
-from service.worker.answering import RETRY_S, answer, let_go, who
+from service.worker.answering import RETRY_S, answer, begin, let_go, who
 from service.worker.codecs import Codecs
 from service.worker.decoding import Decoded
 from service.worker.long_job import LongJob, Optimisation
@@ -61,40 +61,52 @@ class BackgroundLane:
         self._codecs = codecs
         self._idle_device = idle_device
         self._step = step
-        self._turn = asyncio.Lock()
+        self._may_claim = asyncio.Event()
+        self._may_claim.set()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._is_preempted = False
         self._stopping = False
+        self.ended = asyncio.Event()
         self.held: Claim | None = None
 
     async def run(self) -> None:
         """One job after the other, until ``stop``; then the present one is given back."""
-        while True:
-            async with self._turn:
-                if self._stopping:
-                    return
-                self.held = await self._next()
-                if self.held is not None:
-                    await self._work(self.held)
-                self.held = None
+        while not self._stopping:
+            await self._may_claim.wait()
+            claim = await self._next()
+            if claim is None:
+                continue
+            if self._is_preempted:  # while it waited for the claim
+                await self._release(claim)
+                continue
+            self.held = claim
+            self._is_idle.clear()
+            await self._work(claim)
+            self.held = None
+            self._is_idle.set()
+        self.ended.set()
 
     def stop(self) -> None:
         """Claim no more, and give back what is held after its present step."""
         self._stopping = self._is_preempted = True
+        self._may_claim.set()
 
     @asynccontextmanager
     async def preempted(self) -> AsyncIterator[None]:
         """Holds no job meanwhile: the present one is given back after its present step."""
         self._is_preempted = True
-        async with self._turn:
-            self._is_preempted = self._stopping
+        self._may_claim.clear()
+        await self._is_idle.wait()
+        try:
             yield
+        finally:
+            self._is_preempted = self._stopping
+            self._may_claim.set()
 
     async def _next(self) -> Claim | None:
-        """The oldest job whose worker died, or else the oldest that waits, if it comes within a moment."""
+        """The oldest job that waits, if it comes within a moment."""
         try:
-            if (orphan := await self._queue.reclaim("background")) is not None:
-                log.warning("a long job's worker died", extra={**who(orphan), "deliveries": orphan.deliveries})
-                return orphan
             return next(iter(await self._queue.claim(1, "background")), None)
         except ServiceError:  # whoever claims the interactive jobs logs it
             await asyncio.sleep(RETRY_S)
@@ -103,6 +115,9 @@ class BackgroundLane:
     async def _work(self, claim: Claim) -> None:
         """Decode, paint and answer; or give the job back, or drop it where nobody waits for it."""
         try:
+            if not await begin(self._queue, claim):
+                await let_go(self._queue, claim)
+                return
             decoded = await self._codecs.decode(claim)
             job = await self._begin(claim, decoded)
             while not job.is_done:
@@ -152,4 +167,8 @@ class BackgroundLane:
             if job.has_begun:
                 saved = await self._codecs.run(job.saved)
                 await self._queue.report(claim, await self._codecs.run(job.progress), saved)
+        await self._release(claim)
+
+    async def _release(self, claim: Claim) -> None:
+        with contextlib.suppress(ServiceError):  # its lease ends by itself
             await self._queue.release([claim])

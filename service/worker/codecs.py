@@ -16,7 +16,7 @@ from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ServiceError
 from service.http.schemas import Facts
 from service.images import ImageLimits
-from service.queue.job import Claim, Result
+from service.queue.jobs import Claim, Result
 from service.settings import WorkerSettings
 from service.worker.answering import who
 from service.worker.decoding import Decoded, decode_job
@@ -30,14 +30,20 @@ log = logging.getLogger(__name__)
 
 
 class Codecs:
-    """Decodes claimed jobs and encodes their results, while the device works."""
+    """Decodes claimed jobs and encodes their results, while the device works.
+
+    Attributes:
+        decoders: As many as jobs can be decoded at a time.
+    """
 
     def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: WorkerSettings) -> None:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
         self._styles = styles
         self._limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
-        self._pool = ThreadPoolExecutor(max(2, (os.cpu_count() or 2) // 2), "codec")
+        threads = max(2, (os.cpu_count() or 2) // 2)
+        self._pool = ThreadPoolExecutor(threads, "codec")
+        self.decoders = asyncio.Semaphore(threads)
 
     async def decode(self, claim: Claim) -> Decoded:
         """A job's images.

@@ -15,8 +15,8 @@ from service.errors import InvalidField, ModelUnavailable
 from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits
 from service.mix import check_shorter_side
-from service.queue.job import Job
-from service.queue.style_store import digest_of
+from service.queue.jobs import Job
+from service.queue.styles import digest_of
 from service.which import naming
 from service.worker.batching import Shape
 from service.worker.registered import bounded_painting, encoding_of, gone, needs_pixels

@@ -4,8 +4,9 @@ While the device runs one batch, threads decode the next and encode the last. Th
 of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, the
 ``BackgroundLane`` takes a step of its job: a tile of a large picture, or a step of an optimisation.
 
-A job may be fatal: a file that crashes a codec, a size that kills the process. So a job whose worker died is run with
-nothing else in the pipeline (``_run_alone``): if it kills this worker too, it harms no other job's count of deliveries.
+A job may be fatal: a file that crashes a codec, a size that kills the process. So a job that had begun when its worker
+died is run with nothing else in the pipeline (``_run_alone``): if it kills this worker too, it harms no other job's
+count of deliveries. Other workers go on meanwhile.
 """
 
 import asyncio
@@ -25,12 +26,12 @@ from PIL import Image
 
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ServiceError
-from service.queue.job import Claim, Result
+from service.queue.jobs import Claim, Result
 from service.queue.queue import JobQueue
-from service.queue.style_store import StyleStore
+from service.queue.styles import StyleStore
 from service.settings import Settings
 from service.tasks import end_tasks
-from service.worker.answering import RETRY_S, answer, let_go, who
+from service.worker.answering import RETRY_S, answer, begin, let_go, who
 from service.worker.background import BackgroundLane
 from service.worker.batching import BatchLimits, Shape, next_batch, wait_left_ms
 from service.worker.codecs import Codecs
@@ -75,6 +76,7 @@ class Worker:
         self._settings = settings
         self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
         self._held: dict[bytes, Claim] = {}
+        self._suspect: Claim | None = None
         self._unstarted = 0
         self._waiting: list[Waiting] = []
         self._changed = asyncio.Condition()
@@ -132,10 +134,13 @@ class Worker:
             try:
                 if not is_prepared:
                     await self._queue.prepare()
-                    await self._queue.beat(self._says())
+                    await self._queue.heartbeat(self._about())
                     is_prepared = True
                 if monotonic() - reclaimed_at > reclaim_every_s:
-                    if await self._run_alone():
+                    if count := await self._queue.reclaim():
+                        log.warning("jobs of dead workers were put back", extra={"jobs": count})
+                    if (suspect := await self._queue.claim_suspect()) is not None:
+                        await self._run_alone(suspect)
                         continue
                     reclaimed_at = monotonic()
                 room = AHEAD * self._limits.size - self._unstarted
@@ -150,19 +155,15 @@ class Worker:
                 is_prepared = False  # Redis may come back empty
         await self._drain()
 
-    async def _run_alone(self) -> bool:
-        """Take one job whose worker died, if there is one, through an otherwise empty pipeline."""
-        if not await self._queue.has_orphans():
-            return False
+    async def _run_alone(self, claim: Claim) -> None:
+        """Take a job that had begun when its worker died through an otherwise empty pipeline."""
+        log.warning("a job's worker died: it runs alone", extra={**who(claim), "deliveries": claim.deliveries})
+        self._suspect = claim
         async with self._background.preempted():
             await self._until(lambda: not self._held)
-            claim = await self._queue.reclaim()
-            if claim is None:
-                return False
-            log.warning("a job's worker died: it runs alone", extra={**who(claim), "deliveries": claim.deliveries})
             self._accept(claim)
+            self._suspect = None
             await self._until(lambda: not self._held)
-        return True
 
     def _accept(self, claim: Claim) -> None:
         self._held[claim.entry] = claim
@@ -172,7 +173,11 @@ class Worker:
     async def _decode(self, claim: Claim) -> None:
         """Decode a job's images; it then waits for a batch."""
         try:
-            decoded = await self._codecs.decode(claim)
+            async with self._codecs.decoders:  # a job that waits for a thread has not begun
+                if not await begin(self._queue, claim):
+                    await self._let_go(claim, started=False)
+                    return
+                decoded = await self._codecs.decode(claim)
         except ServiceError as err:
             await self._finish(claim, Result(error=err), started=False)
         else:
@@ -325,9 +330,9 @@ class Worker:
         await answer(self._queue, claim, result)
         await self._forget(claim, started)
 
-    async def _let_go(self, claim: Claim) -> None:
+    async def _let_go(self, claim: Claim, started: bool = True) -> None:
         await let_go(self._queue, claim)
-        await self._forget(claim, started=True)
+        await self._forget(claim, started)
 
     async def _forget(self, claim: Claim, started: bool) -> None:
         async with self._changed:
@@ -342,13 +347,13 @@ class Worker:
         """Tell Redis that this worker lives, and renew the lease of what it holds."""
         while True:
             try:
-                await self._queue.beat(self._says())
+                await self._queue.heartbeat(self._about())
                 await self._queue.extend([claim for claim in self._claims() if not claim.is_late])
             except ServiceError as err:
                 log.warning("no heartbeat: %s", err.detail)
             await asyncio.sleep(self._settings.heartbeat_s)
 
-    def _says(self) -> dict[str, object]:
+    def _about(self) -> dict[str, object]:
         runtime = self._stylizer.runtime
         return {
             "state": self._state,
@@ -363,15 +368,16 @@ class Worker:
 
     def _claims(self) -> list[Claim]:
         """All that this worker holds."""
-        held = self._background.held
-        return [*self._held.values(), *([held] if held is not None else [])]
+        others = (self._suspect, self._background.held)
+        return [*self._held.values(), *(claim for claim in others if claim is not None)]
 
     async def _drain(self) -> None:
         """Finish what is claimed; give back what does not finish in time."""
         log.info("draining", extra={"held": len(self._claims())})
         try:
-            async with asyncio.timeout(self._settings.drain_timeout_s), self._background.preempted():
+            async with asyncio.timeout(self._settings.drain_timeout_s):
                 await self._until(lambda: not self._held)
+                await self._background.ended.wait()
         except TimeoutError:
             log.warning("giving back what could not be finished", extra={"held": len(self._claims())})
             with contextlib.suppress(ServiceError):  # their lease ends by itself

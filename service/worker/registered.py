@@ -15,8 +15,8 @@ from service.engine.stylizer import Stylizer
 from service.errors import NotFound, QueueUnreachable
 from service.http.schemas import StylizeParameters
 from service.images import ImageLimits
-from service.queue.job import Claim
-from service.queue.style_store import StyleStore
+from service.queue.jobs import Claim
+from service.queue.styles import StyleStore
 from service.worker.answering import RETRY_S
 
 PAINTING_PX = 1024

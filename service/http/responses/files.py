@@ -7,7 +7,7 @@ from fastapi import Request, Response
 
 from service.formats import FORMATS
 from service.http.schemas import Facts
-from service.queue.job import Result
+from service.queue.jobs import Result
 
 NO_STORE: dict[str, Any] = {
     "Cache-Control": {"schema": {"type": "string"}, "description": "`no-store`: it is for this client and moment"}

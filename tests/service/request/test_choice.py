@@ -9,7 +9,7 @@ from test_request import ASKED, CATALOG, STYLE, catalog, model
 from model_store.catalog import Catalog, all_controls
 from service.errors import InvalidField, ModelUnavailable, NotFound
 from service.model_choice import find_model, warn_of_default
-from service.queue.style_store import RegisteredStyle
+from service.queue.styles import RegisteredStyle
 
 ANY = all_controls(("style", "weights", "alpha"))
 LEARNED = all_controls(("weights", "alpha"))

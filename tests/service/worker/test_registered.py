@@ -25,9 +25,9 @@ from service.engine.stylizer import Stylizer
 from service.errors import NotFound
 from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits
-from service.queue.job import Job, Result
+from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
-from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.queue.styles import RegisteredStyle, StyleStore, digest_of
 from service.settings import Settings
 from service.worker.pipeline import Worker
 from service.worker.registered import PAINTING_PX, bounded_painting

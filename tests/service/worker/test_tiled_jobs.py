@@ -19,8 +19,7 @@ from service.engine.stylize_input import Painting, TiledProgress
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed
 from service.http.schemas import StylePart
-from service.queue.job import Job
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Job, JobProgress
 from service.settings import Settings
 from service.worker import background
 from service.worker.pipeline import DeviceFailed

@@ -15,7 +15,7 @@ from service.engine.stylize_input import Painting
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed
 from service.http.schemas import StylePart, StylizeParameters
-from service.queue.job import Job, Result
+from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
 from service.settings import Settings
 from service.worker.pipeline import DeviceFailed, Worker

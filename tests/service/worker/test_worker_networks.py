@@ -12,7 +12,7 @@ from model_store.runtime import Runtime
 from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
 from service.http.schemas import StylePart, StylizeParameters
-from service.queue.job import Job
+from service.queue.jobs import Job
 from service.settings import Settings
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from time import monotonic
 
 from service.errors import DeadlinePassed, NoWorker, ServiceError, Unavailable
-from service.queue.job import Job, Result
-from service.queue.job_records import JobRecords
-from service.queue.job_status import Accepted
-from service.queue.queue import JobQueue, QueueStatus
+from service.queue.heartbeat import QueueStatus
+from service.queue.jobs import Job, Result
+from service.queue.queue import JobQueue
+from service.queue.records import Accepted, JobRecords
 from service.settings import QueueSettings
 from service.tasks import end_tasks
 
@@ -115,7 +115,7 @@ class Dispatcher:
         if monotonic() - self._workers_seen_at < 1:
             return
         status = await self._queue.status()
-        if not any(beat.is_ready(WORKER_GONE_MS) for beat in status.workers):
+        if not any(worker.is_ready(WORKER_GONE_MS) for worker in status.workers):
             raise NoWorker("no worker is running: try again later", retry_after_s=5)
         self._workers_seen_at = monotonic()
 
