@@ -6,7 +6,7 @@ from time import perf_counter
 
 from bench.pictures import Ask, request_mix
 from bench.timing import Stages
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.engine.stylizer import Stylizer
@@ -14,7 +14,7 @@ from service.images import ImageLimits
 from service.queue.jobs import Job
 from service.resolve import job_parameters
 from service.settings import Settings
-from service.worker.decoding import decode_job
+from service.worker.codecs import decode_job
 
 
 class BareLoop:
@@ -39,9 +39,9 @@ class BareLoop:
         started = perf_counter()
         decoded = decode_job(self._jobs[index % len(self._jobs)], self._stylizer, self._limits)
         decoded_at = perf_counter()
-        (painted,) = self._stylizer.paint(decoded.parameters.model, [decoded.painting])
+        (painted,) = self._stylizer.paint(decoded.parameters.model, [decoded.input])
         painted_at = perf_counter()
-        picture = Picture(painted, decoded.content.alpha)
+        picture = DecodedImage(painted, decoded.content.alpha)
         images.encode(picture, decoded.parameters.format, decoded.parameters.quality)
         return Stages(decoded_at - started, painted_at - decoded_at, perf_counter() - painted_at)
 

@@ -90,12 +90,12 @@ class Requests:
 
     def time_s(self, model: str, name: str) -> float:
         """From the request's files to the answer's."""
-        from model_store.image_files import Picture
+        from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
         from service.queue.jobs import Job
         from service.resolve import job_parameters
-        from service.worker.decoding import decode_job
+        from service.worker.codecs import decode_job
 
         kind = self._kinds[model][name]
         asked = self._asked(kind)
@@ -105,11 +105,11 @@ class Requests:
         with stopwatch() as watch:
             decoded = decode_job(Job("bench", parameters.model_dump(), asked.blobs), self._stylizer, limits)
             if parameters.tiled:
-                for progress in self._stylizer.paint_tiled(parameters.model, decoded.painting):
-                    painted = progress.picture
+                for progress in self._stylizer.paint_tiled(parameters.model, decoded.input):
+                    painted = progress.output
             else:
-                (painted,) = self._stylizer.paint(parameters.model, [decoded.painting])
-            images.encode(Picture(painted, None), "jpeg", None)
+                (painted,) = self._stylizer.paint(parameters.model, [decoded.input])
+            images.encode(DecodedImage(painted, None), "jpeg", None)
         return watch.seconds
 
     def _asked(self, kind: Kind) -> StylizeRequest:

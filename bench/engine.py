@@ -87,7 +87,7 @@ def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype
     import torch
 
     from model_store.runtime import choose_runtime, keep_freed_memory
-    from service.engine.stylize_input import Painting, Upload
+    from service.engine.stylize_input import StylizeInput, Upload
     from service.engine.stylizer import Stylizer
 
     keep_freed_memory()
@@ -101,7 +101,7 @@ def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype
             if id(style) not in digests:  # in the service this happens to the file, while it is decoded
                 digests[id(style)] = hashlib.sha256(style.tobytes()).hexdigest()
         paintings = [
-            Painting(content, [(1.0, Upload(str(next(fresh)) if is_new else digests[id(style)], style, None))], 1.0)
+            StylizeInput(content, [(1.0, Upload(str(next(fresh)) if is_new else digests[id(style)], style, None))], 1.0)
             for content, style in zip(contents, styles, strict=True)
         ]
         return stylizer.paint(model, paintings)

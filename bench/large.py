@@ -62,7 +62,7 @@ class LargePicture:
     def __init__(self, folder: Path, settings: Settings, model_id: str, style_id: str) -> None:
         """Load the network, and paint something small with it."""
         from model_store.runtime import choose_runtime, keep_freed_memory
-        from service.engine.stylize_input import Painting
+        from service.engine.stylize_input import StylizeInput
         from service.engine.stylizer import Stylizer
 
         keep_freed_memory()
@@ -73,17 +73,17 @@ class LargePicture:
         )
         model = self._stylizer.catalog.model(model_id)
         self._seed = 0 if "seed" in model.controls else None  # the same noise for both ways
-        self._stylizer.paint(model_id, [Painting(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
+        self._stylizer.paint(model_id, [StylizeInput(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
 
     def run(self, content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
         """From the file to the file."""
-        from model_store.image_files import Picture
+        from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
         from service.queue.jobs import Job
         from service.request import StylizeRequest
         from service.resolve import job_parameters
-        from service.worker.decoding import decode_job
+        from service.worker.codecs import decode_job
 
         asked = StylizeRequest(
             request_id="bench",
@@ -105,12 +105,12 @@ class LargePicture:
             decoded = decode_job(Job("bench", parameters.model_dump(), asked.blobs), self._stylizer, limits)
         with stopwatch() as model:
             if is_tiled:
-                for progress in self._stylizer.paint_tiled(parameters.model, decoded.painting):
-                    painted = progress.picture
+                for progress in self._stylizer.paint_tiled(parameters.model, decoded.input):
+                    painted = progress.output
             else:
-                (painted,) = self._stylizer.paint(parameters.model, [decoded.painting])
+                (painted,) = self._stylizer.paint(parameters.model, [decoded.input])
         with stopwatch() as encode:
-            images.encode(Picture(painted, None), "jpeg", None)
+            images.encode(DecodedImage(painted, None), "jpeg", None)
         stages = Stages(decode.seconds, model.seconds, encode.seconds)
         return Run(stages, peak_resident_bytes(), np.asarray(painted) if with_pixels else None)
 

@@ -55,7 +55,7 @@ app = typer.Typer(
 ResultsOption = Annotated[Path, typer.Option(help="Folder for the tables, plots and pictures.")]
 PairsOption = Annotated[Path, typer.Option(help="Held out: CSV with name, content, style; paths relative to it.")]
 LimitOption = Annotated[int, typer.Option(help="The first so many pairs only.")]
-JudgeOption = Annotated[str, typer.Option("--vgg", help=f"The judge of the losses: {VGG_HELP}")]
+LossNetworkOption = Annotated[str, typer.Option("--vgg", help=f"The loss network: {VGG_HELP}")]
 PaintingOption = Annotated[Path, typer.Option(help="Image of the style to learn.")]
 PhotoOption = Annotated[Path, typer.Option(help="What the picture grid shows.")]
 StepsOption = Annotated[int, typer.Option(help="Of each training.")]
@@ -87,7 +87,7 @@ def batch_vs_instance(
     content: ContentOption,
     pairs: PairsOption,
     style: PaintingOption = PAINTING,
-    vgg: JudgeOption = "vgg16",
+    vgg: LossNetworkOption = "vgg16",
     out: ResultsOption = RESULTS,
     photo: PhotoOption = SAMPLE,
     steps: StepsOption = 400,
@@ -117,7 +117,7 @@ def why_instance(
     painter_style: Annotated[
         str, typer.Option(help="In which other style: an id of --painter.")
     ] = "hokusai-great-wave",
-    vgg: JudgeOption = "vgg16",
+    vgg: LossNetworkOption = "vgg16",
     out: ResultsOption = RESULTS,
     photos: Annotated[int, typer.Option(help="The first so many photos only: each is pre-stylised.")] = 200,
     photo_px: Annotated[int, typer.Option(help="Shorter side of the photos.")] = 256,
@@ -144,7 +144,7 @@ def decoder(
     content: ContentOption,
     style: Annotated[list[Path], typer.Option(help="Folder of paintings; may be repeated.")],
     pairs: PairsOption,
-    vgg: Annotated[str, typer.Option(help=f"Encoder and judge: {VGG_HELP}")] = "vgg16",
+    vgg: Annotated[str, typer.Option(help=f"Encoder and loss network: {VGG_HELP}")] = "vgg16",
     out: ResultsOption = RESULTS,
     photo: PhotoOption = SAMPLE,
     painting: Annotated[Path, typer.Option(help="The picture grid's style.")] = PAINTING,
@@ -173,7 +173,7 @@ def methods(
     styles: Annotated[Path, typer.Option(help="Table of the learned styles' pictures.")] = LEARNED_STYLES,
     style_root: StyleRootOption = Path(),
     checkpoints: Annotated[Path, typer.Option(help="Folder of the networks that take part.")] = FOLDER,
-    vgg: JudgeOption = "vgg16",
+    vgg: LossNetworkOption = "vgg16",
     out: ResultsOption = RESULTS,
     photo: PhotoOption = SAMPLE,
     gatys_steps: Annotated[list[int], typer.Option(help="Of the optimisation; repeat it.")] = GATYS_STEPS,
@@ -209,8 +209,8 @@ def resolution(
     pairs: PairsOption,
     checkpoint: Annotated[Path, typer.Option(help="An exported network.")] = SHIPPED,
     style_id: Annotated[str, typer.Option(help="Of its named styles.")] = "van-gogh-starry-night",
-    painting: Annotated[Path, typer.Option(help="That style's picture, to judge by.")] = PAINTING,
-    vgg: JudgeOption = "vgg16",
+    painting: Annotated[Path, typer.Option(help="That style's image, to measure with.")] = PAINTING,
+    vgg: LossNetworkOption = "vgg16",
     out: ResultsOption = RESULTS,
     photo: PhotoOption = SAMPLE,
     size: Annotated[list[int], typer.Option(help="Side of the squares; repeat it.")] = RESOLUTIONS_PX,

@@ -73,9 +73,9 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
     """
     photos = [to_tensor([centre_square(read_image(path), inputs.size_px)]) for path in inputs.held_out]
     shown = read_image(inputs.photo)
-    judge = loss_network(inputs.vgg, schedule.recipe)
+    vgg = loss_network(inputs.vgg, schedule.recipe)
     pictures = style_images([inputs.style])
-    variants = [train_variant(network, norm, inputs, schedule, judge, pictures) for network, norm in VARIANTS]
+    variants = [train_variant(network, norm, inputs, schedule, vgg, pictures) for network, norm in VARIANTS]
     contrasts = [row for variant in variants for row in contrast_rows(variant, photos, schedule)]
     curves = [variant.curve for variant in variants]
     return Findings(
@@ -102,12 +102,12 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
 
 
 def train_variant(
-    network: str, norm: str, inputs: Inputs, schedule: Schedule, judge: VGG, pictures: Sequence[Tensor]
+    network: str, norm: str, inputs: Inputs, schedule: Schedule, vgg: VGG, pictures: Sequence[Tensor]
 ) -> Variant:
     """One of the four."""
     label = f"{network}, {norm} norm"
     plan = new_network(network, {"norm": norm, "styles": 1}, None, schedule.seed)
-    task = GeneratorTask(plan, judge, schedule.recipe, pictures)
+    task = GeneratorTask(plan, vgg, schedule.recipe, pictures)
     crops = StyleDraws(inputs.content, schedule.recipe, schedule.steps, schedule.seed)
     return Variant(label, task, schedule.train(label, task, crops))
 

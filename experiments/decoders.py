@@ -10,7 +10,7 @@ from torchvision.utils import make_grid
 from model_store.adain import FEATURE_SCALE, mirrored_decoder
 from model_store.convolutions import UpsampledConv, padded_conv
 from model_store.layers import BatchNorm, InstanceNorm, adaptive_instance_norm
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_loss, style_loss, style_targets
 from model_store.runtime import Runtime, to_runtime
 from model_store.statistics import instance_statistics
 from model_store.style import Style
@@ -101,12 +101,12 @@ class DecoderTask(Task):
         painted = self._decode(content_features[CONTENT_LAYER], style_features[CONTENT_LAYER])
         result = self._vgg(painted, STYLE_LAYERS)
         return {
-            "content": content_distance(result[CONTENT_LAYER], content_features[CONTENT_LAYER]).mean(),
-            "style": style_distance(style_summary(result), style_summary(style_features)).mean(),
+            "content": content_loss(result[CONTENT_LAYER], content_features[CONTENT_LAYER]).mean(),
+            "style": style_loss(style_targets(result), style_targets(style_features)).mean(),
         }
 
     @torch.no_grad()
-    def pictures(self, *inputs: Tensor) -> Tensor:
+    def sample_images(self, *inputs: Tensor) -> Tensor:
         """Rows of content, style, result."""
         content, style = inputs
         rows = torch.cat([content, style, self.paint(content, style)])

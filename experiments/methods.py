@@ -12,7 +12,7 @@ from statistics import median
 from PIL import Image
 from torch import Tensor
 
-from experiments.judging import Judge, timed
+from experiments.evaluator import Evaluator, timed
 from experiments.painters import AnyStylePainter, LearnedStyles, Optimisation, Painter, known_files
 from experiments.plots import Line, Panel, draw
 from experiments.results import Findings, Row, environment, say
@@ -50,7 +50,7 @@ class Inputs:
         pairs_at: How many pairs at which size in pixels; pictures are squares.
         repeats: How often a feed-forward network paints each pair for its time.
         photo: The picture grid's.
-        vgg: The judge, and what the optimisation sees with.
+        vgg: The evaluator, and what the optimisation sees with.
         seed: Of the pyramid's noise.
     """
 
@@ -98,14 +98,14 @@ class Result:
 
     def row(self) -> Row:
         """Medians over pairs and over runs."""
-        judged = median_distances(self.distances) if self.distances else None
+        medians = median_distances(self.distances) if self.distances else None
         return {
             "method": self.method,
-            "networks": self.networks if judged else "not there",
+            "networks": self.networks if medians else "not there",
             "size_px": self.size_px,
             "pairs": len(self.distances),
-            "content": judged.content if judged else None,
-            "style": judged.style if judged else None,
+            "content": medians.content if medians else None,
+            "style": medians.style if medians else None,
             "paint_s": median(self.paint_s) if self.paint_s else None,
             "with_style_s": median(self.with_style_s) if self.with_style_s else None,
             "runs": len(self.paint_s),
@@ -118,24 +118,24 @@ def run(inputs: Inputs, runtime: Runtime) -> Findings:
     Raises:
         DataError: A picture cannot be read, or no style is known to all networks.
         CatalogError, CheckpointError: A checkpoint cannot be used.
-        WeightsError: The judge's weights cannot be used.
+        WeightsError: The evaluator's weights cannot be used.
     """
     painters, styles = find_painters(inputs, runtime)
-    judge = Judge(inputs.vgg, runtime.device)
+    evaluator = Evaluator(inputs.vgg, runtime.device)
     pairs_at = {
         size_px: read_pairings(inputs.contents, styles, count, size_px, runtime)
         for size_px, count in inputs.pairs_at.items()
     }
     results = []
     for size_px, pairs in pairs_at.items():
-        untouched = [judge(pair.content, pair.content, pair.painting) for pair in pairs]
+        untouched = [evaluator(pair.content, pair.content, pair.painting) for pair in pairs]
         results.append(Result(UNTOUCHED, size_px, distances=untouched))
         for method, painter in painters.items():
             if painter is None:
                 results.append(Result(method, size_px))
             else:
                 say(f"{size_px} px: {method}")
-                results.append(paint_all(method, painter, pairs, judge, inputs.repeats))
+                results.append(paint_all(method, painter, pairs, evaluator, inputs.repeats))
     (shown,) = read_pairings([inputs.photo], styles[:1], 1, next(iter(pairs_at)), runtime)
     return Findings(
         name="methods",
@@ -201,8 +201,8 @@ def read_pairings(
     return [Pairing(square(content), square(style), style) for content, style in pairs[:count]]
 
 
-def paint_all(method: str, painter: Painter, pairs: Sequence[Pairing], judge: Judge, repeats: int) -> Result:
-    """Warm up on the first pair; then paint, time and judge each."""
+def paint_all(method: str, painter: Painter, pairs: Sequence[Pairing], evaluator: Evaluator, repeats: int) -> Result:
+    """Warm up on the first pair; then paint, time and evaluator each."""
     distances, paint_s, with_style_s = [], [], []
     device = pairs[0].content.device
     painter.warm_up(pairs[0].content, painter.style(pairs[0].painting, pairs[0].style))
@@ -212,7 +212,7 @@ def paint_all(method: str, painter: Painter, pairs: Sequence[Pairing], judge: Ju
             painted, seconds = timed(painter.paint, pair.content, style, device=device)
             paint_s.append(seconds)
             with_style_s.append(encoding_s + seconds)
-        distances.append(judge(painted, pair.content, pair.painting))
+        distances.append(evaluator(painted, pair.content, pair.painting))
     size_px = pairs[0].content.shape[-1]
     return Result(method, size_px, painter.name, painter.steps, distances, paint_s, with_style_s)
 

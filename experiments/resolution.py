@@ -11,7 +11,7 @@ from statistics import median
 from PIL import Image
 from torch import Tensor
 
-from experiments.judging import Judge, timed
+from experiments.evaluator import Evaluator, timed
 from experiments.painters import OneStyle
 from experiments.results import Findings, Row, environment, say
 from model_store.pixels import to_images, to_tensor
@@ -30,12 +30,12 @@ class Inputs:
     Attributes:
         checkpoint: The network.
         style_id: Of its named styles.
-        painting: The picture of that style, to judge by.
+        painting: The picture of that style, to evaluator by.
         contents: Held-out photos, of which squares are taken.
         sizes_px: Of these sides.
         repeats: How often the first photo is painted for the time.
         photo: The picture grid's; there, the sizes are of its longer side.
-        vgg: The judge, see ``load_vgg``.
+        vgg: The evaluator, see ``load_vgg``.
         seed: Of the noise, for a network that takes any.
     """
 
@@ -56,11 +56,11 @@ def run(inputs: Inputs, runtime: Runtime) -> Findings:
     Raises:
         DataError: A picture cannot be read, or the network has no such style.
         CheckpointError: The network cannot be used.
-        WeightsError: The judge's weights cannot be used.
+        WeightsError: The evaluator's weights cannot be used.
     """
     network = OneStyle(inputs.checkpoint, inputs.style_id, runtime, inputs.seed)
-    judge = Judge(inputs.vgg, runtime.device)
-    rows = [size_row(network, inputs, size_px, judge, runtime) for size_px in inputs.sizes_px]
+    evaluator = Evaluator(inputs.vgg, runtime.device)
+    rows = [size_row(network, inputs, size_px, evaluator, runtime) for size_px in inputs.sizes_px]
     return Findings(
         name="resolution",
         title="One network at several resolutions",
@@ -78,7 +78,7 @@ def run(inputs: Inputs, runtime: Runtime) -> Findings:
     )
 
 
-def size_row(network: OneStyle, inputs: Inputs, size_px: int, judge: Judge, runtime: Runtime) -> Row:
+def size_row(network: OneStyle, inputs: Inputs, size_px: int, evaluator: Evaluator, runtime: Runtime) -> Row:
     """Medians: distances over the photos, of the paintings and of the photos themselves; seconds over the repeats."""
     say(f"{size_px} px")
 
@@ -90,8 +90,8 @@ def size_row(network: OneStyle, inputs: Inputs, size_px: int, judge: Judge, runt
     untouched: list[Distances] = []
     for path in inputs.contents:
         photo = square(path)
-        painted.append(judge(network.paint(photo), photo, painting))
-        untouched.append(judge(photo, photo, painting))
+        painted.append(evaluator(network.paint(photo), photo, painting))
+        untouched.append(evaluator(photo, photo, painting))
     photo = square(inputs.contents[0])
     seconds = [timed(network.paint, photo, device=runtime.device)[1] for _ in range(inputs.repeats)]
     result, before = median_distances(painted), median_distances(untouched)

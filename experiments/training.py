@@ -104,11 +104,11 @@ def held_out(task: Task, pictures: Iterable[tuple[Tensor, Tensor]], schedule: Sc
     """The training's own loss on pictures it has not seen: the median of each term, in fp32, in evaluation mode."""
     task.network.eval()
     device = schedule.runtime.device
-    judged = []
+    rows = []
     for content, style in pictures:
         terms = task.losses(content.to(device), style.to(device))
-        judged.append(with_total({name: value.item() for name, value in terms.items()}, schedule.recipe))
-    return {name: median(one[name] for one in judged) for name in judged[0]}
+        rows.append(with_total({name: value.item() for name, value in terms.items()}, schedule.recipe))
+    return {name: median(one[name] for one in rows) for name in rows[0]}
 
 
 def curve_rows(curves: Sequence[Curve]) -> list[Row]:

@@ -62,7 +62,7 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
         "pre-stylised": lambda photo: to_images(painter.paint(to_tensor([photo])))[0],
     }
     pictures = style_images([inputs.style])
-    judge = loss_network(inputs.vgg, schedule.recipe)
+    vgg = loss_network(inputs.vgg, schedule.recipe)
     curves: dict[str, list[Curve]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, change in filters.items():
@@ -71,7 +71,7 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
             curves[name] = []
             for norm in NORMS:
                 plan = new_network("residual", {"norm": norm, "styles": 1}, None, schedule.seed)
-                task = GeneratorTask(plan, judge, schedule.recipe, pictures)
+                task = GeneratorTask(plan, vgg, schedule.recipe, pictures)
                 crops = StyleDraws(photos, schedule.recipe, schedule.steps, schedule.seed)
                 curves[name].append(schedule.train(f"{norm} norm", task, crops))
     return Findings(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model_store.checkpoint_metadata import SUFFIX, CheckpointError, CheckpointMetadata, NamedStyle, read_metadata
-from model_store.paintings import read_paintings
+from model_store.style_images import read_style_images
 
 MAX_PROBLEM_CHARS = 300
 
@@ -37,13 +37,13 @@ class StyleEntry(NamedStyle):
         models: Ids of the usable models that have it: those for any style first, then by name. Title, artist and so on
             are the first one's.
         preview: An output in this style.
-        painting: The style image that it was made from, a WebP file.
+        style_image: The style image that it was made from, a WebP file.
         origin: Source of the style image, for readers.
     """
 
     models: tuple[str, ...]
     preview: Path | None = None
-    painting: Path | None = None
+    style_image: Path | None = None
     origin: str = ""
 
 
@@ -154,12 +154,12 @@ def style_entries(models: Iterable[ModelEntry], folder: Path) -> tuple[StyleEntr
         for style in model.styles:
             named.setdefault(style.id, style)
             models_of.setdefault(style.id, []).append(model.id)
-    paintings = read_paintings(folder)
+    images = read_style_images(folder)
 
     def entry(style: NamedStyle) -> StyleEntry:
         known = StyleEntry(**vars(style), models=tuple(models_of[style.id]), preview=_preview(folder, style.id))
-        found = paintings.get(style.id)
-        return known if found is None else replace(known, painting=found.path, origin=found.origin)
+        found = images.get(style.id)
+        return known if found is None else replace(known, style_image=found.path, origin=found.origin)
 
     return tuple(map(entry, named.values()))
 

@@ -12,7 +12,7 @@ from time import monotonic
 
 from model_store.catalog import Catalog, CatalogError, Fingerprint, file_fingerprint, read_catalog
 from model_store.checkpoint_metadata import SUFFIX
-from model_store.paintings import FOLDER, TABLE
+from model_store.style_images import FOLDER, TABLE
 
 LOOK_EVERY_S = 1.0
 

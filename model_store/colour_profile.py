@@ -1,6 +1,6 @@
-"""Pixels to sRGB by an ICC profile. Needs Pillow and the standard library alone.
+"""Conversion of pixels to sRGB by an ICC profile. Needs only Pillow and the standard library.
 
-A profile is judged by its primaries and curves: its name is for people, and many a wide one has "sRGB" in it.
+A profile counts as sRGB by its primaries and curves, never by its name: many wide ones have "sRGB" in their names.
 """
 
 from functools import lru_cache
@@ -10,24 +10,24 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageCms
 
 PRESS_PROFILE = Path(__file__).parent / "profiles/cgats-tr003.icc"
-"""The press of CMYK images that do not name theirs: SWOP on coated paper, as CGATS TR 003 measured it."""
+"""The press profile of CMYK images without a profile: SWOP on coated paper, as CGATS TR 003 measured it."""
 
 SRGB = ImageCms.createProfile("sRGB")
 
 TOLERANCE = 2
-"""Levels of 255 by which a profile may differ from sRGB and still be taken for it: makers round differently."""
+"""Levels of 255 by which a profile may differ from sRGB and still count as sRGB: makers round differently."""
 
 MAX_KEPT_BYTES = 2**20
 """Size of the largest profile whose transform is kept, so that profiles cannot fill the memory."""
 
 
 def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """RGB pixels in sRGB.
+    """Convert pixels to sRGB.
 
     Args:
-        image: Of mode RGB, L or CMYK.
-        icc_profile: That of its pixels; one that is broken, or does not fit them, is ignored. Without one RGB and L are
-            sRGB, and CMYK is that of an ordinary press.
+        image: An image of mode RGB, L or CMYK.
+        icc_profile: Profile of its pixels; a broken or unsuitable one is ignored. Without one, RGB and L are taken for
+            sRGB, and CMYK for that of ``PRESS_PROFILE``.
     """
     transform = _transform_of(icc_profile, image.mode) if icc_profile else None
     if transform is None and image.mode == "CMYK":
@@ -40,10 +40,10 @@ def _transform_of(icc_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform |
 
 
 def _transform(icc_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """To sRGB; ``None`` if there is nothing to do, because the profile is sRGB's, or broken, or not for such pixels."""
+    """Build the transform to sRGB; ``None`` if the profile is sRGB's, broken, or not for pixels of this mode."""
     try:
         profile = ImageCms.ImageCmsProfile(BytesIO(icc_profile))
-        # Without lcms' memory of the last pixel: threads share what is kept.
+        # Without lcms' cache of the last pixel: threads share a transform.
         transform = ImageCms.buildTransform(profile, SRGB, mode, "RGB", flags=ImageCms.Flags.NOCACHE)
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
@@ -51,11 +51,11 @@ def _transform(icc_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | No
 
 
 _kept_transform = lru_cache(maxsize=16)(_transform)
-"""Making one takes some milliseconds, as long as the pixels of a small image."""
+"""Building a transform takes some milliseconds, as long as the pixels of a small image."""
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Return whether a transform leaves all greys, and for RGB a grid of colours, as they are."""
+    """Return whether a transform leaves all greys, and for RGB a grid of colours, unchanged."""
     levels, steps = range(256), range(0, 256, 51)
     probe = Image.new("RGB", (256 + len(steps) ** 3, 1))
     probe.putdata([*((v, v, v) for v in levels), *((r, g, b) for r in steps for g in steps for b in steps)])

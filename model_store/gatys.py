@@ -1,13 +1,13 @@
-"""Style transfer by optimisation (Gatys et al. 2016, "Image Style Transfer Using CNNs"): the picture itself is trained.
+"""Style transfer by optimisation of the image (Gatys et al. 2016, "Image Style Transfer Using CNNs").
 
-    picture = argmin  content_weight · content_distance + style_weight · style_distance + variation_weight · TV
+    image = argmin  content_weight · content_loss + style_weight · style_loss + variation_weight · TV
 
 Step by step from the content or from noise, and coarse to fine (Gatys et al. 2017, arXiv 1611.07865, section 6): large
-strokes settle on a small picture, which is then enlarged by √2 at a time.
+strokes settle on a small image, which is then enlarged by √2 at a time.
 
 Ours differs from the paper in its losses: they are those of ``perceptual``, relative to the style's and the content's
-own size, so that one set of weights suits all pictures, layers and summaries. And the picture stays in [0, 1]: every
-step ends by clamping it.
+own size, so that one set of weights suits all images, layers and kinds of style loss. And the image stays in [0, 1]:
+every step ends by clamping it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,46 +18,46 @@ import torch
 from torch import Tensor, nn
 
 from model_store.convolutions import pad_to_stride
-from model_store.perceptual import content_distance, style_distance, style_summary, total_variation
+from model_store.perceptual import content_loss, style_loss, style_targets, total_variation
 from model_store.vgg import VGG
 
 COARSEST_PX = 64
 """Shorter side below which no scale goes: VGG's deep layers would see hardly more than their padding."""
 
 HISTORY = 10
-"""Steps that L-BFGS remembers; each costs two pictures of memory."""
+"""Steps that L-BFGS remembers; each costs two images of memory."""
 
 FIRST_MOVE = 0.01
 """Mean change of a pixel by L-BFGS' first step at a scale, for which it has no curvature yet. torch's own choice moves
 them so little that the change of gradient is lost in the rounding of bf16."""
 
 LAST_RATE = 0.1
-"""To which share Adam's learning rate falls, linearly over all steps."""
+"""Fraction to which Adam's learning rate falls, linearly over all steps."""
 
-Summaries = dict[str, Tensor]
-"""A style, as the loss sees it: by layer, one row per image. See ``perceptual.style_summary``."""
+StyleTargets = dict[str, Tensor]
+"""A style as the style loss compares it: by layer, one row per image. See ``perceptual.style_targets``."""
 
 
 @dataclass(frozen=True)
 class GatysOptions:
-    """What is minimised, and how.
+    """Weights of the losses, and settings of the optimiser.
 
     Attributes:
-        steps: In all; each costs one pass through VGG and back.
-        summary: What a style keeps of a layer: ``gram`` (the paper's) or ``statistics`` (AdaIN's).
-        content_weight: Of the content distance.
-        style_weight: Of the style distance.
-        variation_weight: Of the total variation.
+        steps: Number of steps; each costs one pass through VGG and back.
+        style_loss: Targets of the style loss: ``gram`` (the paper's) or ``statistics`` (AdaIN's).
+        content_weight: Weight of the content loss.
+        style_weight: Weight of the style loss.
+        variation_weight: Weight of the total variation.
         optimiser: ``lbfgs``, the paper's, or ``adam``, which needs about twice the steps. The images of a batch share
             L-BFGS' memory of curvature; Adam treats each as if it were alone.
         learning_rate: Adam's first; L-BFGS finds its own step.
-        scales: How many sizes, each √2 times the one before, up to the content's; each gets its share of the steps.
+        scales: Number of sizes, each √2 times the one before, up to the content's; the steps are divided among them.
         start: ``content``, or white ``noise``.
-        seed: Of the noise; ``None`` leaves it to chance.
+        seed: Seed of the noise; ``None`` draws one.
     """
 
     steps: int = 80
-    summary: str = "gram"
+    style_loss: str = "gram"
     content_weight: float = 1.0
     style_weight: float = 30.0
     variation_weight: float = 20.0
@@ -77,10 +77,10 @@ class Progress:
 
     Attributes:
         step: Its number, from 1.
-        steps: How many there will be.
+        steps: Total number of steps.
         losses: ``content``, ``style`` and ``variation``, unweighted, and their weighted sum ``total``: means over the
-            batch, of the picture that this step changed.
-        iterate: What it became, at its scale: (B, 3, h, w) in [0, 1], fp32.
+            batch, of the image before this step.
+        iterate: The image after this step, at its scale: (B, 3, h, w) in [0, 1], fp32.
         size: Height and width of the result.
     """
 
@@ -91,13 +91,13 @@ class Progress:
     size: tuple[int, int]
 
     @property
-    def picture(self) -> Tensor:
-        """The picture so far, enlarged to the result's size: (B, 3, H, W) in [0, 1]."""
+    def output(self) -> Tensor:
+        """The image so far, enlarged to the result's size: (B, 3, H, W) in [0, 1]."""
         return resized(self.iterate, self.size)
 
 
 class Gatys(nn.Module):
-    """Paints by optimisation: ``gatys(content, gatys.encode_style(painting))``, or step by step with ``run``.
+    """Paints by optimisation: ``gatys(content, gatys.encode_style(style_image))``, or step by step with ``run``.
 
     Attributes:
         content_layer: relu4_2 as in the paper, or relu4_1 where the VGG ends there, as AdaIN's encoder does.
@@ -113,11 +113,11 @@ class Gatys(nn.Module):
         self.style_layers = tuple(layer for layer in vgg.layers if layer.endswith("_1"))
 
     @torch.no_grad()
-    def encode_style(self, images: Tensor) -> Summaries:
-        """The targets: (B, 3, H, W), RGB in [0, 1], of any size → summaries of B rows."""
-        return self.summarise(self.features(images))
+    def encode_style(self, images: Tensor) -> StyleTargets:
+        """Compute a style's targets: (B, 3, H, W), RGB in [0, 1], of any size → B rows."""
+        return self.style_targets(self.features(images))
 
-    def forward(self, content: Tensor, style: Summaries) -> Tensor:
+    def forward(self, content: Tensor, style: StyleTargets) -> Tensor:
         """Take all steps.
 
         Args:
@@ -127,22 +127,22 @@ class Gatys(nn.Module):
         Returns:
             (B, 3, H, W) in [0, 1], fp32.
         """
-        picture = content
+        output = content
         for progress in self.run(content, style):
             if progress.step == progress.steps:
-                picture = progress.picture
-        return picture
+                output = progress.output
+        return output
 
     def run(
-        self, content: Tensor, style: Summaries, done: int = 0, picture: Tensor | None = None
+        self, content: Tensor, style: StyleTargets, done: int = 0, image: Tensor | None = None
     ) -> Iterator[Progress]:
-        """As ``forward``, one step at a time: whoever closes the iterator ends the work.
+        """Take the steps of ``forward`` one by one; closing the iterator cancels the rest.
 
         Args:
             content: As for ``forward``.
             style: As for ``forward``.
             done: Steps that another run took: this one takes the rest.
-            picture: Where that run had come, of the content's size; the start of ``options`` when not given.
+            image: The image after those steps, of the content's size; the start of ``options`` when not given.
 
         Yields:
             After every step.
@@ -152,24 +152,24 @@ class Gatys(nn.Module):
         for scale_size, until in schedule(size, self.options):
             if step >= until:
                 continue
-            scale = Scale(self, resized(content, scale_size), style, picture)
+            scale = Scale(self, resized(content, scale_size), style, image)
             while step < until:
                 losses = scale.improve(step / self.options.steps)
                 step += 1
                 yield Progress(step, self.options.steps, losses, scale.iterate.detach().clone(), size)
-            picture = scale.iterate.detach()
+            image = scale.iterate.detach()
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """Of the content layer and the style layers: (B, 3, H, W) → each (B, C, H / 2ᵇ, W / 2ᵇ), rounded up."""
+        """Compute content and style layers: (B, 3, H, W) → each (B, C, H / 2ᵇ, W / 2ᵇ), rounded up."""
         return self.vgg(pad_to_stride(images, self.vgg.stride), {self.content_layer, *self.style_layers})  # type: ignore[no-any-return]
 
-    def summarise(self, features: Mapping[str, Tensor]) -> Summaries:
-        """What of them stands for the style."""
-        return style_summary({layer: features[layer] for layer in self.style_layers}, self.options.summary)
+    def style_targets(self, features: Mapping[str, Tensor]) -> StyleTargets:
+        """Compute the targets of the options' style loss."""
+        return style_targets({layer: features[layer] for layer in self.style_layers}, self.options.style_loss)
 
 
 def prepare() -> None:
-    """Make torch load what it makes an optimiser from, the first time: it takes seconds, best where nobody waits."""
+    """Make torch import its optimisers now, which takes seconds the first time; call it before the first job."""
     torch.optim.LBFGS([torch.zeros(1, requires_grad=True)])
 
 
@@ -177,24 +177,24 @@ class Scale:
     """The optimisation at one size. Works under ``inference_mode`` and ``no_grad`` too."""
 
     @torch.inference_mode(mode=False)
-    def __init__(self, gatys: Gatys, content: Tensor, style: Summaries, picture: Tensor | None) -> None:
-        """Begin with a picture of any size; without one, as the options say."""
+    def __init__(self, gatys: Gatys, content: Tensor, style: StyleTargets, image: Tensor | None) -> None:
+        """Begin with an image of any size; without one, with the start of the options."""
         self._gatys = gatys
         self._options = gatys.options
         self._style = style
         with torch.no_grad():
             self._content = gatys.features(content)[gatys.content_layer]
-            begin = self._begin(content) if picture is None else resized(picture, (content.shape[2], content.shape[3]))
+            begin = self._begin(content) if image is None else resized(image, (content.shape[2], content.shape[3]))
         self.iterate = begin.float().clone().requires_grad_()
         self._optimiser = self._make_optimiser()
         self._is_first = True
 
     @torch.inference_mode(mode=False)
     def improve(self, done: float) -> dict[str, float]:
-        """One step.
+        """Take one step.
 
         Args:
-            done: Share of all steps that were taken.
+            done: Fraction of all steps that were taken.
 
         Returns:
             The losses before it, as ``Progress`` has them.
@@ -205,7 +205,7 @@ class Scale:
         def closure() -> float:
             losses[:] = self._losses()
             total = losses[-1].sum()
-            # A pixel's share of the loss falls with their number: without the factor fp16 would round it to nothing.
+            # A pixel's part of the loss falls with their number: without the factor fp16 would round it to nothing.
             (gradient,) = torch.autograd.grad(total * pixels, self.iterate)
             self.iterate.grad = gradient / pixels
             return total.item()
@@ -224,8 +224,8 @@ class Scale:
         """Content, style, variation and their weighted sum, each (B,)."""
         gatys, options = self._gatys, self._options
         features = gatys.features(self.iterate)
-        content = content_distance(features[gatys.content_layer], self._content)
-        style = style_distance(gatys.summarise(features), self._style)
+        content = content_loss(features[gatys.content_layer], self._content)
+        style = style_loss(gatys.style_targets(features), self._style)
         variation = total_variation(self.iterate)
         weighted = (
             options.content_weight * content + options.style_weight * style + options.variation_weight * variation
@@ -245,7 +245,7 @@ class Scale:
     def _make_optimiser(self) -> torch.optim.Optimizer:
         if self._options.optimiser == "adam":
             return torch.optim.Adam([self.iterate], betas=(0.9, 0.99))
-        # One iteration a call, with no thought of ending: gradients are small where pixels are many.
+        # One iteration a call, without tolerances that would end it: gradients are small where pixels are many.
         return torch.optim.LBFGS(
             [self.iterate], max_iter=1, history_size=HISTORY, tolerance_grad=0.0, tolerance_change=0.0
         )
@@ -258,32 +258,31 @@ class Scale:
 
 
 def schedule(size: tuple[int, int], options: GatysOptions) -> list[tuple[tuple[int, int], int]]:
-    """Coarse to fine: height and width of each scale, and the step that ends it."""
+    """Height and width of each scale, from coarse to fine, and the step that ends it."""
     factors = [2 ** (-index / 2) for index in reversed(range(options.scales))]
     sizes = [(round(size[0] * factor), round(size[1] * factor)) for factor in factors]
     sizes = [each for each in sizes if min(each) >= COARSEST_PX or each == size]
     return [(each, options.steps * number // len(sizes)) for number, each in enumerate(sizes, 1)]
 
 
-def mix_summaries(styles: Sequence[Summaries], weights: Sequence[float]) -> Summaries:
-    """Blend styles: by layer Σ wₖ·summaryₖ, the weights normalised to sum 1.
+def mix_style_targets(styles: Sequence[StyleTargets], weights: Sequence[float]) -> StyleTargets:
+    """Mix styles: by layer Σ wₖ·targetsₖ, the weights normalised to sum 1.
 
-    A mix with the content's own summaries is a weaker style, as AdaIN's ``alpha`` has it.
+    A mix with the content's own targets is a weaker style, like AdaIN's ``alpha``.
 
     Args:
         styles: At least one; all of the same layers, kind and number of rows.
         weights: One per style, not negative, not all zero.
     """
-    total = sum(weights)
-    shares = [weight / total for weight in weights]
+    parts = [weight / sum(weights) for weight in weights]
     return {
-        layer: torch.stack([share * style[layer] for style, share in zip(styles, shares, strict=True)]).sum(dim=0)
+        layer: torch.stack([part * style[layer] for style, part in zip(styles, parts, strict=True)]).sum(dim=0)
         for layer in styles[0]
     }
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, 3, H, W) in [0, 1] → the same at another height and width; itself where that is its own."""
+    """Resize images, (B, 3, H, W) in [0, 1]; returns the argument itself if it has that size."""
     if (images.shape[2], images.shape[3]) == size:
         return images
     return nn.functional.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)

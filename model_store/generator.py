@@ -1,4 +1,4 @@
-"""What generators with learned styles share: a style is one row in the table of every normalisation layer.
+"""``Generator``: base of networks with learned styles. A style is one row in the table of every normalisation layer.
 
 With N = 1 it is the per-style network (Ulyanov et al. 2016, Johnson et al. 2016), with more the conditional one
 (Dumoulin et al. 2017); with batch norm it is the baseline that instance norm replaced. Rows of one network mix.
@@ -19,13 +19,13 @@ NORMS: dict[str, type[InstanceNorm]] = {
 
 
 class Generator(StyleNetwork):
-    """Base of the generators. Their normalisation layers must be made in the order in which they run."""
+    """Base class of the generators. Their normalisation layers must be made in the order in which they run."""
 
     def __init__(self, norm: str, styles: int) -> None:
         """Check the arguments; subclasses build the layers with ``self.norm_layer``.
 
         Raises:
-            ValueError: An unknown norm, or a number of styles that it does not take.
+            ValueError: An unknown norm, or a number of styles that it does not support.
         """
         super().__init__()
         if norm not in NORMS:
@@ -49,28 +49,28 @@ class Generator(StyleNetwork):
         return [layer for layer in self.norms if isinstance(layer, InstanceNorm)]
 
     def stored_style(self, row: int) -> Style:
-        """The learned style of this row."""
+        """Return the learned style of this row."""
         part = slice(row, row + 1)
         return Style(
             tuple(table.scale[part] for table in self.tables), tuple(table.shift[part] for table in self.tables)
         )
 
     def learned_styles(self, rows: Tensor) -> Style:
-        """Rows of the tables, (B,) → a style of B rows; gradients flow into the tables."""
+        """Look up rows of the tables, (B,) → a style of B rows; gradients flow into the tables."""
         rows = rows.to(self.tables[0].scale.device)
         return Style(
             tuple(table.scale[rows] for table in self.tables), tuple(table.shift[rows] for table in self.tables)
         )
 
-    def finish(self, content: Tensor, painted: Tensor, style: Style) -> Tensor:
+    def finish(self, content: Tensor, output: Tensor, style: Style) -> Tensor:
         """Cross-fade with the content where the strength is below 1, or no style applies.
 
-        A generator of learned styles normalises at every layer and knows no row that gives the content back: strength
-        is a mixture of pixels here.
+        A generator of learned styles normalises at every layer and has no row that reproduces the content: strength is
+        a mixture of pixels here.
         """
         if style.alpha is None and style.masks is None:
-            return painted
+            return output
         strength = style.strength.float().view(-1, 1, 1, 1)
         if style.masks is not None:
             strength = strength * style.masks.coverage  # (B, 1, H, W)
-        return torch.lerp(content.float(), painted.float(), strength)
+        return torch.lerp(content.float(), output.float(), strength)

@@ -1,7 +1,7 @@
-"""Image files to upright sRGB pixels: one way for serving and training, so that a network is fed what it learned from.
+"""Image files to upright sRGB pixels. Serving and training share it, so that a network is fed what it learned from.
 
-Orientation, 16 bits, colours and transparency are seen to here; limits are the callers'. Needs Pillow and the standard
-library alone: the HTTP process imports this module.
+Handles orientation, 16 bits, colours and transparency; limits are the callers'. Needs only Pillow and the standard
+library: the API imports this module.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from model_store.file_formats.colour_space import ColourSpace
 from model_store.file_formats.kinds import file_kind
 from model_store.orientation import Box, Orientation
 
-# Pillow's own guard warns at a number of its own and raises at twice that; who opens a file checks its size.
+# Pillow's own guard warns at a number of its own and raises at twice that; callers check an image's size instead.
 Image.MAX_IMAGE_PIXELS = None
-# Odd metadata is no news: it costs no picture.
+# Odd metadata does not prevent an image from being read.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError, ArithmeticError)
-"""What is raised over data that cannot be read; RuntimeError is the AVIF decoder's."""
+"""Errors that decoders raise for data that cannot be read; RuntimeError is the AVIF decoder's."""
 
 REDUCING_GAP = 3.0
-"""Pillow's: a much larger image is first reduced by whole pixels, to this many times the wanted size."""
+"""Pillow's parameter: a much larger image is first reduced by whole pixels, to this many times the wanted size."""
 
 
 class ImageFileError(Exception):
@@ -35,15 +35,15 @@ class ImageFileError(Exception):
 
 
 class UnknownFormat(ImageFileError):
-    """A file of another type than those that are wanted. The message is its type, with the article."""
+    """A file of a type that is not allowed. The message is its type, with the article."""
 
 
 class DamagedImage(ImageFileError):
-    """A file of a wanted type that cannot be read. The message says what is damaged."""
+    """A file of an allowed type that cannot be read. The message says what is damaged."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """Upright sRGB pixels of mode RGB; ``alpha`` of mode L and the same size, if any of it is transparent."""
 
     rgb: Image.Image
@@ -51,13 +51,13 @@ class Picture:
 
 
 class ImageFile:
-    """A file whose header is read, and whose pixels are not.
+    """An image file whose header has been read, and whose pixels have not.
 
     Attributes:
         format: Pillow's name of the format; JPEG also for a file of several (MPO: depth, brightness), as phones write.
-        width: In pixels, as it is to be seen.
-        height: In pixels, as it is to be seen.
-        has_alpha: Whether it declares transparency.
+        width: Width in pixels of the upright image.
+        height: Height in pixels of the upright image.
+        has_alpha: True if the file declares transparency.
     """
 
     def __init__(self, data: bytes, formats: tuple[str, ...]) -> None:
@@ -65,10 +65,10 @@ class ImageFile:
 
         Args:
             data: The file.
-            formats: Pillow's names of those that are allowed.
+            formats: Pillow's names of the allowed formats.
 
         Raises:
-            UnknownFormat: It is of none of them.
+            UnknownFormat: The file is of another format.
             DamagedImage: Its header cannot be read.
         """
         self._data = data
@@ -81,7 +81,7 @@ class ImageFile:
 
     @property
     def frames(self) -> int:
-        """The number of frames or of pages; further pictures of a photo, such as its depth, are not counted."""
+        """Number of frames or pages; further images of a photo, such as its depth, are not counted."""
         return 1 if self._header.format == "MPO" else getattr(self._header, "n_frames", 1)
 
     def read(
@@ -89,17 +89,17 @@ class ImageFile:
         size: tuple[int, int] | None = None,
         box: Box | None = None,
         resample: Image.Resampling = Image.Resampling.LANCZOS,
-    ) -> Picture:
-        """The pixels, or a part of them. To be called once.
+    ) -> DecodedImage:
+        """Decode the pixels, or a part of them. Call it only once.
 
         Args:
-            size: Width and height of the result; by default the picture's own.
-            box: The part, in pixels of the upright picture; by default all of it.
+            size: Width and height of the result; by default the image's own.
+            box: The part, in pixels of the upright image; by default all of it.
             resample: The filter.
 
         Raises:
             DamagedImage: The data end early or are damaged.
-            ImageFileError: The pixels are of a type that has no range.
+            ImageFileError: The pixels are of a type without a defined range.
         """
         size = size or (self.width, self.height)
         left, top, right, bottom = box or (0, 0, self.width, self.height)
@@ -112,14 +112,15 @@ class ImageFile:
                 left, top, right, bottom = self._orientation.stored_box(box, self._stored_size)
                 stored_box = (left / reduction, top / reduction, right / reduction, bottom / reduction)
             rgb, alpha = self._split_alpha(image, self._orientation.turned(size), stored_box, resample)
-        rgb.info = {}  # the profile, which is not that of the pixels any more
-        return Picture(self._orientation.upright(rgb), self._orientation.upright(alpha) if alpha is not None else None)
+        rgb.info = {}  # without the profile, which does not describe the converted pixels
+        upright = self._orientation.upright
+        return DecodedImage(upright(rgb), upright(alpha) if alpha is not None else None)
 
     def read_levels(self, needed: tuple[int, int]) -> tuple[Image.Image, Image.Image | None]:
-        """Grey levels and opacity as numbers: of mode L, upright; colours are not converted. To be called once.
+        """Decode grey levels and opacity, both of mode L and upright; colours are not converted. Call it only once.
 
         Args:
-            needed: A size below which a large JPEG is not reduced.
+            needed: Width and height below which a large JPEG is not reduced.
 
         Raises:
             DamagedImage: The data end early or are damaged.
@@ -132,7 +133,7 @@ class ImageFile:
         return self._orientation.upright(grey), self._orientation.upright(alpha)
 
     def _reduction(self, needed: tuple[float, float]) -> int:
-        """By what a JPEG's sides can be divided while it is decoded without falling below the ``needed`` size."""
+        """Largest divisor of a JPEG's sides during decoding that does not fall below the ``needed`` size."""
         if self.format != "JPEG":
             return 1
         for divisor in (8, 4, 2):
@@ -142,7 +143,7 @@ class ImageFile:
         return 1
 
     def _load(self, reduction: int, draft_mode: str | None) -> Image.Image:
-        """Pixels of 8 bits as they are stored."""
+        """Load the pixels as they are stored, with 8 bits."""
         image = self._header
         if self.format == "PNG":
             image = Image.open(BytesIO(png.without_metadata(self._data)), formats=["PNG"])
@@ -166,7 +167,7 @@ class ImageFile:
         return image
 
     def _profile(self, is_grey: bool) -> bytes | None:
-        """The ICC profile of the pixels, or one made of what else says their colours; ``None``: they are sRGB."""
+        """ICC profile of the pixels, or one made from other declarations of their colours; ``None``: they are sRGB."""
         profile: bytes | ColourSpace | None = self._header.info.get("icc_profile")
         if self.format == "PNG":
             profile = png.colours(self._data)
@@ -175,25 +176,25 @@ class ImageFile:
         if isinstance(profile, ColourSpace):
             try:
                 return profile.to_profile(is_grey)
-            except ValueError:  # primaries that are none
+            except ValueError:  # impossible primaries
                 return None
         return profile if isinstance(profile, bytes) else None
 
     def _split_alpha(
         self, image: Image.Image, size: tuple[int, int], box: Box | None, resample: Image.Resampling
     ) -> tuple[Image.Image, Image.Image | None]:
-        """SRGB pixels and transparency at the wanted size."""
+        """Convert to sRGB pixels and transparency at the wanted size."""
         profile = self._profile(image.mode in ("L", "LA"))
         if not image.has_transparency_data:
             flat = image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB")
             return to_srgb(_resized(flat, size, box, resample), profile), None
-        # Resized with premultiplied colour: what is transparent bleeds into nothing.
+        # Resized with premultiplied colour, so that transparent pixels do not bleed into others.
         rgba = _resized(image.convert("RGBA"), size, box, resample)
         alpha = rgba.getchannel("A")
         rgb = to_srgb(rgba.getchannel("R") if image.mode in ("L", "LA") else rgba.convert("RGB"), profile)
         if alpha.getextrema() == (255, 255):
             return rgb, None
-        # What cannot be seen must not weigh in the picture's statistics: it gets the mean colour of what can.
+        # Invisible pixels must not change the image's statistics: they get the mean colour of the visible ones.
         visible = alpha.point(lambda value: 255 if value else 0)
         is_any = visible.getextrema() != (0, 0)
         mean = ImageStat.Stat(rgb, visible).mean if is_any else (255.0, 255.0, 255.0)
@@ -223,7 +224,7 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> Image.Image:
 
 
 def _reduced(image: Image.Image, reduction: int, mode: str | None) -> Image.Image:
-    """A JPEG's pixels, its sides divided and rounded up."""
+    """Load a JPEG's pixels, with its sides divided and rounded up."""
     # Pillow rounds the size that it is asked for up again, and would find that so many of them do not fit.
     image.draft(mode, (image.width // reduction, image.height // reduction) if reduction > 1 else None)
     image.load()
@@ -241,7 +242,7 @@ def _scale_key(image: Image.Image, depth: int) -> None:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey to its upper 8 bits, which Pillow does for colour; its conversion of grey clips instead."""
+    """Reduce 16-bit grey to its upper 8 bits, as Pillow does for colour; its conversion of grey clips instead."""
     if image.mode == "F":
         raise ImageFileError("its pixels are floating-point numbers of an unknown range: save it with 8 or 16 bits")
     if not image.mode.startswith("I"):

@@ -43,9 +43,10 @@ def adaptive_instance_norm(
         shift: New means, of the shape of ``scale``.
         alpha: (B,), 0 keeps the features' own statistics and 1 takes the new ones. Because the output is linear in
             scale and shift, this equals the paper's blend of feature maps (eq. 14): ``(1 − α)·x + α·AdaIN(x, style)``.
-        mask_weights: (B, K, H, W), see ``model_store.spatial_masks``. What they leave of a place keeps the features'
-            own statistics.
-        statistics: Of the features, in the shapes of ``instance_statistics``, where these are a part of larger ones.
+        mask_weights: (B, K, H, W), see ``model_store.spatial_masks``. Where they sum to less than 1, the rest keeps the
+            features' own statistics.
+        statistics: The features' statistics, in the shapes of ``instance_statistics``, where the features are a part of
+            larger ones.
 
     Returns:
         (B, C, H, W) in the type of ``features``.
@@ -74,7 +75,7 @@ def _spread(mask_weights: Tensor, values: Tensor) -> Tensor:
     weight, value = next(terms)
     total = weight[..., None] * value[:, None, None]  # (B, H, W, C)
     for weight, value in terms:
-        total.addcmul_(weight[..., None], value[:, None, None])  # which adds an exact 0 where a mask is not
+        total.addcmul_(weight[..., None], value[:, None, None])  # adds an exact 0 where a mask is 0
     return total.permute(0, 3, 1, 2)
 
 
@@ -83,12 +84,12 @@ class StyledNorm(nn.Module):
 
     Attributes:
         index: Place in the style's scales and shifts: the order in which a network's layers run.
-        keeps_own: Whether the features keep their own statistics as far as the style's ``alpha`` is below 1, and where
-            no mask applies (AdaIN). Otherwise such places take all masks' styles, and strength is not the layer's.
+        keeps_own: If true, the features keep their own statistics as far as the style's ``alpha`` is below 1, and where
+            no mask applies (AdaIN). If false, such places take all masks' styles, and the layer ignores ``alpha``.
     """
 
     def __init__(self, index: int, keeps_own: bool = False) -> None:
-        """Take the index; the layer has no weights of its own."""
+        """Store the index; the layer has no weights of its own."""
         super().__init__()
         self.index = index
         self.keeps_own = keeps_own
@@ -117,7 +118,7 @@ class StyledNorm(nn.Module):
         weights = own if self.keeps_own else style.masks.filled(*size)
         statistics = self.statistics(features, style, own)
         styled = adaptive_instance_norm(features, scale, shift, alpha, weights, statistics)
-        for row in style.masks.whole:  # bit for bit what it would be without the others
+        for row in style.masks.whole:  # bit for bit as in a batch without masks
             part = slice(row, row + 1)
             strength = alpha[part] if alpha is not None else None
             statistics = self.statistics(features[part], style, None)
@@ -128,7 +129,7 @@ class StyledNorm(nn.Module):
 
 
 class StyledScale(StyledNorm):
-    """Scale and shift of the style without a normalisation before them."""
+    """The style's scale and shift without a normalisation before them."""
 
     def statistics(self, features: Tensor, style: Style, mask_weights: Tensor | None) -> Statistics:
         """Return mean 0 and std 1, whatever the features are."""
@@ -150,7 +151,7 @@ class InstanceNorm(StyledNorm):
 
 
 class BatchNorm(InstanceNorm):
-    """The same table of scales and shifts, but μ and σ over the whole batch: the layer that instance norm replaced."""
+    """Batch norm with the same table: μ and σ over the whole batch. It is the layer that instance norm replaced."""
 
     running_mean: Tensor
     running_variance: Tensor

@@ -1,7 +1,7 @@
-"""``StyleNetwork``: what every network is to its callers: ``network.paint(content, style) -> image``.
+"""``StyleNetwork``: the interface of every network, ``network.paint(content, style) -> output``.
 
-Each network's ``forward`` is the formula of its paper. ``paint`` is what callers use: any image size, strength, masks.
-A network that takes any style image is an ``AnyStyle``: it encodes the image to a ``Style``.
+Each network's ``forward`` is the formula of its paper. Callers use ``paint``: it supports any image size, strength and
+masks. A network for any style image is an ``AnyStyle``: it encodes the image to a ``Style``.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,21 +18,20 @@ from model_store.style import Style
 from model_store.vgg import VGG
 
 Forward = Callable[[Tensor, Style], Tensor]
-"""A network's ``forward``, or what computes the same."""
+"""A network's ``forward``, or a compiled version of it."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a network, from one grid of features to the next: what lies between them need not be kept.
+    """A part of a network, from one grid of features to the next; intermediate features need not be kept.
 
     Stages exist for ``model_store.tiling`` alone; together they compute what ``forward`` does.
 
     Attributes:
         run: (content (B, 3, H, W), the features that came before or ``None``, style) → (B, C, H/factor, W/factor).
         layers: Indices of its normalisation layers that no earlier stage has, in the order in which they run.
-        factor: Between the content and the grid that it gives.
-        margin_px: How far from a place its inputs still change what it gives there, but through statistics; a multiple
-            of the network's stride.
+        factor: Factor between the content's size and that of the resulting grid.
+        margin_px: Receptive-field radius in pixels, statistics aside; a multiple of the network's stride.
     """
 
     run: Callable[[Tensor, Tensor | None, Style], Tensor]
@@ -56,7 +55,7 @@ class StyleNetwork(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Number type of its convolutions, and so of the features between its stages."""
+        """Number type of the convolutions, and so of the features between stages."""
         return next(module.weight.dtype for module in self.modules() if isinstance(module, nn.Conv2d))
 
     @property
@@ -68,7 +67,7 @@ class StyleNetwork(nn.Module):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The network, part after part: the last gives the image, RGB."""
+        """The network's parts, in the order in which they run: the last gives the output, RGB."""
         raise NotImplementedError
 
     def forward(self, content: Tensor, style: Style) -> Tensor:
@@ -84,29 +83,29 @@ class StyleNetwork(nn.Module):
         raise NotImplementedError
 
     def paint(self, content: Tensor, style: Style, forward: Forward | None = None) -> Tensor:
-        """Paint a batch of any size: the network sees it padded to its stride, and the result is cropped back.
+        """Stylize a batch of any size: the network sees it padded to its stride, and the output is cropped back.
 
         Args:
             content: (B, 3, H, W), RGB in [0, 1].
             style: B rows; its masks, if any, have the content's size.
-            forward: What carries out the network's formula, if not the network itself.
+            forward: A compiled version of the network's ``forward``, to be used in its place.
 
         Returns:
             (B, 3, H, W), RGB, near [0, 1] but not clamped.
 
         Raises:
-            ValueError: The style is another network's.
+            ValueError: The style belongs to another network.
         """
         self.check(style)
         height, width = content.shape[2:]
         content = pad_to_stride(content, self.stride)
         if style.masks is not None:
             style = replace(style, masks=style.masks.padded(self.stride))
-        painted = (forward or self)(content, self.weakened(style))
-        return self.finish(content, painted, style)[:, :, :height, :width]
+        output = (forward or self)(content, self.weakened(style))
+        return self.finish(content, output, style)[:, :, :height, :width]
 
     def check(self, style: Style) -> None:
-        """Refuse the style of another network.
+        """Check that a style belongs to this network.
 
         Raises:
             ValueError: The style has another number of layers.
@@ -115,24 +114,24 @@ class StyleNetwork(nn.Module):
             raise ValueError(f"got a style for {len(style.scales)} layers, this network has {count}: it is another's")
 
     def weakened(self, style: Style) -> Style:
-        """Carry out a style's ``alpha``, where strength is a mix of rows; elsewhere layers or ``finish`` do it."""
+        """Apply a style's ``alpha``, where strength is a mix of rows; elsewhere layers or ``finish`` apply it."""
         return style
 
-    def finish(self, content: Tensor, painted: Tensor, style: Style) -> Tensor:
-        """Apply what the network leaves to a mixture of pixels: (B, 3, H, W), twice → (B, 3, H, W)."""
-        return painted
+    def finish(self, content: Tensor, output: Tensor, style: Style) -> Tensor:
+        """Mix content and output pixels, where the network needs it: (B, 3, H, W), twice → (B, 3, H, W)."""
+        return output
 
     def stored_style(self, row: int) -> Style:
-        """The style that the checkpoint lists at this row: one row."""
+        """Return the style that the checkpoint lists at this row: one row."""
         raise NotImplementedError
 
 
 class AnyStyle(StyleNetwork):
-    """A network that takes any style image, seen through VGG.
+    """A network for any style image, which it encodes with VGG.
 
     Attributes:
         encoder: VGG up to the last of ``style_layers``; frozen.
-        style_layers: Whose statistics make a style.
+        style_layers: Layers whose statistics make a style.
         style_shrink: Factor by which style images are made smaller before they are encoded.
     """
 
@@ -146,13 +145,13 @@ class AnyStyle(StyleNetwork):
         return self.style_from({layer: instance_statistics(maps) for layer, maps in features.items()})
 
     def style_features(self, images: Tensor) -> dict[str, Tensor]:
-        """Features whose statistics ``style_from`` takes: (B, 3, H, W), shrunk → by layer, (B, C, H/2ᵇ, W/2ᵇ)."""
+        """Compute the features whose statistics make a style: (B, 3, H, W), shrunk → by layer, (B, C, H/2ᵇ, W/2ᵇ)."""
         return self.encoder(pad_to_stride(images, self.encoder.stride), self.style_layers)  # type: ignore[no-any-return]
 
     def style_from(self, statistics: Mapping[str, Statistics]) -> Style:
-        """Make a style from the statistics of ``style_layers``, each (B, C, 1, 1) → B rows."""
+        """Compute a style from the statistics of ``style_layers``, each (B, C, 1, 1) → B rows."""
         raise NotImplementedError
 
     def with_styles(self, rows: Style) -> None:
-        """Store styles with the network, to be listed by name: N rows."""
+        """Store N rows as the network's named styles."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""EXIF orientation: how the pixels of a file lie, and how they are to be seen. Needs Pillow alone."""
+"""EXIF orientation: from stored pixels to the upright image, and back. Needs only Pillow."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,13 +24,13 @@ Side = TypeVar("Side", int, float)
 
 @dataclass(frozen=True)
 class Orientation:
-    """One of the eight: 1 is upright, from 5 on the picture lies on its side."""
+    """One of the eight EXIF orientations: 1 is upright, from 5 on width and height are exchanged."""
 
     number: int
 
     @staticmethod
     def of(image: Image.Image) -> "Orientation":
-        """The orientation of a file, as far as it stands before the pixels; upright if it says none.
+        """Read the orientation of a file, if it is declared before the pixels; upright otherwise.
 
         Pillow's ``getexif`` would decode a whole PNG to look for one behind them.
         """
@@ -38,20 +38,20 @@ class Orientation:
         try:
             exif.load(image.info.get("exif", b""))
             number = exif.get(TAG, 1)
-        except Exception:  # whatever a camera wrote there must not cost the picture
+        except Exception:  # no content of this field may prevent the image from being read
             number = 1
         return Orientation(number if isinstance(number, int) and 1 <= number <= 8 else 1)
 
     def turned(self, size: tuple[Side, Side]) -> tuple[Side, Side]:
-        """The size as seen of one as stored, or the other way round."""
+        """Convert a stored size to the upright image's, or back."""
         return (size[1], size[0]) if self.number >= 5 else size
 
     def upright(self, image: Image.Image) -> Image.Image:
-        """Stored pixels as they are to be seen."""
+        """Turn stored pixels upright."""
         return image.transpose(UPRIGHT_BY[self.number]) if self.number in UPRIGHT_BY else image
 
     def stored_box(self, box: Box, stored: tuple[int, int]) -> Box:
-        """A part of the picture as seen, where it lies among the pixels of the size ``stored``."""
+        """Convert a box of the upright image to one of the stored pixels, whose size is ``stored``."""
         left, top, right, bottom = box
         if self.number >= 5:
             left, top, right, bottom = top, left, bottom, right

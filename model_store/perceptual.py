@@ -1,6 +1,6 @@
-"""Distances between pictures, as VGG sees them. Pure functions of features; one number per image; lower is closer.
+"""Perceptual losses: functions of VGG features, one number per image, lower is closer. They train and they measure.
 
-Content and style distance are relative, so that layers, styles and image sizes weigh alike.
+Content and style loss are relative, so that layers, styles and image sizes weigh alike.
 """
 
 import math
@@ -14,17 +14,17 @@ from model_store.layers import normalise
 from model_store.statistics import mean_std
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-"""Where AdaIN's style loss looks (Huang & Belongie 2017, section 6.1)."""
+"""Layers of AdaIN's style loss (Huang & Belongie 2017, section 6.1)."""
 
 CONTENT_LAYER = "relu4_1"
 
 
-def content_distance(result: Tensor, content: Tensor) -> Tensor:
-    """Mean squared error between instance-normalised features: what a change of style alone leaves at zero.
+def content_loss(result: Tensor, content: Tensor) -> Tensor:
+    """Mean squared error between instance-normalised features: zero for a change of style alone.
 
     Args:
-        result: Features of the painted image, (B, C, H, W).
-        content: Features of the photo, of the same shape.
+        result: Features of the output image, (B, C, H, W).
+        content: Features of the content image, of the same shape.
 
     Returns:
         (B,), fp32: 0 for the same content, 2 for unrelated features.
@@ -39,27 +39,27 @@ def gram_matrix(features: Tensor) -> Tensor:
         return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-STYLE_SUMMARIES: dict[str, Callable[[Tensor], Tensor]] = {
+STYLE_TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
     "statistics": mean_std,
     "gram": gram_matrix,
 }
-"""What a style loss keeps of a layer's features: AdaIN's statistics, or Gatys' correlations. Both mix linearly."""
+"""Kinds of targets of a style loss: AdaIN's channel statistics, or Gatys' correlations. Both mix linearly."""
 
 
-def style_summary(features: Mapping[str, Tensor], kind: str = "statistics") -> dict[str, Tensor]:
-    """What stands for the style of pictures: features by layer → a summary by layer, of ``STYLE_SUMMARIES``' kind."""
-    return {layer: STYLE_SUMMARIES[kind](maps) for layer, maps in features.items()}
+def style_targets(features: Mapping[str, Tensor], kind: str = "statistics") -> dict[str, Tensor]:
+    """Compute the targets of a style loss: features by layer → one of ``STYLE_TARGETS`` by layer."""
+    return {layer: STYLE_TARGETS[kind](maps) for layer, maps in features.items()}
 
 
-def style_distance(result: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
-    """How far summaries are from the style's: squared difference, relative to the style's own size.
+def style_loss(result: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
+    """Squared difference of the targets of outputs and style images, relative to the style's own size.
 
-    Relative to each style and layer, because otherwise the styles of strong contrast rule a training of many
+    Relative to each style and layer, because otherwise styles of strong contrast dominate a training of many
     (arXiv 2104.10064).
 
     Args:
-        result: Summaries by layer of the painted images, from ``style_summary``.
-        style: The same layers' of the style images. Summaries do not depend on the images' sizes.
+        result: ``style_targets`` of the outputs, by layer.
+        style: Those of the style images, of the same layers. They do not depend on the images' sizes.
 
     Returns:
         (B,), fp32: mean over the style's layers. With statistics, (‖Δμ‖² + ‖Δσ‖²) / (‖μₛ‖² + ‖σₛ‖²) a layer.

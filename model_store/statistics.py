@@ -1,4 +1,4 @@
-"""Mean and standard deviation of feature maps, of whole images, of what masks cover, and in parts."""
+"""Mean and std of feature maps: of whole images, of the places that masks cover, and from parts of an image."""
 
 import torch
 from torch import Tensor
@@ -11,17 +11,17 @@ Statistics = tuple[Tensor, Tensor]
 
 
 def instance_statistics(features: Tensor, mask_weights: Tensor | None = None) -> Statistics:
-    """Mean and std of each feature map, always in fp32; of what each mask covers, if there are masks.
+    """Compute mean and std of each feature map, always in fp32; with masks, of the places that each mask covers.
 
     Args:
         features: (B, C, H, W), any float type.
-        mask_weights: (B, K, H, W), how much each place counts for each of K masks.
+        mask_weights: (B, K, H, W), weight of each place for each of K masks.
 
     Returns:
         Mean and std, fp32: each (B, C, 1, 1), or (B, K, C) with ``mask_weights``.
     """
     if mask_weights is None:
-        # As exact as ``torch.var_mean``, and on a CPU ten times faster: that one computes place by place.
+        # As exact as ``torch.var_mean``, and on a CPU ten times faster: the latter computes place by place.
         mean = features.mean(dim=(2, 3), keepdim=True, dtype=torch.float32)
         variance = (features - mean).square_().mean(dim=(2, 3), keepdim=True)
     else:
@@ -33,14 +33,14 @@ def instance_statistics(features: Tensor, mask_weights: Tensor | None = None) ->
 
 
 def mean_std(features: Tensor) -> Tensor:
-    """Mean and std of each feature map in one row: (B, C, H, W) → (B, 2·C), fp32."""
+    """Compute mean and std of each feature map as one row: (B, C, H, W) → (B, 2·C), fp32."""
     return torch.cat(instance_statistics(features), dim=1).flatten(1)
 
 
 def weighted_sums(features: Tensor, mask_weights: Tensor, around: Tensor | None = None) -> Tensor:
-    """Σ weight · x of each mask and channel, or Σ weight · (x − around)².
+    """Compute Σ weight · x of each mask and channel, or Σ weight · (x − around)².
 
-    Mask by mask, so that others, in the same image or batch, do not change how one is rounded.
+    Mask by mask, so that others in the same image or batch do not change the rounding of one.
 
     Args:
         features: (B, C, H, W), fp32.
@@ -58,7 +58,7 @@ def weighted_sums(features: Tensor, mask_weights: Tensor, around: Tensor | None 
 
 
 class RunningStatistics:
-    """Mean and std of features that come in parts; each part's in fp32, merged in fp64 (Chan et al. 1979)."""
+    """Mean and std of features that are given in parts; each part's in fp32, merged in fp64 (Chan et al. 1979)."""
 
     def __init__(self) -> None:
         """Start without any part."""
@@ -67,7 +67,7 @@ class RunningStatistics:
         self._has_masks = False
 
     def add(self, features: Tensor, mask_weights: Tensor | None = None) -> None:
-        """Take in a part: (B, C, H, W), and its mask weights (B, K, H, W), if there are masks."""
+        """Add a part: (B, C, H, W), and its mask weights (B, K, H, W), if there are masks."""
         self._has_masks = mask_weights is not None
         mean, std = instance_statistics(features, mask_weights)
         if mask_weights is None:
@@ -88,7 +88,7 @@ class RunningStatistics:
 
     @property
     def statistics(self) -> Statistics:
-        """Statistics of all parts, as ``instance_statistics`` gives them for the whole."""
+        """Statistics of all parts, equal to ``instance_statistics`` of the whole."""
         assert self._mass is not None
         variance = self._squares / self._mass.clamp(min=torch.finfo(torch.float32).tiny)
         mean, std = self._mean.float(), (variance + EPSILON).sqrt().float()

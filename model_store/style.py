@@ -1,4 +1,4 @@
-"""``Style``: for each normalisation layer of a network a scale and a shift, for each image of a batch a row.
+"""``Style``: a scale and a shift for each normalisation layer of a network, with a row for each image of a batch.
 
 All of the papers' controls are arithmetic on it: ``mix`` blends styles, ``alpha`` goes back towards the content's own
 statistics, ``place`` gives each style its mask, ``stack`` puts requests with different styles into one forward pass.
@@ -19,16 +19,16 @@ StatisticsHook = Callable[[int, Tensor, Tensor | None], Statistics]
 
 
 def own_statistics(_index: int, features: Tensor, mask_weights: Tensor | None) -> Statistics:
-    """Compute the features' own statistics: what a whole image is normalised by."""
+    """Compute the features' own statistics, which normalise a whole image."""
     return instance_statistics(features, mask_weights)
 
 
 @dataclass(frozen=True)
 class Context:
-    """Which part of an image a network is given, if not all of it.
+    """The part of an image that a network is given, and the statistics hook of its layers.
 
     Attributes:
-        statistics: Where the normalisation layers take the content's statistics from.
+        statistics: Hook that gives the normalisation layers the content's statistics.
         top: Offset of the part in the image, in pixels; a multiple of the network's stride.
         left: Like ``top``.
     """
@@ -49,9 +49,9 @@ class Style:
         scales: One (B, C) tensor per normalisation layer; C differs from layer to layer. With masks (B, K, C).
         shifts: Like ``scales``.
         alpha: (B,), the strength from 0 (the content's own statistics) to 1 (this style); ``None`` means 1 throughout.
-        seeds: One per image, for networks that take noise; ``None`` leaves it to chance.
-        masks: Where each of an image's K styles applies; ``None`` where an image has one style, or one mix.
-        context: Where the layers take the content's statistics from: the image, or for a tile the whole image.
+        seeds: One per image, for networks that take noise; ``None`` draws them.
+        masks: Places where each of an image's K styles applies; ``None`` if each image has one style, or one mix.
+        context: Statistics hook and tile offset; by default those of a whole image.
     """
 
     scales: tuple[Tensor, ...]
@@ -84,12 +84,12 @@ class Style:
         return replace(self, alpha=torch.full((len(self),), float(alpha), device=self.device))
 
     def with_seed(self, seed: int) -> "Style":
-        """Set the same noise for every row."""
+        """Set the same seed of the noise for every row."""
         return replace(self, seeds=(seed,) * len(self))
 
     @property
     def device(self) -> torch.device:
-        """Device of its tensors."""
+        """Device of the style's tensors."""
         return self.scales[0].device
 
     @property
@@ -99,9 +99,9 @@ class Style:
 
 
 def stack(styles: Iterable[Style]) -> Style:
-    """Join the rows of all: what a batch of requests with different styles and strengths needs.
+    """Join the rows of all, for a batch of requests with different styles and strengths.
 
-    Where some have masks, all get as many: those of the others are one that is everywhere, and empty ones.
+    If some have masks, all get the same number: the others get one that is 1 everywhere, and empty ones.
 
     Raises:
         ValueError: Some of the styles have seeds and some have none, or they belong to different networks.
@@ -124,7 +124,7 @@ def stack(styles: Iterable[Style]) -> Style:
 
 
 def _with_masks(styles: Sequence[Style], height: int, width: int) -> list[Style]:
-    """The same styles, all with the same number of masks; those that they lack are empty."""
+    """Give all styles the same number of masks; missing ones are empty."""
     placed = [
         style if style.masks is not None else place([style], everywhere(len(style), height, width, style.device))
         for style in styles
@@ -142,7 +142,7 @@ def place(styles: Sequence[Style], masks: SpatialMasks) -> Style:
 
     Args:
         styles: K, all for the same network and number of images. Strength and seeds are the first one's.
-        masks: K, of as many images.
+        masks: K masks, of as many images.
 
     Raises:
         ValueError: There are not as many masks as styles.
@@ -153,7 +153,7 @@ def place(styles: Sequence[Style], masks: SpatialMasks) -> Style:
 
 
 def side_by_side(styles: Sequence[Style]) -> Style:
-    """Join the rows (B, C) of K styles to (B, K, C), for masks that are yet to come."""
+    """Join the rows (B, C) of K styles to (B, K, C), for masks that are added later."""
 
     def joined(tables: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         return tuple(torch.stack(rows, dim=1) for rows in zip(*tables, strict=True))
@@ -178,11 +178,11 @@ def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
         raise ValueError(
             f"got weights {list(weights)} for {len(styles)} styles: give one per style, none negative, some positive"
         )
-    shares = [weight / sum(weights) for weight in weights]
+    parts = [weight / sum(weights) for weight in weights]
     layers = range(len(styles[0].scales))
 
     def blend(tables: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        rows = [[share * table[layer] for share, table in zip(shares, tables, strict=True)] for layer in layers]
-        return tuple(torch.stack(parts).sum(dim=0) for parts in rows)
+        rows = [[part * table[layer] for part, table in zip(parts, tables, strict=True)] for layer in layers]
+        return tuple(torch.stack(terms).sum(dim=0) for terms in rows)
 
     return Style(blend([style.scales for style in styles]), blend([style.shifts for style in styles]))

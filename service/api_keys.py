@@ -1,11 +1,11 @@
-"""API keys: who may use the service. Only their SHA-256 is kept, in the settings.
+"""API keys. Only their SHA-256 is kept, in the settings.
 
-A key is 256 random bits, so a plain hash hides it as well as a slow one would: there is nothing to guess. (Slow hashes
-are for passwords, which people choose.) It begins with ``stylize_``, so that scanners for leaked secrets can know it.
+A key is 256 random bits, so a plain hash protects it: slow hashes are for passwords, which can be guessed. It begins
+with ``stylize_``, so that scanners for leaked secrets can recognise it.
 
     STYLIZE_API_KEYS=alice:9f86d081…,bob:60303ae2…
 
-A name may stand there with several keys: while a client changes from one to the other, both are good.
+A name may have several keys: while a client changes from one to the other, both are valid.
 """
 
 import hashlib
@@ -30,23 +30,23 @@ class ApiKey:
     sha256: str
 
     def __str__(self) -> str:
-        """As it stands in the settings."""
+        """Format the key as in the settings."""
         return f"{self.name}:{self.sha256}"
 
 
 class KeyRing:
-    """All keys of the settings; without one, everybody may use the service."""
+    """The keys of the settings; without any, everybody may use the service."""
 
     def __init__(self, keys: Iterable[ApiKey]) -> None:
-        """The keys that are good."""
+        """Keep the valid keys."""
         self._keys = tuple(keys)
 
     def __bool__(self) -> bool:
-        """Whether a key is asked for at all."""
+        """Tell whether a key is needed at all."""
         return bool(self._keys)
 
     def name_of(self, secret: str) -> str | None:
-        """Whose key this is, if anybody's. Takes as long for every key, known or not."""
+        """Find the name of a key, in constant time; ``None`` if the key is unknown."""
         given, found = digest_of(secret), None
         for key in self._keys:
             if hmac.compare_digest(key.sha256, given):
@@ -55,10 +55,10 @@ class KeyRing:
 
 
 def new_key(name: str) -> tuple[str, ApiKey]:
-    """A random key for a client, and what the settings keep of it.
+    """Make a random key for a client, and the entry for the settings.
 
     Raises:
-        ValueError: The name could not stand in the settings.
+        ValueError: The name has characters that the settings do not allow.
     """
     if not NAME.fullmatch(name):
         raise ValueError(f"got the name {name!r:.80}: allowed are 1 to 64 of a-z, A-Z, 0-9, `_`, `.` and `-`")
@@ -67,15 +67,15 @@ def new_key(name: str) -> tuple[str, ApiKey]:
 
 
 def digest_of(secret: str) -> str:
-    """The SHA-256 of a key, in hexadecimal."""
+    """Hash a key: SHA-256, hexadecimal."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def parse_keys(text: str) -> tuple[ApiKey, ...]:
-    """``name:sha256,name:sha256``, as the settings have it; blanks and line breaks around entries do not count.
+    """Parse ``name:sha256,name:sha256``; blanks and line breaks around entries do not count.
 
     Raises:
-        ValueError: Says which entry is wrong, by its number: its text may be a key that should not be seen.
+        ValueError: An entry is wrong. The message names its number, since its text may be a secret.
     """
     keys: list[ApiKey] = []
     for number, entry in enumerate((part.strip() for part in text.split(",")), start=1):
@@ -89,8 +89,8 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
                 " `python -m service key NAME` makes a key and its entry"
             )
         if key.sha256 in (known.sha256 for known in keys):
-            raise ValueError(f"entry {number} has the same key as one before it: each client needs its own")
+            raise ValueError(f"entry {number} has the same key as an earlier one: each client needs a key of its own")
         keys.append(key)
     if not keys:
-        raise ValueError("it is empty: name a key, or take the variable away, and everybody may use the service")
+        raise ValueError("it is empty: add a key; or remove the variable, and everybody may use the service")
     return tuple(keys)

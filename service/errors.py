@@ -1,212 +1,254 @@
-"""Everything that the service answers with an error status, in one tree.
+"""Error responses of the service, in one tree.
 
     ServiceError
     ├── BadRequest 400
     ├── Unauthorized 401         with WWW-Authenticate
     ├── NotFound 404
     ├── NotAcceptable 406
-    ├── Conflict 409             not in the state that the thing is in now
-    │   └── BeingAnswered        the same request, with Retry-After
-    ├── Gone 410                 it was there, and will not come back
+    ├── RequestTimeout 408
+    ├── Conflict 409             with Retry-After where that is known
+    ├── Gone 410
     ├── PayloadTooLarge 413
     ├── UnsupportedImage 415
     ├── InvalidField 422
-    ├── TooManyRequests 429      of this client, with Retry-After
-    ├── ClientLeft 499           nobody reads the answer; for the log
+    ├── TooManyRequests 429      with Retry-After
+    ├── ClientLeft 499           for the log: nobody reads the response
+    ├── InternalError 500
     ├── JobFailed 500            the job killed its worker, or failed in it
     ├── Unavailable 503          with Retry-After
     │   ├── QueueFull
     │   ├── NoWorker
     │   ├── TooManyListeners     to events
-    │   ├── ModelUnavailable     a checkpoint that cannot be used, or is being replaced
+    │   ├── ModelUnavailable     a checkpoint that is damaged, or is being replaced
     │   └── QueueUnreachable
     └── DeadlinePassed 504
 
-Each class owns its status and title. ``detail`` says what was got, what is allowed and what to do; it is public, so
-nothing internal belongs into it. Errors travel from the worker to the API as ``{"error", "detail", "field"}``.
+Each class owns its status, its title and what the API's documentation says of it: its docstring, an example and the
+headers that come with it. ``detail`` is public, so it holds nothing internal: it says what was got, what is allowed and
+what to do. Errors travel from the worker to the API as ``{"error", "detail", "field"}``.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+RETRY_AFTER = MappingProxyType({"Retry-After": "Seconds after which to try again"})
 
 
 class ServiceError(Exception):
-    """Base of the tree; answered as problem+json (RFC 9457)."""
+    """Base of the tree; sent as problem+json (RFC 9457).
 
-    status: ClassVar[int] = 500
-    title: ClassVar[str] = "Internal error"
+    Attributes:
+        status: HTTP status.
+        title: Title of the problem.
+        example: Detail that the API's documentation shows, formatted with ``settings``.
+        example_field: Form field that the example is about.
+        header_meanings: Headers of the response, each with its meaning.
+        detail: Public text.
+        field: Form field that the error is about, if any.
+    """
 
-    def __init__(self, detail: str, field: str | None = None) -> None:
-        """An error with its public text, and the form field that it is about, if any."""
+    status: ClassVar[int]
+    title: ClassVar[str]
+    example: ClassVar[str] = ""
+    example_field: ClassVar[str | None] = None
+    header_meanings: ClassVar[Mapping[str, str]] = NO_HEADERS
+
+    def __init__(self, detail: str, field: str | None = None, retry_after_s: int | None = None) -> None:
+        """Make an error; ``retry_after_s`` tells the client when to try again."""
         super().__init__(detail)
         self.detail = detail
         self.field = field
+        self.retry_after_s = retry_after_s
 
     @property
     def headers(self) -> dict[str, str]:
-        """Which the answer has beside its text."""
-        return {}
+        """Headers of the response."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
 
     def to_json(self) -> dict[str, Any]:
-        """What ``error_from_json`` rebuilds the error from, in another process."""
+        """Fields from which ``error_from_json`` rebuilds the error in another process."""
         return {"error": type(self).__name__, "detail": self.detail, "field": self.field}
 
 
 class BadRequest(ServiceError):
-    """The request is not what HTTP or multipart prescribe."""
+    """The body is not what HTTP, multipart/form-data or its own header prescribe."""
 
     status = 400
     title = "Malformed request"
+    example = (
+        "the body cannot be read (Missing boundary in multipart): send multipart/form-data, with the boundary that its"
+        " header names"
+    )
 
 
 class Unauthorized(ServiceError):
-    """No API key, or none that we know."""
+    """The service asks for an API key, and this request has none, or an unknown one."""
 
     status = 401
     title = "API key needed"
+    example = "no API key was sent: send the header `Authorization: Bearer KEY`"
+    header_meanings = MappingProxyType({"WWW-Authenticate": "How to send a key"})
 
     def __init__(self, detail: str, is_invalid: bool = False) -> None:
-        """``is_invalid``: a key was sent, and is not ours."""
+        """Make an error; ``is_invalid`` means that a key was sent and is unknown."""
         super().__init__(detail)
         self._challenge = 'Bearer realm="Stylize"' + (', error="invalid_token"' if is_invalid else "")
 
     @property
     def headers(self) -> dict[str, str]:
-        """How to ask (RFC 6750, section 3)."""
+        """The challenge (RFC 6750, section 3)."""
         return {"WWW-Authenticate": self._challenge}
 
 
 class NotFound(ServiceError):
-    """No such style, model or job."""
+    """The path, or a field, names something that is not there."""
 
     status = 404
     title = "Not found"
+    example = "there is no style 'starry': GET /styles lists them"
+    example_field = "style_id"
 
 
 class NotAcceptable(ServiceError):
-    """``Accept`` allows none of the formats that we write."""
+    """`Accept` allows none of the formats that the service writes."""
 
     status = 406
     title = "No acceptable format"
+    example = (
+        "Accept is 'image/gif', we write image/jpeg, image/png, image/webp, image/avif: accept one of these, or send"
+        " `format`"
+    )
+
+
+class RequestTimeout(ServiceError):
+    """The body stopped arriving."""
+
+    status = 408
+    title = "Request Timeout"
+    example = "no byte of the body came for {settings.body_idle_s:g} s, after 65536: send it again"
 
 
 class Conflict(ServiceError):
-    """The thing is there, but in a state that does not allow this."""
+    """The thing is in a state that does not allow this."""
 
     status = 409
     title = "Conflict"
-
-
-class BeingAnswered(Conflict):
-    """The same request was sent before, and has no answer yet."""
-
-    def __init__(self, detail: str, retry_after_s: int) -> None:
-        """``retry_after_s``: until its key is free, if the process that holds it has died."""
-        super().__init__(detail)
-        self.retry_after_s = retry_after_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """When to try again."""
-        return {"Retry-After": str(self.retry_after_s)}
+    example = "the job is queued, its picture is not there yet: GET /jobs/0f8fad5bd9cb469f says when it is"
+    header_meanings = MappingProxyType({"Retry-After": "Seconds after which to try again, where that is known"})
 
 
 class Gone(ServiceError):
-    """It was there, and was not kept."""
+    """It was there, and is not kept any more."""
 
     status = 410
     title = "Gone"
+    example = "the job has expired: its picture is not kept: send the request again"
 
 
 class PayloadTooLarge(ServiceError):
-    """More bytes than the limit."""
+    """The request has more bytes than are allowed; the rest of it is not read."""
 
     status = 413
     title = "Too many bytes"
+    example = "the request has 99614720 bytes, at most {settings.max_body_bytes} bytes are allowed: send smaller images"
 
 
 class UnsupportedImage(ServiceError):
-    """Bytes that are no image of a format we read."""
+    """A file is not an image of a format that the service reads."""
 
     status = 415
     title = "Unsupported image type"
+    example = "got a GIF, allowed are jpeg, png, webp, avif: convert the file"
+    example_field = "content"
 
 
 class InvalidField(ServiceError):
-    """A value, or the pixels of an image, that cannot be used."""
+    """A value, or an image's pixels, cannot be used; `errors` names each field."""
 
     status = 422
     title = "Invalid value"
+    example = "got '99999': the longer side must be from 64 to {settings.max_size_px} pixels, or `original`"
+    example_field = "size"
 
 
 class TooManyRequests(ServiceError):
-    """As many requests of this client run as one client may have at once."""
+    """As many requests with this key are running as one key may have at once."""
 
     status = 429
     title = "Too many requests"
-    retry_after_s: ClassVar[int] = 1
+    example = (
+        "{settings.max_requests_per_key} requests with this key run already, which is as many as one key may have: wait"
+        " for the answer of one"
+    )
+    header_meanings = RETRY_AFTER
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """When to try again: one of them has probably ended by then."""
-        return {"Retry-After": str(self.retry_after_s)}
+    def __init__(self, detail: str) -> None:
+        """Make an error; one of the client's requests has probably ended after a second."""
+        super().__init__(detail, retry_after_s=1)
 
 
 class ClientLeft(ServiceError):
-    """The client closed its connection; the answer goes nowhere."""
+    """The client closed its connection, so nobody reads the response."""
 
     status = 499
     title = "Client left"
 
 
+class InternalError(ServiceError):
+    """The service failed. The text is general; the request's id helps to find the cause in the log."""
+
+    status = 500
+    title = "Internal error"
+    example = "this is our fault; the request's id helps to find it in the log"
+
+
 class JobFailed(ServiceError):
-    """The work failed for a reason that is ours, or the image's, but not nameable to the client."""
+    """A job failed for a reason that is ours, or lies in the image, and cannot be told to the client."""
 
     status = 500
     title = "Processing failed"
 
 
 class Unavailable(ServiceError):
-    """Not now. ``retry_after_s`` is our guess of when."""
+    """Not now: the queue is full or does not answer, no worker is running, or a network cannot be used."""
 
     status = 503
     title = "Service unavailable"
+    example = "the service is stopping: try again"
+    header_meanings = RETRY_AFTER
 
     def __init__(self, detail: str, retry_after_s: int = 2) -> None:
-        """An error that passes: try again after ``retry_after_s`` seconds."""
-        super().__init__(detail)
-        self.retry_after_s = retry_after_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """When to try again."""
-        return {"Retry-After": str(self.retry_after_s)}
+        """Make an error that passes; ``retry_after_s`` is a guess of when."""
+        super().__init__(detail, retry_after_s=retry_after_s)
 
 
 class QueueFull(Unavailable):
-    """Backpressure: as many jobs wait as are allowed to."""
+    """As many jobs wait as are allowed to."""
 
     title = "Queue full"
 
 
 class NoWorker(Unavailable):
-    """No worker has given a sign of life."""
+    """No worker is alive."""
 
     title = "No worker"
 
 
 class TooManyListeners(Unavailable):
-    """As many clients listen to events as one process allows."""
+    """As many clients listen to events as one API process allows."""
 
     title = "Too many listeners"
 
 
 class ModelUnavailable(Unavailable):
-    """A network, or a style of it, that is listed but cannot be used: its checkpoint is damaged, or just changed."""
+    """A network, or a style of it, is listed but cannot be used: its checkpoint is damaged or has just changed."""
 
     title = "Network unavailable"
 
     def __init__(self, detail: str, field: str | None = None) -> None:
-        """An error that ends when the checkpoint is mended; ``GET /models`` shows whether it is."""
+        """Make an error that ends when the checkpoint is repaired, which ``GET /models`` shows."""
         super().__init__(detail, retry_after_s=5)
         self.field = field
 
@@ -218,10 +260,11 @@ class QueueUnreachable(Unavailable):
 
 
 class DeadlinePassed(ServiceError):
-    """The job was not done in time, and will not be."""
+    """The job was not done before its deadline, and will not be."""
 
     status = 504
     title = "Deadline passed"
+    example = "not done within {settings.request_timeout_s:g} s: try a smaller size, or later"
 
 
 _BY_NAME: dict[str, type[ServiceError]] = {
@@ -240,7 +283,7 @@ _BY_NAME: dict[str, type[ServiceError]] = {
 
 
 def error_from_json(fields: dict[str, Any]) -> ServiceError:
-    """The error that a worker sent; one it may not send becomes a ``JobFailed``."""
+    """Rebuild the error that a worker sent; one that workers may not send becomes a ``JobFailed``."""
     error = _BY_NAME.get(fields["error"], JobFailed)(fields["detail"])
     error.field = fields["field"]
     return error

@@ -1,4 +1,4 @@
-"""The image formats that we read and write, and which one a client gets (RFC 9110, section 12.5)."""
+"""Image formats that are read and written, and the choice of the output's (RFC 9110, section 12.5)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +8,14 @@ from service.errors import InvalidField, NotAcceptable
 
 @dataclass(frozen=True)
 class Format:
-    """A format, and how we write it.
+    """A format, and how it is written.
 
     Attributes:
-        mime: Its media type.
-        pillow: Pillow's name of it.
-        has_alpha: Whether it keeps transparency.
+        mime: Media type.
+        pillow: Pillow's name of the format.
+        has_alpha: The format keeps transparency.
         default_quality: 1 to 100; ``None`` for a lossless format.
-        options: Of Pillow's encoder; chosen for speed, at a size close to the best.
+        options: Options of Pillow's encoder, chosen for speed at a size close to the best.
     """
 
     mime: str
@@ -35,20 +35,20 @@ FORMATS = {
 NAMES = ", ".join(FORMATS)
 
 PROBLEM = "application/problem+json"
-"""In ``Accept`` it speaks of errors, not of pictures: generated clients send it alone, as the only JSON type."""
+"""In ``Accept``, this type is about errors, not images: generated clients send it alone, as the only JSON type."""
 
 
 def choose_format(accept: str | None, override: str | None, content_has_alpha: bool) -> str:
-    """The format of an answer.
+    """Choose the format of an output.
 
     Args:
         accept: The request's ``Accept`` header. One that cannot be parsed counts as absent.
-        override: A format by name, which wins over ``accept``.
-        content_has_alpha: Whether there is transparency to keep: then PNG is preferred, else JPEG.
+        override: A format's name, which takes precedence over ``accept``.
+        content_has_alpha: The photo has transparency: then PNG is preferred, else JPEG.
 
     Raises:
-        InvalidField: ``override`` is not a format that we write.
-        NotAcceptable: ``accept`` allows none of them.
+        InvalidField: ``override`` is unknown.
+        NotAcceptable: ``accept`` allows none of the formats.
     """
     if override is not None:
         name = {"jpg": "jpeg"}.get(override.lower(), override.lower())
@@ -69,7 +69,7 @@ def choose_format(accept: str | None, override: str | None, content_has_alpha: b
 
 
 def _parse_accept(accept: str) -> dict[str, float]:
-    """``image/webp, */*;q=0.5`` as media range → quality, ill-formed parts and the type of errors left out."""
+    """Parse ``image/webp, */*;q=0.5`` into qualities by media range; skips malformed parts and the type of errors."""
     ranges = {}
     for part in accept.split(","):
         media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -86,7 +86,7 @@ def _parse_accept(accept: str) -> dict[str, float]:
 
 
 def _quality_of(mime: str, ranges: dict[str, float]) -> float:
-    """What the most specific range says of a type."""
+    """Quality of a media type: that of the most specific range."""
     for media_range in (mime, "image/*", "*/*"):
         if media_range in ranges:
             return ranges[media_range]

@@ -1,7 +1,7 @@
-"""Image files ⇄ RGB pixels for the service: its limits and messages, masks, and what it writes.
+"""Image files ⇄ RGB pixels, with the limits and the messages of the service.
 
-The API reads headers only (``read_header``); the worker decodes, and checks the limits again. Needs Pillow and nothing
-else: the HTTP process imports this module. Pixels are read by ``model_store.image_files``, as in training.
+The API reads headers only (``read_header``); the worker decodes, and checks the limits again. Pixels are read by
+``model_store.image_files``, as in training. Needs Pillow alone, since the HTTP process imports this module.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from io import BytesIO
 from PIL import Image, ImageChops
 
 from model_store.file_formats import jpeg
-from model_store.image_files import DamagedImage, ImageFile, Picture, UnknownFormat
+from model_store.image_files import DamagedImage, DecodedImage, ImageFile, UnknownFormat
 from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
 from service.formats import FORMATS, NAMES
 
@@ -20,14 +20,14 @@ MAX_ASPECT = 8
 """Longer side over shorter side: a style image, encoded with its longer side at 512 pixels, keeps 64 of the other."""
 
 MAX_SCANS = 64
-"""Passes of a JPEG over its pixels; encoders make about ten. One of 30 bytes costs the time of a whole picture."""
+"""Passes of a JPEG over its pixels; encoders make about ten. A pass of 30 bytes takes the time of a whole image."""
 
 PILLOW_NAMES = tuple(spec.pillow for spec in FORMATS.values())
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """The most that a file may be."""
+    """Largest allowed file."""
 
     max_bytes: int
     max_pixels: int
@@ -35,7 +35,7 @@ class ImageLimits:
 
 @dataclass(frozen=True)
 class Header:
-    """Facts from a file's header; width and height as it is to be seen, after its EXIF orientation."""
+    """Header of an image file; width and height are those after the EXIF orientation."""
 
     format: str
     width: int
@@ -44,33 +44,33 @@ class Header:
 
 
 def read_header(data: bytes, field: str, limits: ImageLimits) -> Header:
-    """Check a file by its header; no pixel is decoded.
+    """Check a file by its header, without decoding pixels.
 
     Args:
         data: The file.
-        field: The form field that it came in, for the message.
-        limits: What is allowed.
+        field: Form field of the file, for the message.
+        limits: Limits to check.
 
     Raises:
-        InvalidField: Empty, animated, or of a shape that is not allowed.
-        PayloadTooLarge: Too many bytes.
-        UnsupportedImage: Not an image of a format that we read.
+        InvalidField: The file is empty, animated, or of a shape that is not allowed.
+        PayloadTooLarge: The file has too many bytes.
+        UnsupportedImage: The file is no image of a format that is read.
     """
     file = _opened(data, field, limits)
     return Header(file.format.lower(), file.width, file.height, file.has_alpha)
 
 
-def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> Picture:
-    """A file's pixels, upright, in sRGB, its longer side resized to ``longer_px``.
+def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> DecodedImage:
+    """Decode a file's pixels: upright, in sRGB, the longer side resized to ``longer_px``.
 
     Args:
         data: The file.
-        field: The form field that it came in, for the message.
-        limits: Checked here too: who decodes trusts nobody.
-        longer_px: Of the result.
+        field: Form field of the file, for the message.
+        limits: Limits to check.
+        longer_px: Longer side of the result.
 
     Raises:
-        InvalidField: As in ``read_header``; also damaged or truncated data.
+        InvalidField: As in ``read_header``; or the data is damaged or truncated.
         PayloadTooLarge: As in ``read_header``.
         UnsupportedImage: As in ``read_header``.
     """
@@ -80,18 +80,18 @@ def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> Pict
 
 
 def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, int]) -> Image.Image:
-    """A file as grey levels, upright and resized to ``size`` whatever its aspect; what is transparent is black.
+    """Decode a spatial mask: grey levels, upright, resized to ``size`` whatever the aspect; transparent is black.
 
-    Its levels are numbers and not colours, so a colour profile changes nothing.
+    Levels are numbers and not colours, so a colour profile changes nothing.
 
     Args:
         data: The file.
-        field: The form field that it came in, for the message.
-        limits: Checked here too: who decodes trusts nobody.
+        field: Form field of the file, for the message.
+        limits: Limits to check.
         size: Width and height of the result.
 
     Returns:
-        Mode L: 255 is all, 0 is nothing.
+        Mode L: 255 is full, 0 is none.
 
     Raises:
         InvalidField: As in ``decode``.
@@ -108,17 +108,17 @@ def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, i
     return grey.resize(size, Image.Resampling.BOX if is_smaller else Image.Resampling.BILINEAR)
 
 
-def encode(picture: Picture, format: str, quality: int | None) -> bytes:
-    """A file without metadata; a format without transparency gets white under it.
+def encode(picture: DecodedImage, format: str, quality: int | None) -> bytes:
+    """Encode a file without metadata; for a format without transparency, the background is white.
 
     Args:
-        picture: What to write.
-        format: A name of ``FORMATS``.
-        quality: 1 to 100, for lossy formats; the format's default when not given.
+        picture: Image to encode.
+        format: Name in ``FORMATS``.
+        quality: 1 to 100, for lossy formats; the format's default if ``None``.
     """
     spec = FORMATS[format]
     image = picture.rgb
-    if image.info or picture.alpha is not None:  # else there is nothing to change, and a large picture is not doubled
+    if image.info or picture.alpha is not None:  # else a large image would be copied for nothing
         image = image.copy()
         image.info = {}  # Pillow writes the profile or the comment that it finds there
     if picture.alpha is not None and spec.has_alpha:
@@ -134,13 +134,13 @@ def encode(picture: Picture, format: str, quality: int | None) -> bytes:
 
 
 def fitted(width: int, height: int, longer_px: int) -> tuple[int, int]:
-    """The size of the same aspect whose longer side is ``longer_px``."""
+    """Width and height of the same aspect whose longer side is ``longer_px``."""
     longer = max(width, height)
     return max(1, round(width * longer_px / longer)), max(1, round(height * longer_px / longer))
 
 
 def _opened(data: bytes, field: str, limits: ImageLimits) -> ImageFile:
-    """A file that is allowed by its header."""
+    """Open a file, and check its header."""
     if not data:
         raise InvalidField(f"the file is empty: send an image ({NAMES})", field)
     if len(data) > limits.max_bytes:
@@ -174,7 +174,7 @@ def _check_size(file: ImageFile, field: str, limits: ImageLimits) -> None:
 
 @contextlib.contextmanager
 def _clear_damage(field: str) -> Iterator[None]:
-    """What cannot be read is the sender's to mend."""
+    """Translate damage into the client's error."""
     try:
         yield
     except DamagedImage as err:

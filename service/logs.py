@@ -1,4 +1,4 @@
-"""Logging: one line per event, as JSON for machines or text for people, with the request's id where there is one."""
+"""Logging: a line per event, as JSON for machines or text for people, with the request's id where there is one."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 @contextmanager
 def request_context(request_id: str) -> Iterator[None]:
-    """Log lines within carry this request's id."""
+    """Add this request's id to log lines."""
     token = _request_id.set(request_id)
     try:
         yield
@@ -27,15 +27,15 @@ def request_context(request_id: str) -> Iterator[None]:
 
 
 def current_request_id() -> str:
-    """Of the request that this code runs for."""
+    """Id of the request that this code runs for; empty outside of requests."""
     return _request_id.get()
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object per line; ``extra`` fields of the call become fields of the object."""
+    """Formats a record as a JSON object; ``extra`` fields of the call become fields of the object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line."""
+        """Format a record as one line."""
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -49,16 +49,16 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For people: time, level, message, then ``extra`` fields as name=value."""
+    """Formats a record for people: time, level, message, then ``extra`` fields as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line, and its traceback below, if it has one."""
+        """Format a record as one line, with its traceback below, if it has one."""
         extra = "".join(f" {name}={_on_one_line(value)}" for name, value in _extra(record).items())
         return f"{super().format(record)}{extra}"
 
 
 def _on_one_line(value: object) -> str:
-    """A value as it is, unless it would move the cursor: a path that a client chose could forge a line of its own."""
+    """Escape a value that would move the cursor: a path that a client chose could forge a log line."""
     text = str(value)
     return text if text.isprintable() else repr(text)
 
@@ -70,7 +70,7 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def set_up_logging(settings: CommonSettings) -> None:
-    """Send all logs of this process to stderr, uvicorn's too."""
+    """Send all logs of this process to stderr, those of uvicorn too."""
     handler = logging.StreamHandler(sys.stderr)
     text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)

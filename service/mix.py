@@ -25,7 +25,7 @@ def ids_with_painting(
     """The ids in a request whose painting the network can encode: it is registered, or beside the checkpoints."""
     if not model.any_style:
         return frozenset()
-    here = {style.id for style in catalog.styles if style.painting is not None}
+    here = {style.id for style in catalog.styles if style.style_image is not None}
     return frozenset(style_id for style_id in asked.style_ids if style_id in registered or style_id in here)
 
 

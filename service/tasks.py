@@ -1,4 +1,4 @@
-"""Ending asyncio tasks for certain."""
+"""Ending asyncio tasks reliably."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ REPEAT_S = 0.5
 
 
 async def end_tasks(tasks: Iterable["asyncio.Task[Any]"]) -> None:
-    """Cancel tasks until they have ended; their results and errors are left alone.
+    """Cancel tasks until they have ended, and ignore their results and errors.
 
     Once is not enough: a client library may swallow a cancellation that arrives together with the answer it waits for
     (``asyncio.wait_for`` of Python 3.11 does), and a loop around it then goes on for ever.

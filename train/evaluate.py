@@ -1,7 +1,7 @@
-"""How far painted pictures are from their content and from their style, as a judge network in fp32 sees them.
+"""Evaluation: content and style loss of a network's outputs, computed by a VGG in fp32 that is called the evaluator.
 
-The metric is the training's loss on whole pictures: ``content_distance`` on relu4_1 and ``style_distance`` on relu1_1
-to relu4_1, of pictures resized and cropped to a square. A system's figure is the median over the pairs.
+The metric is the training's loss on whole images: ``content_loss`` on relu4_1 and ``style_loss`` on relu1_1 to
+relu4_1, of images resized and cropped to a square. A system's figure is the median over the pairs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 from model_store.network import AnyStyle, StyleNetwork
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_distance, style_distance, style_summary
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_loss, style_loss, style_targets
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime, to_runtime
 from model_store.style import Style
@@ -30,79 +30,81 @@ Features = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Distances:
-    """Of a result to its content and its style; lower is closer."""
+    """Content and style loss of an output; lower is closer."""
 
     content: float
     style: float
 
 
 @dataclass(frozen=True)
-class JudgedPair:
-    """A pair, painted and judged.
+class EvaluatedPair:
+    """A pair with its output and its distances.
 
     Attributes:
-        pictures: Content, style and result: (3, 3, H, W) in [0, 1].
-        result: Distances of the painted picture.
+        images: Content image, style image and output: (3, 3, H, W) in [0, 1].
+        result: Distances of the output.
         untouched: Distances of the content image itself: where every system starts.
     """
 
     pair: Pair
-    pictures: Tensor
+    images: Tensor
     result: Distances
     untouched: Distances
 
 
 @torch.inference_mode()
-def judge_pairs(
-    network: StyleNetwork, judge: VGG, pairs: Iterable[Pair], size_px: int, runtime: Runtime
-) -> Iterator[JudgedPair]:
-    """Paint each pair in the runtime's type and judge it in fp32.
+def evaluate_pairs(
+    network: StyleNetwork, evaluator: VGG, pairs: Iterable[Pair], size_px: int, runtime: Runtime
+) -> Iterator[EvaluatedPair]:
+    """Paint each pair in the runtime's type and evaluate the output in fp32.
 
     Raises:
-        DataError: A picture cannot be read, or is in a style that the network has not learned.
+        DataError: An image cannot be read, or its style is one that the network has not learned.
     """
     network = to_runtime(deepcopy(network), runtime)
-    judge = judge.to(runtime.device, torch.float32)
+    evaluator = evaluator.to(runtime.device, torch.float32)
     for pair in pairs:
         content, style = (
             to_tensor([centre_square(read_image(path), size_px)], runtime.device) for path in (pair.content, pair.style)
         )
-        painted = network.paint(content, _style(network, pair, style)).float().clamp(0, 1)
-        seen, style_seen, painted_seen = (judge(picture, STYLE_LAYERS) for picture in (content, style, painted))
-        pictures = torch.cat([content, style, painted]).cpu()
-        yield JudgedPair(pair, pictures, distances(painted_seen, seen, style_seen), distances(seen, seen, style_seen))
+        output = network.paint(content, _style(network, pair, style)).float().clamp(0, 1)
+        of_content, of_style, of_output = (evaluator(image, STYLE_LAYERS) for image in (content, style, output))
+        result, untouched = (distances(features, of_content, of_style) for features in (of_output, of_content))
+        yield EvaluatedPair(pair, torch.cat([content, style, output]).cpu(), result, untouched)
 
 
-def _style(network: StyleNetwork, pair: Pair, picture: Tensor) -> Style:
+def _style(network: StyleNetwork, pair: Pair, image: Tensor) -> Style:
     if pair.row is not None:
         return network.stored_style(pair.row).with_seed(0)
     if not isinstance(network, AnyStyle):
-        raise DataError(f"{pair.style}: this network paints the styles that it has learned, and no other")
-    return network.encode_style(picture)
+        raise DataError(f"{pair.style}: this network paints in the styles that it has learned, and in no other")
+    return network.encode_style(image)
 
 
 def distances(result: Features, content: Features, style: Features) -> Distances:
-    """Of one picture, from a judge's features of ``STYLE_LAYERS``; the style's may come from another size."""
+    """Compute the distances of one output from features of ``STYLE_LAYERS``; the style image may have another size."""
     return Distances(
-        content_distance(result[CONTENT_LAYER], content[CONTENT_LAYER]).item(),
-        style_distance(style_summary(result), style_summary(style)).item(),
+        content_loss(result[CONTENT_LAYER], content[CONTENT_LAYER]).item(),
+        style_loss(style_targets(result), style_targets(style)).item(),
     )
 
 
-def median_distances(judged: Sequence[Distances]) -> Distances:
-    """Median of each over all pairs."""
-    return Distances(median(one.content for one in judged), median(one.style for one in judged))
+def median_distances(evaluated: Sequence[Distances]) -> Distances:
+    """Medians over all pairs."""
+    return Distances(median(one.content for one in evaluated), median(one.style for one in evaluated))
 
 
-def distance_table(name: str, judged: Sequence[JudgedPair], references: Sequence[Reference], size_px: int) -> Table:
-    """Our row and the untouched content's, next to the references'."""
-    table = Table(title=f"Median over {len(judged)} pairs at {size_px} px; lower is better")
+def distance_table(
+    name: str, evaluated: Sequence[EvaluatedPair], references: Sequence[Reference], size_px: int
+) -> Table:
+    """Tabulate this run, the untouched content images, and the references."""
+    table = Table(title=f"Median over {len(evaluated)} pairs at {size_px} px; lower is better")
     table.add_column("system")
     table.add_column("content", justify="right")
     table.add_column("style", justify="right")
     table.add_column("note")
-    ours = median_distances([one.result for one in judged])
-    untouched = median_distances([one.untouched for one in judged])
+    ours = median_distances([one.result for one in evaluated])
+    untouched = median_distances([one.untouched for one in evaluated])
     rows = [
         Reference(name, ours.content, ours.style, "this run"),
         Reference("content image itself", untouched.content, untouched.style, "this run: the same pairs, nothing done"),
@@ -113,12 +115,12 @@ def distance_table(name: str, judged: Sequence[JudgedPair], references: Sequence
     return table
 
 
-def save_grid(judged: Sequence[JudgedPair], path: Path) -> None:
-    """One row a pair: content, style, result."""
-    side = judged[0].pictures.shape[-1]
-    grid = Image.new("RGB", (3 * side, len(judged) * side))
-    for row, one in enumerate(judged):
-        for column, picture in enumerate(to_images(one.pictures)):
-            grid.paste(picture, (column * side, row * side))
+def save_grid(evaluated: Sequence[EvaluatedPair], path: Path) -> None:
+    """Save a grid: one row a pair, with content image, style image and output."""
+    side = evaluated[0].images.shape[-1]
+    grid = Image.new("RGB", (3 * side, len(evaluated) * side))
+    for row, one in enumerate(evaluated):
+        for column, image in enumerate(to_images(one.images)):
+            grid.paste(image, (column * side, row * side))
     path.parent.mkdir(parents=True, exist_ok=True)
     grid.save(path, quality=90)

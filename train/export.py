@@ -18,7 +18,7 @@ from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime, to_runtime
 from model_store.style import Style, stack
 from train.data import DataError
-from train.evaluate import JudgedPair, median_distances
+from train.evaluate import EvaluatedPair, median_distances
 from train.images import fit_longer_side, read_image
 from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, SWIFT_RECIPES
 from train.state import StateError, TrainingState, load_state
@@ -146,24 +146,24 @@ def paint_previews(trained: Trained, photo: Path, folder: Path, runtime: Runtime
 
 
 def measurement(
-    judged: Sequence[JudgedPair],
+    evaluated: Sequence[EvaluatedPair],
     pairs: Path,
-    judge: str,
+    evaluator: str,
     size_px: int,
     runtime: Runtime,
     references: Sequence[Reference] = (),
 ) -> dict[str, Any]:
     """For the metadata: distances, how they were measured, and those of other systems on the same pairs."""
-    result = median_distances([one.result for one in judged])
-    untouched = median_distances([one.untouched for one in judged])
+    result = median_distances([one.result for one in evaluated])
+    untouched = median_distances([one.untouched for one in evaluated])
     return {
         "content": round(result.content, 4),
         "style": round(result.style, 4),
         "untouched_content": round(untouched.content, 4),
         "untouched_style": round(untouched.style, 4),
-        "pairs": len(judged),
+        "pairs": len(evaluated),
         "file": "/".join(pairs.resolve().parts[-2:]),
-        "judge": Path(judge).stem,
+        "judge": Path(evaluator).stem,
         "size_px": size_px,
         "dtype": str(runtime.dtype).removeprefix("torch."),
         **({"references": [asdict(reference) for reference in references]} if references else {}),

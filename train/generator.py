@@ -1,9 +1,9 @@
-"""The generator task: train a network to paint learned styles, with a frozen VGG as judge (Johnson et al. 2016).
+"""The generator task: train a network for learned styles, with a frozen VGG as loss network (Johnson et al. 2016).
 
     L = w·content(x, c) + w·style(x, s) + w·tv(x)
 
-The style loss compares with what was computed once from each style image. It is relative to that (see
-``model_store.perceptual.style_distance``), so that each of N styles weighs the same.
+The style loss compares with targets that are computed once from each style image, and is relative to them (see
+``model_store.perceptual.style_loss``), so that each of N styles weighs the same.
 """
 
 import random
@@ -19,7 +19,7 @@ from torchvision.utils import make_grid
 from model_store.checkpoint import NETWORKS, load
 from model_store.checkpoint_metadata import CheckpointError, read_metadata
 from model_store.generator import Generator
-from model_store.perceptual import content_distance, style_distance, style_summary, total_variation
+from model_store.perceptual import content_loss, style_loss, style_targets, total_variation
 from model_store.pixels import from_bytes, to_tensor
 from model_store.runtime import Runtime, to_runtime
 from model_store.vgg import VGG, load_vgg
@@ -29,7 +29,7 @@ from train.loop import Task
 from train.recipe import Recipe, SettingError
 
 STYLE_PX = 384
-"""Longer side at which style images are shown to the judge; strokes are learned at this scale."""
+"""Longer side at which the loss network sees style images; strokes are learned at this scale."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Plan:
     """A network to train.
 
     Attributes:
-        network: What shall not learn is frozen already.
+        network: The network; parameters that are not trained are frozen already.
         name: Its name in ``NETWORKS``.
-        arguments: Rebuild it.
-        first_row: Of its tables: the row of the first style that is learned.
+        arguments: Arguments that rebuild it.
+        first_row: Row of its tables that belongs to the first style of this training.
     """
 
     network: Generator
@@ -50,65 +50,65 @@ class Plan:
 
 
 class GeneratorTask(Task):
-    """Photos and drawn styles in, the three terms of the loss out."""
+    """Losses of a generator: content images and drawn styles in, the three terms out."""
 
     network: Generator
 
-    def __init__(self, plan: Plan, judge: VGG, recipe: Recipe, styles: Sequence[Tensor]) -> None:
+    def __init__(self, plan: Plan, loss_network: VGG, recipe: Recipe, styles: Sequence[Tensor]) -> None:
         """Train the plan's network.
 
         Args:
-            plan: The network, and how to build it again.
-            judge: Computes all layers of the recipe's losses.
-            recipe: Says where the losses look.
+            plan: The network, and the arguments that rebuild it.
+            loss_network: Computes all layers of the recipe's losses.
+            recipe: Names the layers and weights of the losses.
             styles: The images of the styles to learn, (1, 3, H, W) in [0, 1] each, of any sizes.
         """
         self.network = plan.network
         self.name = plan.name
         self.arguments = plan.arguments
         self._first_row = plan.first_row
-        self._judge = judge
+        self._loss_network = loss_network
         self._recipe = recipe
         self._styles = styles
         self._targets: dict[str, Tensor] = {}
 
     def to(self, device: torch.device) -> None:
-        """Put network and judge where they are used, and judge the styles."""
-        for module in (self.network, self._judge):
+        """Move the network and the loss network to the device, and compute the styles' targets."""
+        for module in (self.network, self._loss_network):
             to_runtime(module, Runtime(device, torch.float32))
-        summaries = [self._summary(style.to(device)) for style in self._styles]
+        targets = [self._style_targets(style.to(device)) for style in self._styles]
         self._targets = {
-            layer: torch.cat([summary[layer] for summary in summaries]) for layer in self._recipe.style_layers
+            layer: torch.cat([target[layer] for target in targets]) for layer in self._recipe.style_layers
         }  # (N, C, C) or (N, 2·C) each
 
     @torch.no_grad()
-    def _summary(self, images: Tensor) -> dict[str, Tensor]:
-        return style_summary(self._judge(images, self._recipe.style_layers), self._recipe.style_loss)
+    def _style_targets(self, images: Tensor) -> dict[str, Tensor]:
+        return style_targets(self._loss_network(images, self._recipe.style_layers), self._recipe.style_loss)
 
     def inputs(self, batch: Batch, device: torch.device) -> Sequence[Tensor]:
-        """Content on the device; the draws stay on the host, where their numbers are needed."""
+        """Move the content to the device; the draws stay on the host, where their numbers are needed."""
         return from_bytes(batch.content.to(device, non_blocking=True)), batch.style
 
     def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """Content, style and smoothness of the painted batch: photos (B, 3, H, W), draws (B, 2) → three scalars."""
+        """Content loss, style loss and total variation: content (B, 3, H, W), draws (B, 2) → three scalars."""
         (content, style), recipe = inputs, self._recipe
         rows, columns = window(content.shape[2], content.shape[3], recipe.window, seed=style.tolist()[0][1])
-        painted = self._paint(content, style)[:, :, rows, columns]
+        output = self._paint(content, style)[:, :, rows, columns]
         content = content[:, :, rows, columns]
         with torch.no_grad():
-            wanted = self._judge(content, [recipe.content_layer])[recipe.content_layer]
-        seen = self._judge(painted, {recipe.content_layer, *recipe.style_layers})
-        summary = style_summary({layer: seen[layer] for layer in recipe.style_layers}, recipe.style_loss)
+            wanted = self._loss_network(content, [recipe.content_layer])[recipe.content_layer]
+        features = self._loss_network(output, {recipe.content_layer, *recipe.style_layers})
+        found = style_targets({layer: features[layer] for layer in recipe.style_layers}, recipe.style_loss)
         targets = {layer: target[style[:, 0].to(target.device)] for layer, target in self._targets.items()}
         return {
-            "content": content_distance(seen[recipe.content_layer], wanted).mean(),
-            "style": style_distance(summary, targets).mean(),
-            "tv": total_variation(painted).mean(),
+            "content": content_loss(features[recipe.content_layer], wanted).mean(),
+            "style": style_loss(found, targets).mean(),
+            "tv": total_variation(output).mean(),
         }
 
     @torch.no_grad()
-    def pictures(self, *inputs: Tensor) -> Tensor:
-        """Rows of content and result."""
+    def sample_images(self, *inputs: Tensor) -> Tensor:
+        """Rows of content and output."""
         content, style = inputs
         rows = torch.cat([content, self._paint(content, style).float()])
         return make_grid(rows, nrow=len(content))  # type: ignore[no-any-return]
@@ -119,7 +119,7 @@ class GeneratorTask(Task):
 
 
 def window(height: int, width: int, share: float, seed: int) -> tuple[slice, slice]:
-    """Rows and columns of a part of a picture, at a random place; of all of it where ``share`` is 1."""
+    """Rows and columns of a part of an image, at a random place; of all of it where ``share`` is 1."""
     rng = random.Random(seed)
     sides = []
     for length in (height, width):
@@ -132,16 +132,16 @@ def window(height: int, width: int, share: float, seed: int) -> tuple[slice, sli
 def new_network(
     name: str, arguments: dict[str, Any], init: Path | None, seed: int, init_style: str | None = None
 ) -> Plan:
-    """A generator at random, or with an exported checkpoint's convolutions.
+    """Build a generator with random weights, or with an exported checkpoint's.
 
     A checkpoint of as many styles gives its rows too; for another number, every row starts as the mean of its rows.
 
     Args:
         name: ``residual`` or ``pyramid``.
-        arguments: Of its class.
+        arguments: Arguments of its class.
         init: The checkpoint.
-        seed: Of the random weights.
-        init_style: One of its styles, as which every row shall start.
+        seed: Seed of the random weights.
+        init_style: One of the checkpoint's styles: every row starts as its row.
 
     Raises:
         SettingError: No such network, or arguments that do not fit it.
@@ -168,7 +168,7 @@ def new_network(
 def _with_tables_like(
     weights: dict[str, Tensor], network: Generator, init: Path, init_style: str | None
 ) -> dict[str, Tensor]:
-    """A checkpoint's weights, its tables as long as the network's."""
+    """A checkpoint's weights, with its tables brought to the length of the network's."""
     tables = {name: tensor for name, tensor in network.state_dict().items() if _is_table(name)}
     row = None
     if init_style is not None:
@@ -190,10 +190,10 @@ def _is_table(name: str) -> bool:
 
 
 def with_new_row(path: Path) -> Plan:
-    """A conditional network that can learn one more style, and nothing else.
+    """Plan to train one more style of a conditional network, and nothing else.
 
-    Its convolutions are frozen, and its tables have a further row, at first the mean of the others (Dumoulin et al.
-    2017, section 3.2). The rows that it has stay as they are, because only the new one is drawn.
+    The convolutions are frozen, and the tables get a further row, at first the mean of the others (Dumoulin et al.
+    2017, section 3.2). The other rows stay unchanged, because only the new one is drawn.
 
     Raises:
         CheckpointError: Not a usable checkpoint, or not one of a conditional generator.
@@ -218,7 +218,7 @@ def with_new_row(path: Path) -> Plan:
 
 
 def loss_network(source: str | Path, recipe: Recipe) -> VGG:
-    """The judge: VGG up to the last layer that the recipe's losses need.
+    """Load the loss network: VGG up to the last layer that the recipe's losses need.
 
     Raises:
         WeightsError: The weights cannot be used, or end before that layer.
@@ -227,7 +227,7 @@ def loss_network(source: str | Path, recipe: Recipe) -> VGG:
 
 
 def style_images(paths: Sequence[Path]) -> list[Tensor]:
-    """Style images as the judge sees them.
+    """Read style images in the size that the loss network sees.
 
     Raises:
         DataError: One cannot be read.

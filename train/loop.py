@@ -60,7 +60,7 @@ class Task(ABC):
         """Compute the loss terms, each a scalar, before their weights."""
 
     @abstractmethod
-    def pictures(self, *inputs: Tensor) -> Tensor:
+    def sample_images(self, *inputs: Tensor) -> Tensor:
         """Show what the network does in a grid: (3, H, W) in [0, 1]."""
 
     def state(self) -> dict[str, Any]:
@@ -143,8 +143,8 @@ class Training:
                 self._seconds = before_s + now - started
                 pairs = len(inputs[0]) * self.rank.world_size
                 report.step(self._losses, learning_rate, gradient_norm, pairs, waited_s, batch.unreadable)
-                if report.wants_pictures(self._step):
-                    report.pictures(self._step, self.task.pictures(*inputs))
+                if report.wants_images(self._step):
+                    report.images(self._step, self.task.sample_images(*inputs))
                 if now - saved > self.save_every_s:
                     self._save()
                     saved = now

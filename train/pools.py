@@ -123,7 +123,7 @@ def statistics_row(features: dict[str, Tensor]) -> Tensor:
 
 
 def by_layer(rows: Tensor) -> dict[str, Tensor]:
-    """Reverse ``statistics_row``: (B, 1920) → by layer (B, 2·C), as ``perceptual.style_distance`` compares them."""
+    """Reverse ``statistics_row``: (B, 1920) → by layer (B, 2·C), as ``perceptual.style_loss`` compares them."""
     return dict(zip(STYLE_LAYERS, torch.split(rows, STATISTICS, dim=1), strict=True))
 
 

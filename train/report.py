@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 
-PICTURES_EVERY_STEPS = 250
+IMAGES_EVERY_STEPS = 250
 SCALARS_EVERY_STEPS = 10
 LOG_EVERY_STEPS = 50
 
@@ -96,10 +96,10 @@ class Report(AbstractContextManager["Report"]):
             self._console.print(f"step {self._step}/{self._steps} {figures} · lr {learning_rate:.2e}", soft_wrap=True)
         self._pairs, self._waited_s, self._since = 0, 0.0, monotonic()
 
-    def wants_pictures(self, step: int) -> bool:
+    def wants_images(self, step: int) -> bool:
         """Whether this step's pictures are to be kept."""
-        return self._enabled and step % PICTURES_EVERY_STEPS == 0
+        return self._enabled and step % IMAGES_EVERY_STEPS == 0
 
-    def pictures(self, step: int, grid: Tensor) -> None:
+    def images(self, step: int, grid: Tensor) -> None:
         """Keep a grid of pictures, (3, H, W) in [0, 1]."""
         self._writer.add_image("content, style, result", grid, step)

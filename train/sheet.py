@@ -39,8 +39,8 @@ def picture_grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
     width, height = rows[0][0].size
     step_x, step_y = width + MARGIN_PX, height + MARGIN_PX
     grid = Image.new("RGB", (len(rows[0]) * step_x + MARGIN_PX, len(rows) * step_y + MARGIN_PX), "white")
-    for row, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
+    for row, images in enumerate(rows):
+        for column, picture in enumerate(images):
             grid.paste(picture, (MARGIN_PX + column * step_x, MARGIN_PX + row * step_y))
     return grid
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from model_store.layers import normalise
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, lattice_amplitude, style_distance, style_summary
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, lattice_amplitude, style_loss, style_targets
 from model_store.swift import Swift
 from train.any_style import AnyStyleTask
 from train.pools import Drawn, by_layer
@@ -60,7 +60,7 @@ class SwiftTask(AnyStyleTask):
         seen = self.network.encoder(painted, STYLE_LAYERS)
         return {
             "content": (normalise(seen[CONTENT_LAYER]) - normalise(features)).square().mean(),
-            "style": style_distance(style_summary(seen), by_layer(target)).mean(),
+            "style": style_loss(style_targets(seen), by_layer(target)).mean(),
             "lattice": lattice_amplitude(painted).mean(),
         }
 
@@ -74,7 +74,7 @@ class SwiftTask(AnyStyleTask):
         return torch.where(by_rows, torch.lerp(rows, others, weights[:, None]), rows)
 
     @torch.no_grad()
-    def pictures(self, *inputs: Tensor) -> Tensor:
+    def sample_images(self, *inputs: Tensor) -> Tensor:
         """Rows of content and result; of the styles only statistics are kept."""
         content, _, _, _, first, second, weights, _ = inputs
         rows = self.network.predictor(list(by_layer(torch.lerp(first, second, weights[:, None])).values()))

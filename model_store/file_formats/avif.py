@@ -1,4 +1,4 @@
-"""AVIF boxes (ISO/IEC 14496-12 and 23008-12): the code points of the picture's colours, which Pillow does not show."""
+"""AVIF boxes (ISO/IEC 14496-12 and 23008-12): the code points of the image's colours, which Pillow does not report."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from model_store.file_formats.colour_space import ColourSpace, from_code_points
 
 
 def colours(avif: bytes) -> ColourSpace | None:
-    """The colour space of the primary picture by its ``colr`` box of type ``nclx``; ``None``: sRGB, or not said."""
+    """Read the primary image's colour space from its ``colr`` box of type ``nclx``; ``None``: sRGB or undeclared."""
     try:
         points = _code_points(avif)
     except IndexError:  # a damaged header
@@ -33,7 +33,7 @@ def _code_points(avif: bytes) -> tuple[int, int] | None:
 
 
 def _primary(avif: bytes, parts: dict[bytes, tuple[int, int]]) -> int | None:
-    """The number of the picture that is to be shown."""
+    """Number of the primary item, the image to be shown."""
     if b"pitm" not in parts:
         return None
     start = parts[b"pitm"][0]
@@ -41,7 +41,7 @@ def _primary(avif: bytes, parts: dict[bytes, tuple[int, int]]) -> int | None:
 
 
 def _properties(avif: bytes, start: int, item: int | None) -> list[int]:
-    """The numbers, from 1, of an item's properties, by the box ``ipma``."""
+    """Numbers, from 1, of an item's properties, from the box ``ipma``."""
     version, is_wide = avif[start], avif[start + 3] & 1
     at = start + 8
     for _ in range(_number(avif, start + 4, 4)):
@@ -49,7 +49,7 @@ def _properties(avif: bytes, start: int, item: int | None) -> list[int]:
         found, count = _number(avif, at, id_bytes), avif[at + id_bytes]
         at += id_bytes + 1
         step = 1 + is_wide
-        if found == item:  # the highest bit of each number says whether a reader must know the property
+        if found == item:  # the highest bit of each number marks properties that a reader must support
             return [_number(avif, at + step * nth, step) & (0x7FFF if is_wide else 0x7F) for nth in range(count)]
         at += step * count
     return []

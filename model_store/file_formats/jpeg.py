@@ -1,4 +1,4 @@
-"""JPEG markers (ITU-T T.81, annex B): how many scans a file has, and whether one that lost its end is whole."""
+"""JPEG markers (ITU-T T.81, annex B): count a file's scans, and find out whether one without its end is complete."""
 
 import random
 import re
@@ -16,7 +16,7 @@ END_MARKER = b"\xff\xd9"
 
 
 def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
-    """Code and contents of each marker in order, the end marker included, if it is there; lazily."""
+    """Yield code and contents of each marker in order, including the end marker."""
     at = 2
     while marker := MARKER.search(jpeg, at):
         code, start = marker[1][0], marker.end()
@@ -28,8 +28,8 @@ def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def has_more_scans(jpeg: bytes, limit: int) -> bool:
-    """Whether there are more than ``limit`` passes over the pixels."""
-    if jpeg.count(b"\xff\xda") <= limit:  # fast, but takes for a scan what stands in metadata or behind the picture
+    """Return true if there are more than ``limit`` passes over the pixels."""
+    if jpeg.count(b"\xff\xda") <= limit:  # fast, but also counts scans in metadata or behind the image
         return False
     count = 0
     for code, _ in segments(jpeg):
@@ -40,12 +40,12 @@ def has_more_scans(jpeg: bytes, limit: int) -> bool:
 
 
 def lacks_end(jpeg: bytes) -> bool:
-    """Whether the end marker is missing; other data may follow it."""
+    """Return true if the end marker is missing; other data may follow it."""
     return not jpeg.endswith(END_MARKER) and all(code != END for code, _ in segments(jpeg))
 
 
 def has_all_scans(jpeg: bytes) -> bool:
-    """Whether scans have begun for every coefficient of every component down to its last bit."""
+    """Return true if scans have begun for every coefficient of every component down to its last bit."""
     missing_bits: dict[int, list[int]] = {}  # of each component's 64 coefficients
     try:
         for code, contents in segments(jpeg):
@@ -62,10 +62,10 @@ def has_all_scans(jpeg: bytes) -> bool:
 
 
 def endings(jpeg: bytes) -> tuple[bytes, bytes]:
-    """A file without its end marker, completed in two ways.
+    """Complete a file without its end marker in two ways.
 
-    A decoder fills pixels that are missing from what comes next, and says nothing. So the two give the same pixels
-    exactly if none are missing: behind the last one a decoder skips to the end marker.
+    A decoder silently fills missing pixels from the data that follows. So the two give the same pixels exactly if none
+    are missing: behind the last pixel a decoder skips to the end marker.
     """
     dice = random.Random(0)
     noise = [bytes(dice.randrange(255) for _ in range(128)) for _ in range(9)]

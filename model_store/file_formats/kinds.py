@@ -1,4 +1,4 @@
-"""The type of a file by its first bytes: to tell a damaged file from one of another type, and to name the latter."""
+"""The type of a file by its first bytes: tells a damaged file from one of another type, and names the latter."""
 
 from typing import NamedTuple
 
@@ -7,8 +7,8 @@ class Kind(NamedTuple):
     """A type of file.
 
     Attributes:
-        name: As a message says it, with its article.
-        pillow: Pillow's name of it, for the types that are read here.
+        name: Name for messages, with its article.
+        pillow: Pillow's name of it, for the supported types.
     """
 
     name: str
@@ -21,7 +21,7 @@ SIGNATURES = {
     b"BM": Kind("a BMP", "BMP"),
     b"II*\0": Kind("a TIFF", "TIFF"),
     b"MM\0*": Kind("a TIFF", "TIFF"),
-    # Sent by mistake; only to be named.
+    # Types that are not supported, and only named in messages.
     b"GIF8": Kind("a GIF"),
     b"\xff\x0a": Kind("a JPEG XL"),
     b"\0\0\0\x0cJXL ": Kind("a JPEG XL"),
@@ -44,7 +44,7 @@ HEIF_BRANDS = frozenset(
 
 
 def file_kind(data: bytes) -> Kind:
-    """The type that a file seems to be of, whether or not the rest of it is sound."""
+    """Return the type of a file by its first bytes; the rest may be damaged."""
     if data[4:8] == b"ftyp":
         return _media_kind(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -58,7 +58,7 @@ def file_kind(data: bytes) -> Kind:
 
 
 def _media_kind(data: bytes) -> Kind:
-    """HEIF and MP4 share their container: its brands tell them apart, the major one and those it is compatible with."""
+    """Tell HEIF from MP4, which share a container, by its major and compatible brands."""
     end = min(int.from_bytes(data[:4]), len(data), 1024)
     brands = {data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4))}
     if brands & AVIF_BRANDS:

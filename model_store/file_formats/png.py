@@ -1,6 +1,6 @@
-"""PNG chunks (W3C PNG, third edition): a file without what its pixels do not need, and the colours that it declares.
+"""PNG chunks (W3C PNG, third edition): removes chunks that the pixels do not need, and reads the declared colours.
 
-Pillow refuses a whole file for a text or a colour profile above 1 MB, and for an odd chunk that changes nothing.
+Pillow refuses a whole file for a text or a colour profile above 1 MB, and for an odd chunk without effect.
 """
 
 import struct
@@ -22,10 +22,10 @@ class ChunkError(ValueError):
 
 
 def header(png: bytes) -> bytes:
-    """The beginning of a file, up to its pixels, without metadata: as much as tells of what kind they are.
+    """Return the beginning of a file, up to its pixels, without metadata: enough to read their size and type.
 
     Raises:
-        ChunkError: It is too long.
+        ChunkError: Too many chunks stand before the pixels.
     """
     kept = [png[:SIGNATURE_BYTES]]
     for count, (kind, start, end) in enumerate(_chunks(png)):
@@ -40,18 +40,18 @@ def header(png: bytes) -> bytes:
 
 
 def without_metadata(png: bytes) -> bytes:
-    """The same picture without texts and whatever else its pixels do not need."""
+    """Remove texts and all other chunks that the pixels do not need."""
     view, kept = memoryview(png), [png[:SIGNATURE_BYTES]]
     return b"".join([*kept, *(view[start:end] for kind, start, end in _chunks(png) if kind in PICTURE)])
 
 
 def bit_depth(png: bytes) -> int:
-    """Bits per channel, or per index into the palette."""
+    """Number of bits per channel, or per index into the palette."""
     return png[24]  # of the IHDR chunk, which is the first
 
 
 def colours(png: bytes) -> bytes | ColourSpace | None:
-    """The colours that a file declares, by the strongest of its declarations (section 4.3); ``None``: sRGB.
+    """Read the declared colours, from the declaration of highest precedence (section 4.3); ``None``: sRGB.
 
     Returns:
         An ICC profile, which may be broken, or a colour space.
@@ -74,7 +74,7 @@ def colours(png: bytes) -> bytes | ColourSpace | None:
 
 
 def _inflated(chunk: bytes) -> bytes | None:
-    """The profile of an iCCP chunk: its name, a zero, a zero for deflate, and the compressed bytes."""
+    """Decompress an iCCP chunk's profile: it holds a name, a zero, a zero for deflate, and the compressed bytes."""
     packed = chunk.partition(b"\0")[2][1:]
     inflater = zlib.decompressobj()
     try:
@@ -85,7 +85,7 @@ def _inflated(chunk: bytes) -> bytes | None:
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk. What is no chunk any more comes last, as pixels: for the decoder to judge."""
+    """Yield kind, start and end of each chunk; other data comes last, as pixels, for the decoder to refuse."""
     at = SIGNATURE_BYTES
     while at < len(png):
         kind = png[at + 4 : at + 8]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from model_store.catalog import CatalogError, default_folder
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from model_store.pixels import to_images
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
@@ -21,7 +21,7 @@ from service.request import StylizeRequest
 from service.resolve import job_parameters
 from service.settings import Settings
 from service.worker.batching import BatchLimits, Shape, next_batch
-from service.worker.decoding import Decoded, decode_job
+from service.worker.codecs import Decoded, decode_job
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ class LocalPainter:
         """Paint the oldest, and those that fit to it; what is left."""
         batch = next_batch(waiting, self._limits)
         try:
-            painted = self._stylizer.paint(batch[0].shape.model, [one.decoded.painting for one in batch])
+            painted = self._stylizer.paint(batch[0].shape.model, [one.decoded.input for one in batch])
         except (ServiceError, RuntimeError):  # RuntimeError: not enough memory for all at once
             for one in batch:
                 self._finish(one, self._alone)
@@ -129,19 +129,19 @@ class LocalPainter:
         return [one for one in waiting if one not in batch]
 
     def _alone(self, one: Waiting) -> Image.Image:
-        (painted,) = self._stylizer.paint(one.shape.model, [one.decoded.painting])
+        (painted,) = self._stylizer.paint(one.shape.model, [one.decoded.input])
         return painted
 
     def _in_steps(self, one: Waiting) -> Image.Image:
         """By optimisation, or tile by tile."""
-        parameters, painting = one.decoded.parameters, one.decoded.painting
+        parameters, painting = one.decoded.parameters, one.decoded.input
         if parameters.method == "gatys":
             for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
                 self._display.step(one.pair, step.step, step.steps)
-            return to_images(step.picture)[0]
+            return to_images(step.output)[0]
         for tile in self._stylizer.paint_tiled(parameters.model, painting):
             self._display.step(one.pair, tile.step, tile.steps)
-        return tile.picture
+        return tile.output
 
     def _finish(self, one: Waiting, paint: Callable[[Waiting], Image.Image]) -> None:
         try:
@@ -155,7 +155,7 @@ class LocalPainter:
         """Write the picture, and say what came of it."""
         parameters = one.decoded.parameters
         try:
-            picture = Picture(painted, one.decoded.content.alpha)
+            picture = DecodedImage(painted, one.decoded.content.alpha)
             one.pair.write(images.encode(picture, parameters.format, parameters.quality))
         except (ServiceError, OSError) as err:
             self._display.done(Outcome(one.pair, error=_text(err)))

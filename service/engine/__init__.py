@@ -1,1 +1,1 @@
-"""All of torch: networks, styles and painting. Never reaches Redis."""
+"""All of torch: networks, encoded styles, stylizing. Never reaches Redis."""

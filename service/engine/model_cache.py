@@ -1,10 +1,10 @@
-"""Which networks lie on the device: each is loaded when first used, and the ones used last stay, within a limit.
+"""``ModelCache``: the networks on the device. Each is loaded when first used; those used last stay, within a limit.
 
-A network belongs to one state of its file. Once the file is replaced it is loaded again, once it is removed the network
-leaves. A file that cannot be loaded is not tried again before it changes.
+A loaded network belongs to one state of its file. Once the file is replaced it is loaded again; once it is removed the
+network leaves. A file that cannot be loaded is not tried again before it changes.
 
-``resident`` is called from the device's thread alone. What it changes is replaced, never changed in place, so that
-other threads may read ``ids`` and ``problems`` at any time.
+``get`` is called from the device's thread alone. What it changes is replaced, never changed in place, so that other
+threads may read ``ids`` and ``problems`` at any time.
 """
 
 import logging
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Resident:
-    """A network on the device, and what the catalog says of the file that it came from."""
+class LoadedModel:
+    """A network on the device, and the catalog's entry of the file that it came from."""
 
     entry: ModelEntry
     network: StyleNetwork
@@ -33,8 +33,8 @@ class Resident:
     size_bytes: int
 
 
-class Networks:
-    """The networks of a watched folder, as far as they are on the device."""
+class ModelCache:
+    """Those networks of a watched folder that are on the device."""
 
     def __init__(
         self,
@@ -43,49 +43,49 @@ class Networks:
         limit_bytes: float,
         backend: BackendName = "torch",
     ) -> None:
-        """Nothing is loaded yet.
+        """Begin with nothing loaded.
 
         Args:
-            watch: Which networks there are.
-            runtime: Where they run.
-            limit_bytes: Of all parameters and buffers on the device; a network larger than that is there alone.
-            backend: Who carries out their ``forward``.
+            watch: The folder.
+            runtime: Device and number type.
+            limit_bytes: Most bytes of parameters and buffers on the device; a larger network is there alone.
+            backend: Carries out the networks' ``forward``.
         """
         self._watch = watch
         self._runtime = runtime
         self._limit_bytes = limit_bytes
         self._backend = backend
-        self._residents: dict[str, Resident] = {}  # in the order of their last use
+        self._loaded: dict[str, LoadedModel] = {}  # in the order of their last use
         self._failures: dict[str, tuple[Fingerprint | None, str]] = {}
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of the networks on the device, the one used last at the end."""
-        return tuple(self._residents)
+        """Ids of the networks on the device, the one used last at the end."""
+        return tuple(self._loaded)
 
     @property
     def size_bytes(self) -> int:
-        """Of all parameters and buffers on the device."""
-        return sum(resident.size_bytes for resident in self._residents.values())
+        """Bytes of all parameters and buffers on the device."""
+        return sum(model.size_bytes for model in self._loaded.values())
 
     @property
     def problems(self) -> dict[str, str]:
-        """What is wrong with the checkpoints that cannot be used as they are now, by model id."""
+        """Reasons why checkpoints cannot be used as they are now, by model id."""
         problems = {model.id: model.problem or self._failure(model) for model in self._watch.now().models}
         return {model_id: problem for model_id, problem in problems.items() if problem is not None}
 
-    def resident(self, model_id: str) -> Resident:
-        """The network of this id, loaded if it is not there.
+    def get(self, model_id: str) -> LoadedModel:
+        """Return the network of this id; load it if it is not there.
 
         Raises:
             ModelUnavailable: There is none (any more), or its checkpoint cannot be used.
         """
         self._remove_outdated()
-        if (resident := self._residents.get(model_id)) is None:
+        if (model := self._loaded.get(model_id)) is None:
             self._watch.look()  # what is loaded now must be what the catalog describes
-            resident = self._load(self._entry(model_id))
-        self._residents = {**self._without(model_id), model_id: resident}
-        return resident
+            model = self._load(self._entry(model_id))
+        self._loaded = {**self._without(model_id), model_id: model}
+        return model
 
     def _entry(self, model_id: str) -> ModelEntry:
         try:
@@ -93,10 +93,23 @@ class Networks:
         except CatalogError as err:
             raise ModelUnavailable(str(err)) from err
 
-    def _load(self, entry: ModelEntry) -> Resident:
+    def _load(self, entry: ModelEntry) -> LoadedModel:
         """Read and check a checkpoint on the CPU, make room for it, then put it on the device."""
         if (problem := self._failure(entry)) is not None:
             raise _unusable(entry, problem)
+        network = self._read(entry)
+        forward = forward_of(network, self._backend)
+        size_bytes = sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
+        if forward is not network:
+            size_bytes *= 2  # the backend keeps weights of its own
+        self._make_room(size_bytes)
+        network.to(self._runtime.device)
+        log.info("a network was loaded", extra={"model": entry.id, "mb": round(size_bytes / 2**20, 1)})
+        return LoadedModel(entry, network, forward, size_bytes)
+
+    def _read(self, entry: ModelEntry) -> StyleNetwork:
+        """Read and check a checkpoint on the CPU; note a failure, so that it is not tried again."""
+        problem = None
         try:
             network = to_runtime(checkpoint.load(entry.path), self._runtime.on_cpu)
         except (CheckpointError, OSError) as err:
@@ -110,34 +123,27 @@ class Networks:
             log.error("a checkpoint cannot be used: %s", problem)
             self._failures = {**self._failures, entry.id: (entry.fingerprint, problem)}
             raise _unusable(entry, problem)
-        forward = forward_of(network, self._backend)
-        size_bytes = sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
-        if forward is not network:
-            size_bytes *= 2  # the backend keeps weights of its own
-        self._make_room(size_bytes)
-        network.to(self._runtime.device)
-        log.info("a network was loaded", extra={"model": entry.id, "mb": round(size_bytes / 2**20, 1)})
-        return Resident(entry, network, forward, size_bytes)
+        return network
 
     def _make_room(self, size_bytes: int) -> None:
-        """Let those leave that were not used for longest, until as many bytes fit in, or none is left."""
-        while self._residents and self.size_bytes + size_bytes > self._limit_bytes:
-            oldest = next(iter(self._residents))
-            self._residents = self._without(oldest)
+        """Remove the networks that were not used for longest, until as many bytes fit in, or none is left."""
+        while self._loaded and self.size_bytes + size_bytes > self._limit_bytes:
+            oldest = next(iter(self._loaded))
+            self._loaded = self._without(oldest)
             log.info("a network left the device", extra={"model": oldest})
 
     def _remove_outdated(self) -> None:
-        """Networks whose file was replaced or removed, or cannot be used any more."""
+        """Remove networks whose file was replaced or removed, or cannot be used any more."""
         fingerprints = {model.id: model.fingerprint for model in self._watch.now().models if model.problem is None}
-        for model_id, resident in self._residents.items():
-            if fingerprints.get(model_id) != resident.entry.fingerprint:
-                self._residents = self._without(model_id)
+        for model_id, model in self._loaded.items():
+            if fingerprints.get(model_id) != model.entry.fingerprint:
+                self._loaded = self._without(model_id)
 
-    def _without(self, model_id: str) -> dict[str, Resident]:
-        return {name: resident for name, resident in self._residents.items() if name != model_id}
+    def _without(self, model_id: str) -> dict[str, LoadedModel]:
+        return {name: model for name, model in self._loaded.items() if name != model_id}
 
     def _failure(self, entry: ModelEntry) -> str | None:
-        """Why this state of the file could not be loaded, if it was tried."""
+        """Return why this state of the file could not be loaded, if it was tried."""
         fingerprint, problem = self._failures.get(entry.id, (None, None))
         return problem if fingerprint == entry.fingerprint else None
 

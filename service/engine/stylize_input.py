@@ -1,23 +1,31 @@
-"""``Painting``: one image that is to be painted, and what its styles are made from."""
+"""``StylizeInput``: one content image, its style images and controls, as the stylizer takes them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
+import torch
 from PIL import Image
+from torch import Tensor
 
+from model_store.color import ColorStatistics, color_statistics, match_colors
+from model_store.large_image import Box, LargeImage
+from model_store.pixels import to_mask, to_tensor
+from model_store.spatial_masks import mask_weights
 from model_store.style import Style
-from service.http.schemas import Color
+
+Color = Literal["style", "match", "luminance"]
 
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A style image: a client's, or the painting of a style that has an id.
+    """A style image: a client's, or the one that is kept of a style with an id.
 
     Attributes:
-        digest: Of the file's bytes and the size at which it is encoded; the same digest is the same style.
-        image: RGB; ``None`` where the style was remembered when the job was prepared.
+        digest: Hash of the file's bytes and the size at which it is encoded; the same digest is the same style.
+        image: RGB; ``None`` where the encoded style was in the cache when the job was decoded.
         remembered: The encoded style, in that case.
-        encoder_sha256: Of the checkpoint that encoded it: another one would read other things into its numbers.
+        encoder_sha256: Hash of the checkpoint that encoded it: another encoder's statistics mean other styles.
     """
 
     digest: str
@@ -25,18 +33,33 @@ class Upload:
     remembered: Style | None = None
     encoder_sha256: str = ""
 
+    def as_large_image(self, colors: ColorStatistics | None, device: torch.device) -> LargeImage:
+        """Return the image, to be read in parts onto the device, recoloured to ``colors`` if they are given."""
+        assert self.image is not None
+        read = _reader(self.image, device)
+        whole = LargeImage(self.image.height, self.image.width, read)
+        if colors is None:
+            return whole
+        match = match_colors(color_statistics(map(read, whole.bands())), colors)
+        return replace(whole, pixels=lambda box: match(read(box)).clamp_(0, 1))
+
+    def pixels(self, colors: ColorStatistics | None, device: torch.device) -> Tensor:
+        """Return the whole image, (1, 3, H, W) in [0, 1], recoloured to ``colors`` if they are given."""
+        whole = self.as_large_image(colors, device)
+        return whole.pixels(Box(0, 0, whole.height, whole.width))
+
 
 @dataclass(frozen=True)
-class Painting:
-    """One image of a batch.
+class StylizeInput:
+    """One image of a batch, and how it is stylized.
 
     Attributes:
-        content: RGB, of the size of the result.
-        styles: Weight and source of each style of the mix: a stored style's id, or an upload.
+        content: RGB, of the size of the output.
+        styles: Weight and source of each style of the mix: a stored style's id, or a style image.
         alpha: 0 keeps the content's own statistics, 1 takes the style's.
-        seed: For networks that take noise; the others paint the same whatever it is. In one batch all have one or none.
-        color: ``match`` recolours uploads to the content before they are encoded; ``luminance`` keeps the content's
-            chroma; ``style`` does neither.
+        seed: For networks that take noise; the others ignore it. In one batch all have one or none.
+        color: ``match`` recolours style images to the content before they are encoded; ``luminance`` keeps the
+            content's chroma; ``style`` does neither.
         masks: Where each of the styles applies: mode L, of the content's size; none for a mix that is everywhere.
     """
 
@@ -47,17 +70,47 @@ class Painting:
     color: Color = "style"
     masks: Sequence[Image.Image] = ()
 
+    def with_style(self, source: Upload, other: Upload) -> "StylizeInput":
+        """Return the input with a style image replaced by another, of the same weight."""
+        return replace(self, styles=[(weight, other if own is source else own) for weight, own in self.styles])
+
+    def weights(self, device: torch.device) -> Tensor:
+        """Return the weights of the styles, (1, K), fp32."""
+        return torch.tensor([[weight for weight, _ in self.styles]], dtype=torch.float32).to(device)
+
+    def content_colors(self, content: Tensor | LargeImage) -> ColorStatistics | None:
+        """Return the colours to which style images are matched; ``None`` unless ``color`` is ``match``."""
+        if self.color != "match":
+            return None
+        return color_statistics([content] if isinstance(content, Tensor) else map(content.pixels, content.bands()))
+
+    def as_large_image(self, device: torch.device) -> LargeImage:
+        """Return content and masks, to be read in parts onto the device."""
+        weights = self.weights(device)
+
+        def mask_part(box: Box) -> Tensor:
+            parts = torch.cat([to_mask(mask.crop(box.corners), device) for mask in self.masks], dim=1)
+            return mask_weights(parts, weights)
+
+        image = self.content
+        return LargeImage(image.height, image.width, _reader(image, device), mask_part if self.masks else None)
+
 
 @dataclass(frozen=True)
 class TiledProgress:
-    """A tile that was taken.
+    """A finished tile.
 
     Attributes:
         step: Its number, from 1.
-        steps: How many there will be.
-        picture: The photo, as far as it is painted; of the size of the result. The same image after every step.
+        steps: Number of tiles in all.
+        output: The content, with the finished tiles in it; of the size of the output. The same image after every step.
     """
 
     step: int
     steps: int
-    picture: Image.Image
+    output: Image.Image
+
+
+def _reader(image: Image.Image, device: torch.device) -> Callable[[Box], Tensor]:
+    """Return a function that reads parts of an image onto the device, (1, 3, H, W) in [0, 1]."""
+    return lambda box: to_tensor([image.crop(box.corners)], device)

@@ -1,4 +1,4 @@
-"""``create_app``: the HTTP process. Endpoints live in ``routes``, without logic; here they are put together.
+"""``create_app``: puts the API's endpoints, middleware and connections together.
 
 This process never decodes pixels and never imports torch, so it is small and scales by replicas.
 """
@@ -18,9 +18,10 @@ from service.http.context import Context
 from service.http.metrics import Metrics
 from service.http.middleware import add_middleware
 from service.http.middleware.errors import add_problem_handlers
-from service.http.openapi import complete_openapi, operation_id
+from service.http.openapi import TAGS, complete_openapi, operation_id
 from service.http.responses.job_events import Listeners
-from service.http.routes import catalog, docs, health, jobs, page, styles, stylize
+from service.http.responses.problems import problem_statuses
+from service.http.routes import catalog, health, jobs, pages, styles, stylize
 from service.model_choice import warn_of_default
 from service.queue.answer_store import AnswerStore
 from service.queue.limits import RunningRequests
@@ -33,12 +34,12 @@ from service.settings import Settings
 DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
 
 Where the service asks for an API key, send it as `Authorization: Bearer KEY`. Errors are `application/problem+json`
-(RFC 9457): they say what was got, what is allowed and what to do. Every path also knows HEAD, if it knows GET, and
-OPTIONS."""
+(RFC 9457): they say what was got, what is allowed and what to do. Every path supports OPTIONS, and HEAD if it supports
+GET."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application.
+    """Make the application.
 
     Raises:
         CatalogError: The folder of checkpoints does not exist.
@@ -69,8 +70,10 @@ def create_app(settings: Settings) -> FastAPI:
         version=metadata.version("stylize"),
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=TAGS,
+        responses=problem_statuses(401, 500),
         lifespan=lifespan,
-        docs_url=None,  # routes.docs has ours
+        docs_url=None,  # routes.pages has ours
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
@@ -87,8 +90,8 @@ def create_app(settings: Settings) -> FastAPI:
         stopping=Event(),
     )
     add_problem_handlers(app)
-    for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router, docs.router, page.router):
+    for router in (stylize.router, jobs.router, styles.router, catalog.router, health.router, pages.router):
         app.include_router(router)
-    complete_openapi(app, needs_key=bool(settings.api_keys))
+    complete_openapi(app, settings)
     add_middleware(app, settings, metrics, running)
     return app

@@ -24,18 +24,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Context:
-    """Made once by ``create_app``.
+    """Objects that ``create_app`` makes once for all endpoints.
 
     Attributes:
-        settings: Of the process.
-        watch: Which networks and styles there are.
-        dispatcher: The queue, for those who wait.
-        records: The queue, for those who come back.
+        settings: Settings of the process.
+        watch: The networks and the styles of the checkpoints.
+        dispatcher: The queue.
+        records: Records of asynchronous jobs.
         styles: The registered styles.
         answers: What requests with an ``Idempotency-Key`` were answered.
-        listeners: Who listens to events.
-        metrics: Of the process.
-        stopping: Set once the process was told to stop: answers that go on for ever end then.
+        listeners: Number of clients that listen to events.
+        metrics: Metrics of the process.
+        stopping: Set when the process is told to stop, so that endless responses end.
     """
 
     settings: HttpSettings
@@ -54,16 +54,16 @@ def _context(request: Request) -> Context:
 
 
 ContextOfProcess = Annotated[Context, Depends(_context)]
-"""An endpoint's parameter of this type gets the process's context."""
+"""An endpoint's parameter of this type gets the context."""
 
 
 async def while_connected(request: Request, work: Coroutine[None, None, T]) -> T:
-    """Await ``work``; if the client leaves first, cancel it.
+    """Await ``work``, and cancel it if the client leaves first.
 
     The request's body must have been read: what its connection delivers next is the disconnect.
 
     Raises:
-        ClientLeft: It did.
+        ClientLeft: The client left.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnect(request))

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import Header, Request, Response
@@ -21,6 +21,12 @@ from service.errors import InvalidField, ServiceError
 from service.queue.answer_store import FIELD, Answer, AnswerStore, Hold
 
 REPLAYED = "Idempotent-Replayed"
+REPLAYED_HEADER = {
+    REPLAYED: {
+        "description": "`true`: the response of before to this `Idempotency-Key`, and no new work",
+        "schema": {"type": "string"},
+    }
+}
 VALID = re.compile(r"[\x20-\x7e]{1,255}")
 HEADERS_THAT_COUNT = ("accept", "prefer")
 
@@ -32,6 +38,12 @@ IdempotencyKey = Annotated[
     ),
 ]
 """An endpoint's parameter of this type gets the header."""
+
+
+def replayable(response: dict[str, Any]) -> dict[str, Any]:
+    """Document that a response may be a repeated one."""
+    return {**response, "headers": {**response["headers"], **REPLAYED_HEADER}}
+
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +61,7 @@ async def once(
 
     Raises:
         InvalidField: The key cannot be used, or was used for another request.
-        BeingAnswered: The same request is being answered at the moment.
+        Conflict: The same request is being answered at the moment.
         ServiceError: What ``work`` raises.
     """
     if key is None:

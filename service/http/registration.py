@@ -1,7 +1,7 @@
-"""Registering a style: an upload gets an id, and a worker makes of it what is kept.
+"""Registering a style: an upload gets an id, and a worker makes the painting and the preview that are kept.
 
-To register is to paint: the worker paints a sample photo in the new style, like any other job, and gives the painting
-that is to be kept back beside the picture, which becomes the style's preview.
+It is a job like any other: the worker paints a sample photo in the new style, which becomes the style's preview, and
+returns the painting that is to be kept beside it.
 """
 
 import re
@@ -22,7 +22,7 @@ from service.queue.styles import RegisteredStyle, StyleStore, digest_of
 from service.settings import HttpSettings
 
 SAMPLE_PX = 512
-"""Longer side at which the sample is painted; larger than the preview, so that strokes look fine."""
+"""Longer side at which the sample is painted: larger than the preview, so that strokes look fine."""
 
 MAX_TEXT = 120
 MAX_RIGHTS = 500
@@ -30,7 +30,7 @@ YEARS = range(-5000, 2101)
 SLUG_CHARS = 40
 SUFFIX = 6
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Of the end of an id: without characters that are easily taken for others."""
+"""Characters at the end of an id, without those that are easily taken for others."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class StyleRequest:
 async def register_style(
     asked: StyleRequest, settings: HttpSettings, catalog: Catalog, dispatcher: Dispatcher, store: StyleStore
 ) -> RegisteredStyle:
-    """Have a style painted with, and keep it.
+    """Have the preview painted, and keep the style.
 
     Raises:
         InvalidField: A value is not allowed.
         UnsupportedImage: The file is no image of a format that we read.
-        Conflict: There are as many styles as are allowed.
+        Conflict: As many styles are registered as are allowed.
         ServiceError: The image cannot be encoded, or not now.
     """
     title, artist, rights = (
@@ -62,7 +62,7 @@ async def register_style(
         _text(asked.rights, "rights", MAX_RIGHTS),
     )
     if not title:
-        raise InvalidField("the title is empty: say what the style shall be called", "title")
+        raise InvalidField("the title is empty: send the name of the style", "title")
     if asked.year is not None and asked.year not in YEARS:
         raise InvalidField(f"got {asked.year}: a year must be from {YEARS[0]} to {YEARS[-1]}", "year")
     read_header(asked.image, "image", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
@@ -77,7 +77,7 @@ async def register_style(
 
 
 def make_id(title: str) -> str:
-    """A new id: the title in a-z, 0-9 and -, then some characters that make it unique."""
+    """Make an id: the title in a-z, 0-9 and -, then some characters that make it unique."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_CHARS].strip("-") or "style"
     return f"{slug}-{''.join(choice(ALPHABET) for _ in range(SUFFIX))}"
@@ -85,12 +85,12 @@ def make_id(title: str) -> str:
 
 @cache
 def sample_photo() -> bytes:
-    """What previews show."""
+    """Photo that previews show."""
     return (default_folder() / "sample.jpg").read_bytes()
 
 
 def _job(asked: StyleRequest, model_id: str, settings: HttpSettings) -> Job:
-    """Paint the sample in the new style, and keep the style."""
+    """Make the job: paint the sample in the new style, and return the painting."""
     photo = read_header(sample_photo(), "content", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
     width, height = fitted(photo.width, photo.height, SAMPLE_PX)
     parameters = StylizeParameters(
@@ -108,7 +108,7 @@ def _job(asked: StyleRequest, model_id: str, settings: HttpSettings) -> Job:
 
 
 def _text(text: str, field: str, most_chars: int) -> str:
-    """One line, without spaces around it."""
+    """Put a text on one line, and check it."""
     text = " ".join(text.split())
     if len(text) > most_chars:
         raise InvalidField(f"got {len(text)} characters, at most {most_chars} are allowed: shorten it", field)

@@ -1,6 +1,6 @@
-"""What travels: job parameters between API and worker, and the bodies of JSON answers."""
+"""Bodies of JSON responses, and what travels between API and worker."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -9,9 +9,9 @@ STYLE_SIZE_PX = 512
 """Longer side at which uploaded styles are encoded, if the request does not say."""
 
 CONTROLS = (
-    "Which of the fields `style`, `style_size`, `weights`, `alpha`, `seed`, `mask` and `color` the network heeds; the"
-    " others are refused. `color=match` and"
-    " `style_size` are for styles whose painting is there: uploads, and styles whose `image` is not null."
+    "The fields among `style`, `style_size`, `weights`, `alpha`, `seed`, `mask` and `color` that the network supports;"
+    " the others are refused. `color=match` and `style_size` are for styles whose painting is there: uploads, and"
+    " styles whose `image` is not null."
 )
 
 Method = Literal["feedforward", "gatys"]
@@ -19,7 +19,7 @@ Color = Literal["style", "match", "luminance"]
 
 
 class Frozen(BaseModel):
-    """Base of all: a value, not a thing that changes."""
+    """Base of all: an immutable value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,7 +71,7 @@ class Facts(Frozen):
 
 
 def _encodable(text: str) -> str:
-    """Without halves of characters, which a form in a charset of its own may smuggle in, and which JSON cannot hold."""
+    """Replace halves of characters, which a form in a charset of its own may bring, and which JSON cannot hold."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -80,14 +80,14 @@ Quoting = Annotated[str, BeforeValidator(_encodable)]
 
 
 class FieldProblem(Frozen):
-    """One field of a request that cannot be used."""
+    """A field of a request that cannot be used."""
 
     field: Quoting
     detail: Quoting
 
 
 class Problem(Frozen):
-    """An error, as RFC 9457 has it."""
+    """An error (RFC 9457)."""
 
     type: str = "about:blank"
     title: str
@@ -98,15 +98,31 @@ class Problem(Frozen):
 
 
 class StyleView(Frozen):
-    """A style that can be asked for by id."""
+    """A style that has an id."""
+
+    example: ClassVar[dict[str, Any]] = {
+        "id": "cross-landscape-with-stars",
+        "title": "Landscape with Stars",
+        "artist": "Henri-Edmond Cross",
+        "year": 1908,
+        "rights": "Public domain: Henri-Edmond Cross died 1910",
+        "model": "swift",
+        "models": ["adain", "swift"],
+        "kind": "shipped",
+        "controls": ["style", "weights", "alpha", "mask", "color", "style_size"],
+        "preview": "/styles/cross-landscape-with-stars/preview",
+        "image": "/styles/cross-landscape-with-stars/image",
+        "origin": "WikiArt, by way of the data set PeopleArt (github.com/BathVisArtData/PeopleArt): JPEGImages/"
+        "Impressionism/henri-edmond-cross_landscape-with-stars-1908.jpg; cropped to at most 4:3 and reduced",
+    }
 
     id: str
     title: str
     artist: str
     year: int | None
     rights: str
-    model: str = Field(description="The network that paints it if none is asked for.")
-    models: tuple[str, ...] = Field(description="All networks that can paint it: one of them may be asked for.")
+    model: str = Field(description="The network that paints it if the request names none.")
+    models: tuple[str, ...] = Field(description="All networks that can paint it; a request may name any of them.")
     kind: Literal["shipped", "learned", "registered"] = Field(
         description="`shipped`: encoded from a picture, as uploads are; `learned`: trained into its network;"
         " `registered`: an upload with a name."
@@ -120,6 +136,8 @@ class StyleView(Frozen):
 class StylePage(Frozen):
     """A list of styles; `next` is the path of the following page."""
 
+    example: ClassVar[dict[str, Any]] = {"styles": [StyleView.example], "next": None}
+
     styles: tuple[StyleView, ...]
     next: str | None = None
 
@@ -130,34 +148,56 @@ class ModelView(Frozen):
     id: str
     network: str
     norm: str
-    styles: int = Field(description="How many of its styles have an id.")
-    any_style: bool = Field(description="Whether it paints in the style of any image: uploaded and registered ones.")
-    is_default: bool = Field(description="Whether it is the one that does so if none is asked for.")
+    styles: int = Field(description="Number of its styles that have an id.")
+    any_style: bool = Field(description="It paints in the style of any image: uploads and registered styles.")
+    is_default: bool = Field(description="It is the one that does so if the request names none.")
     controls: tuple[str, ...] = Field(description=CONTROLS)
     parameters: int
     licence: str
     attribution: str
     training: dict[str, Any]
     measured: dict[str, Any]
-    state: str = Field(
-        description="`available`, or what is wrong with the checkpoint, be it that the API or a worker found it."
-    )
+    state: str = Field(description="`available`, or the problem of the checkpoint that the API or a worker found.")
 
 
 class ModelList(Frozen):
     """All networks."""
 
+    example: ClassVar[dict[str, Any]] = {
+        "models": [
+            {
+                "id": "swift",
+                "network": "swift",
+                "norm": "predicted",
+                "styles": 36,
+                "any_style": True,
+                "is_default": True,
+                "controls": ["style", "weights", "alpha", "mask", "color", "style_size"],
+                "parameters": 4305886,
+                "licence": "Apache-2.0; its encoder: CC BY 4.0.",
+                "attribution": "VGG-16 by Karen Simonyan and Andrew Zisserman, CC BY 4.0",
+                "training": {"recipe": "custom", "steps": 7685},
+                "measured": {"content": 0.7109, "style": 0.0421},
+                "state": "available",
+            }
+        ]
+    }
+
     models: tuple[ModelView, ...]
 
 
 class Liveness(Frozen):
-    """That the process answers."""
+    """The process is alive."""
+
+    example: ClassVar[dict[str, Any]] = {"status": "ok"}
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(Frozen):
-    """Whether requests will be answered."""
+    """Requests will be served."""
+
+    example: ClassVar[dict[str, Any]] = {"ready": True, "queue_depth": 3, "workers": 1}
 
     ready: bool
     queue_depth: int

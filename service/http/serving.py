@@ -1,4 +1,4 @@
-"""One request for a picture, from its fields to its answer: now, or as a job whose picture is fetched later."""
+"""Handler of a request for an output image: synchronous, or as a job whose image is fetched later."""
 
 import contextlib
 from time import time
@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from service.errors import InvalidField, ServiceError
 from service.http.context import Context, while_connected
-from service.http.responses.files import picture_response
+from service.http.responses.files import output_response
 from service.http.responses.jobs import JobView, accepted_response, prefers_async
 from service.http.schemas import Facts, StylizeParameters
 from service.queue.jobs import Job, JobProgress
@@ -19,10 +19,10 @@ from service.settings import HttpSettings
 
 
 async def answer_request(asked: StylizeRequest, prefer: str | None, request: Request, context: Context) -> Response:
-    """200 with the picture; or 202 with a job, where ``prefer`` asks for it.
+    """Respond 200 with the image, or 202 with a job if ``prefer`` asks for it.
 
     Raises:
-        ServiceError: It is refused, or there will be no picture.
+        ServiceError: The request is refused, or its job fails.
     """
     parameters = await _parameters(asked, context)
     job = Job(uuid4().hex, parameters.model_dump(), asked.blobs)
@@ -34,7 +34,7 @@ async def answer_request(asked: StylizeRequest, prefer: str | None, request: Req
         )
     result = await while_connected(request, context.dispatcher.submit(job))
     context.metrics.painted(Facts.model_validate(result.facts))
-    return picture_response(result, parameters.format, parameters.seed)
+    return output_response(result, parameters.format, parameters.seed)
 
 
 async def _parameters(asked: StylizeRequest, context: Context) -> StylizeParameters:

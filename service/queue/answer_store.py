@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from service.errors import BeingAnswered, InvalidField, ServiceError
+from service.errors import Conflict, InvalidField, ServiceError
 from service.queue.capped_store import SHELVE
 from service.queue.keys import Keys
 from service.queue.redis_client import translated
@@ -112,7 +112,7 @@ class AnswerStore:
             token: New for every request.
 
         Raises:
-            BeingAnswered: The same request is being answered at the moment.
+            Conflict: The same request is being answered at the moment.
             InvalidField: Another request came with this key.
         """
         name = hashlib.sha256(f"{caller}\0{key}".encode()).hexdigest()
@@ -121,7 +121,7 @@ class AnswerStore:
             what, *fields = await self._begin(keys=[self._keys.answer(name)], args=args)
         if what == b"running":
             detail = f"a request with this {FIELD} is being answered: wait for that answer, or try again later"
-            raise BeingAnswered(detail, max(1, ceil(fields[0] / 1000)))
+            raise Conflict(detail, retry_after_s=max(1, ceil(fields[0] / 1000)))
         if what == b"other":
             raise InvalidField("it came with another request before: send the same one again, or a new key", FIELD)
         if what == b"begun":

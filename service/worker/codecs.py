@@ -1,42 +1,80 @@
-"""``Codecs``: the threads at both ends of the pipeline, where bytes become pixels and pixels bytes."""
+"""The codec threads at both ends of the pipeline: a job's bytes become pixels, and the output's pixels a file."""
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
 
 from PIL import Image
 
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from service import images
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
-from service.errors import JobFailed, ServiceError
-from service.http.schemas import Facts
+from service.errors import InvalidField, JobFailed, ModelUnavailable, ServiceError
+from service.http.schemas import Facts, StylePart, StylizeParameters
 from service.images import ImageLimits
-from service.queue.jobs import Claim, Result
-from service.settings import WorkerSettings
-from service.worker.answering import who
-from service.worker.decoding import Decoded, decode_job
-from service.worker.registered import RegisteredStyles
+from service.mix import check_shorter_side
+from service.queue.jobs import Claim, Job, Result
+from service.queue.styles import digest_of
+from service.settings import CommonSettings
+from service.which import naming
+from service.worker.batching import Shape
+from service.worker.held_jobs import log_fields
+from service.worker.registered import RegisteredStyles, bounded_painting, encoding_of, gone, needs_pixels
 
 PREVIEW_PX = 256
-"""Longer side of a style's preview: that of the shipped ones."""
+"""Longer side of a registered style's preview: that of the shipped ones."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A job's parameters and pixels, ready to run.
+
+    Attributes:
+        parameters: The job's.
+        content: The content image, of the size of the output.
+        input: The stylizer's input.
+        decode_ms: Time that decoding took.
+        kept: File of the style image that is to be kept, where the job registers a style.
+    """
+
+    parameters: StylizeParameters
+    content: DecodedImage
+    input: StylizeInput
+    decode_ms: float
+    kept: bytes = b""
+
+    @property
+    def shape(self) -> Shape:
+        """Shape, which all jobs of a batch share."""
+        return Shape(self.parameters.model, self.parameters.height, self.parameters.width)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An output as a file, and the time that encoding took."""
+
+    image: bytes
+    encode_ms: float
+
+
 class Codecs:
-    """Decodes claimed jobs and encodes their results, while the device works.
+    """Decodes claimed jobs and encodes their outputs, while the device works.
 
     Attributes:
         decoders: As many as jobs can be decoded at a time.
     """
 
-    def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: WorkerSettings) -> None:
+    def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: CommonSettings) -> None:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
         self._styles = styles
@@ -46,10 +84,10 @@ class Codecs:
         self.decoders = asyncio.Semaphore(threads)
 
     async def decode(self, claim: Claim) -> Decoded:
-        """A job's images.
+        """Decode a job's images.
 
         Raises:
-            ServiceError: One cannot be decoded, or the job is not one that we do.
+            ServiceError: One cannot be decoded, or a style is not there any more.
         """
         try:
             registered = await self._styles.fetch(claim)
@@ -57,36 +95,150 @@ class Codecs:
         except ServiceError:
             raise
         except Exception as err:
-            log.exception("decoding failed", extra=who(claim))
+            log.exception("decoding failed", extra=log_fields(claim))
             raise JobFailed("the images could not be decoded") from err
 
-    async def encode(
-        self, claim: Claim, decoded: Decoded, painted: Image.Image, batch_size: int, model_ms: float
-    ) -> Result:
-        """The answer to a job: its picture, with the content's transparency, or an error."""
-        started, parameters = monotonic(), decoded.parameters
-        picture = Picture(painted, decoded.content.alpha)
-        blobs: dict[str, bytes] = {}
+    async def encode(self, claim: Claim, decoded: Decoded, output: Image.Image) -> Encoded:
+        """Encode a job's output, with the content image's transparency; a registered style's preview is small.
+
+        Raises:
+            ServiceError: It cannot be encoded.
+        """
+        started = monotonic()
         try:
-            if decoded.kept:
-                await self.run(lambda: painted.thumbnail((PREVIEW_PX, PREVIEW_PX)))
-                blobs = {"painting": decoded.kept}
-            image = await self.run(lambda: images.encode(picture, parameters.format, parameters.quality))
-        except ServiceError as err:
-            return Result(error=err)
-        except Exception:
-            log.exception("encoding failed", extra=who(claim))
-            return Result(error=JobFailed("the picture could not be encoded"))
-        facts = Facts(
-            model=parameters.model,
-            batch_size=batch_size,
-            queue_ms=claim.waited_ms,
-            decode_ms=decoded.decode_ms,
-            model_ms=model_ms,
-            encode_ms=(monotonic() - started) * 1000,
-        )
-        return Result(image, facts.model_dump(), blobs=blobs)
+            image = await self.run(lambda: _encode(decoded, output))
+        except ServiceError:
+            raise
+        except Exception as err:
+            log.exception("encoding failed", extra=log_fields(claim))
+            raise JobFailed("the picture could not be encoded") from err
+        return Encoded(image, (monotonic() - started) * 1000)
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Anything else that is to be done in a codec thread."""
+        """Run anything else in a codec thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+
+def decode_job(
+    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, bytes | Upload] | None = None
+) -> Decoded:
+    """Decode content image and masks at the size of the output, and the style images that are not remembered.
+
+    Args:
+        job: The job as it came from the queue.
+        stylizer: Remembers encoded styles.
+        limits: Most bytes and pixels of an image.
+        registered: The job's registered styles by id, as ``RegisteredStyles.fetch`` gives them.
+
+    Raises:
+        ServiceError: An image cannot be decoded.
+        NotFound: A registered style was deleted.
+        ModelUnavailable: The style image of a named style is not there any more.
+        InvalidField: The masks are black all over.
+    """
+    started = monotonic()
+    parameters = StylizeParameters.model_validate(job.parameters)
+    content = images.decode(job.blobs["content"], "content", limits, max(parameters.width, parameters.height))
+    blobs, kept = job.blobs, b""
+    if parameters.registers:
+        kept = bounded_painting(blobs["style-0"], limits)
+        blobs = {**blobs, "style-0": kept}  # what is kept is what is encoded
+    sources = StyleSources(parameters, blobs, registered or {}, stylizer, limits)
+    styles = [(part.weight, sources.source(part)) for part in parameters.styles]
+    masks = _masks(job, parameters, limits)
+    one = StylizeInput(content.rgb, styles, parameters.alpha, parameters.seed, parameters.color, masks)
+    return Decoded(parameters, content, one, (monotonic() - started) * 1000, kept)
+
+
+@dataclass(frozen=True)
+class StyleSources:
+    """The files and encoded styles that a job's styles come from."""
+
+    parameters: StylizeParameters
+    blobs: Mapping[str, bytes]
+    registered: Mapping[str, bytes | Upload]
+    stylizer: Stylizer
+    limits: ImageLimits
+
+    def source(self, part: StylePart) -> str | Upload:
+        """Return one style, as the stylizer takes it.
+
+        Raises:
+            ServiceError: It cannot be decoded, or is not there any more.
+        """
+        if part.upload is not None:
+            uploads = [other.upload for other in self.parameters.styles if other.upload is not None]
+            with naming("style", uploads.index(part.upload), len(uploads)):
+                return self._upload(self.blobs[part.upload])
+        assert part.style_id is not None
+        if part.digest is not None:
+            return self._registered(part.style_id)
+        return self._upload(self._shipped(part.style_id)) if part.from_painting else part.style_id
+
+    def _upload(self, file: bytes) -> Upload:
+        """Return a style image; without its pixels where its encoding is remembered and the method needs no more."""
+        encoding = encoding_of(digest_of(file), self.parameters.style_size)
+        if not needs_pixels(self.parameters):
+            remembered = self.stylizer.remembered(self.parameters.model, encoding)
+            if remembered is not None:
+                return remembered
+        return Upload(encoding, self._pixels(file))
+
+    def _registered(self, style_id: str) -> Upload:
+        """Return a registered style, as an upload of the file that is kept of it."""
+        found = self.registered.get(style_id)
+        if found is None:
+            raise gone(style_id)
+        return found if isinstance(found, Upload) else self._upload(found)
+
+    def _shipped(self, style_id: str) -> bytes:
+        """Read the style image that lies beside the checkpoints, as it is now."""
+        path = self.stylizer.style_image(style_id)
+        if path is not None:
+            with contextlib.suppress(OSError):
+                return path.read_bytes()
+        raise ModelUnavailable(f"the painting of {style_id!r} is being replaced or removed: try again", "style_id")
+
+    def _pixels(self, file: bytes) -> Image.Image:
+        image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
+        check_shorter_side(image.width, image.height)
+        return image
+
+
+def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list[Image.Image]:
+    """Decode the masks: one for each style, of the output's size, or none."""
+    parts = [part for part in parameters.styles if part.mask is not None]
+    size = (parameters.width, parameters.height)
+    masks = []
+    for index, part in enumerate(parts):
+        assert part.mask is not None
+        with naming("mask", index, len(parts)):
+            masks.append(images.decode_mask(job.blobs[part.mask], "mask", limits, size))
+    lit = [part for mask, part in zip(masks, parts, strict=True) if mask.getextrema() != (0, 0)]
+    if masks and not any(part.weight > 0 for part in lit):
+        why = "the masks of all styles of positive weight are black" if lit else "all masks are black"
+        raise InvalidField(
+            f"{why}, so that no style would be anywhere: make those places light where a style shall be", "mask"
+        )
+    is_no_mask = len(masks) == 1 and masks[0].getextrema() == (255, 255)
+    return [] if is_no_mask else masks
+
+
+def to_result(claim: Claim, decoded: Decoded, encoded: Encoded, batch_size: int, model_ms: float) -> Result:
+    """Return a job's result: its output, and how it was made."""
+    facts = Facts(
+        model=decoded.parameters.model,
+        batch_size=batch_size,
+        queue_ms=claim.waited_ms,
+        decode_ms=decoded.decode_ms,
+        model_ms=model_ms,
+        encode_ms=encoded.encode_ms,
+    )
+    return Result(encoded.image, facts.model_dump(), blobs={"painting": decoded.kept} if decoded.kept else {})
+
+
+def _encode(decoded: Decoded, output: Image.Image) -> bytes:
+    if decoded.kept:
+        output.thumbnail((PREVIEW_PX, PREVIEW_PX))
+    parameters = decoded.parameters
+    return images.encode(DecodedImage(output, decoded.content.alpha), parameters.format, parameters.quality)

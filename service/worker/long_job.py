@@ -1,4 +1,4 @@
-"""``LongJob``: one picture that is made in steps, and what can be told and kept of it between two of them."""
+"""``LongJob``: one output that is made in steps, and what can be told and kept of it between two of them."""
 
 from abc import ABC, abstractmethod
 from io import BytesIO
@@ -8,23 +8,24 @@ from PIL import Image
 
 from model_store.gatys import Progress
 from model_store.pixels import to_images
+from service.engine.stylize_input import TiledProgress
 from service.engine.stylizer import Stylizer
 from service.queue.jobs import Claim, JobProgress, Saved
-from service.worker.decoding import Decoded
+from service.worker.codecs import Decoded
 
 PREVIEW_PX = 256
-"""Longer side, at most, of the picture that is shown while the work goes on."""
+"""Longest side of the preview that is shown while the work goes on."""
 
 
 class LongJob(ABC):
-    """A picture that goes on when it is told to. To forget it is to cancel it.
+    """An output that is made step by step. To forget the object is to cancel the work.
 
     Attributes:
-        decoded: What to do.
+        decoded: The job's parameters and pixels.
         model_ms: Time in which the device was held, so far.
-        told_at: When its progress was told last, on the monotonic clock.
-        saved_at: When it was last saved for another worker, or begun.
-        has_begun: Whether there is anything to tell or to save.
+        reported_at: Time of the last report of its progress, on the monotonic clock.
+        saved_at: Time when it was last saved for another worker, or begun.
+        has_begun: Whether there is anything to report or to save.
         is_done: Whether that was the last step.
     """
 
@@ -32,13 +33,13 @@ class LongJob(ABC):
         """Nothing is computed before the first step."""
         self.decoded = decoded
         self.model_ms = 0.0
-        self.told_at = -float("inf")
+        self.reported_at = -float("inf")
         self.saved_at = monotonic()
         self.has_begun = False
         self.is_done = False
 
     def advance(self) -> None:
-        """One step, in the device's thread.
+        """Take one step, in the device's thread.
 
         Raises:
             ModelUnavailable: The network cannot be used.
@@ -50,19 +51,19 @@ class LongJob(ABC):
 
     @abstractmethod
     def _step(self) -> bool:
-        """Take it; whether it was the last."""
+        """Take a step; return whether it was the last."""
 
     @abstractmethod
-    def picture(self) -> Image.Image:
-        """As it is after the last step, at its full size."""
+    def output(self) -> Image.Image:
+        """Return the output after the last step, at its full size."""
 
     @abstractmethod
     def progress(self) -> JobProgress:
-        """For who asks, with a small picture."""
+        """Return what the client is told, with a small preview."""
 
     @abstractmethod
     def saved(self) -> Saved | None:
-        """For the next worker; ``None`` where it has to begin anew."""
+        """Return what another worker goes on from; ``None`` where it has to begin anew."""
 
 
 class Optimisation(LongJob):
@@ -74,34 +75,66 @@ class Optimisation(LongJob):
         begin = (claim.saved.step, Image.open(BytesIO(claim.saved.picture))) if claim.saved is not None else None
         parameters = decoded.parameters
         self._latest: Progress | None = None
-        self._steps = stylizer.optimise(parameters.model, decoded.painting, parameters.steps, begin)
+        self._steps = stylizer.optimise(parameters.model, decoded.input, parameters.steps, begin)
 
     def _step(self) -> bool:
         self._latest = next(self._steps)
         return self._latest.step == self._latest.steps
 
-    def picture(self) -> Image.Image:
-        """The iterate, enlarged if it is not the last."""
+    def output(self) -> Image.Image:
+        """Return the iterate, enlarged if it is not the last."""
         assert self._latest is not None
-        return to_images(self._latest.picture)[0]
+        return to_images(self._latest.output)[0]
 
     def progress(self) -> JobProgress:
-        """Steps, losses and the iterate."""
+        """Return steps, losses and the iterate."""
         assert self._latest is not None
-        return JobProgress(
-            self._latest.step, self._latest.steps, self._latest.losses, small_jpeg(to_images(self._latest.iterate)[0])
-        )
+        preview = _small_jpeg(to_images(self._latest.iterate)[0])
+        return JobProgress(self._latest.step, self._latest.steps, self._latest.losses, preview)
 
     def saved(self) -> Saved:
-        """The iterate, from which another worker goes on."""
+        """Return the iterate, from which another worker goes on."""
         assert self._latest is not None
         file = BytesIO()
-        self.picture().save(file, "PNG", compress_level=1)
+        self.output().save(file, "PNG", compress_level=1)
         return Saved(self._latest.step, file.getvalue())
 
 
-def small_jpeg(image: Image.Image) -> bytes:
-    """A file with a picture small enough to be shown again and again; may change ``image``."""
+class TiledJob(LongJob):
+    """A large image, tile by tile. Another worker begins anew: there is more to save than is lost."""
+
+    def __init__(self, decoded: Decoded, stylizer: Stylizer) -> None:
+        """Nothing is computed before the first step."""
+        super().__init__(decoded)
+        self._latest: TiledProgress | None = None
+        self._steps = stylizer.paint_tiled(decoded.parameters.model, decoded.input)
+
+    def _step(self) -> bool:
+        self._latest = next(self._steps)
+        is_last = self._latest.step == self._latest.steps
+        if is_last:
+            self._steps.close()  # which frees the features before the output is encoded
+        return is_last
+
+    def output(self) -> Image.Image:
+        """Return the content with the finished tiles in it."""
+        assert self._latest is not None
+        return self._latest.output
+
+    def progress(self) -> JobProgress:
+        """Return tiles, and the output so far."""
+        assert self._latest is not None
+        factor = max(1, max(self._latest.output.size) // (2 * PREVIEW_PX))
+        preview = _small_jpeg(self._latest.output.reduce(factor))
+        return JobProgress(self._latest.step, self._latest.steps, {}, preview)
+
+    def saved(self) -> Saved | None:
+        """Return ``None``."""
+        return None
+
+
+def _small_jpeg(image: Image.Image) -> bytes:
+    """Return a preview as a file; may change ``image``."""
     file = BytesIO()
     image.thumbnail((PREVIEW_PX, PREVIEW_PX))
     image.save(file, "JPEG")

@@ -8,7 +8,7 @@
 import asyncio
 from time import monotonic
 
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from service import images
 from service.engine.stylize_input import Upload
 from service.engine.stylizer import Stylizer
@@ -17,7 +17,7 @@ from service.http.schemas import StylizeParameters
 from service.images import ImageLimits
 from service.queue.jobs import Claim
 from service.queue.styles import StyleStore
-from service.worker.answering import RETRY_S
+from service.worker.held_jobs import RETRY_S
 
 PAINTING_PX = 1024
 """Longer side, at most, of the painting that is kept: twice that at which it is encoded."""
@@ -80,7 +80,7 @@ def bounded_painting(upload: bytes, limits: ImageLimits) -> bytes:
     header = images.read_header(upload, "image", limits)
     longer_px = min(PAINTING_PX, max(header.width, header.height))
     picture = images.decode(upload, "image", limits, longer_px)
-    return images.encode(Picture(picture.rgb, None), PAINTING_FORMAT, None)
+    return images.encode(DecodedImage(picture.rgb, None), PAINTING_FORMAT, None)
 
 
 def gone(style_id: str) -> NotFound:

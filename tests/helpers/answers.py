@@ -25,6 +25,21 @@ Post = Callable[..., httpx.Response]
 """Send a photo and fields to ``/stylize``, see ``conftest.post``."""
 
 
+def poster(client: httpx.Client) -> Post:
+    """A function that sends a photo; other keyword arguments are form fields."""
+
+    def post(
+        content: bytes | None = PHOTO, styles: tuple[bytes, ...] = (), headers: dict | None = None, **fields: object
+    ) -> httpx.Response:
+        parts = [("style", ("style.png", style)) for style in styles]
+        if content is not None:
+            parts.append(("content", ("photo.jpg", content)))
+        data = {"size": "64", **({} if styles or "style_id" in fields else {"style_id": "first"}), **fields}
+        return client.post("/stylize", files=parts, data=data, headers=headers)
+
+    return post
+
+
 def picture(answer: httpx.Response, format: str = "jpeg", size: tuple[int, int] = (64, 43)) -> Image.Image:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == f"image/{format}"

@@ -4,16 +4,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from io import BytesIO
 
 import httpx
+from fork_server import ForkedProcess, forks
 from PIL import Image
 
 READY_WITHIN_S = 110.0
-"""A worker imports torch and warms up: seconds, but on a machine that has other work."""
+"""The first process waits for the fork server, which imports torch: seconds, but on a machine that has other work."""
 
 
 def free_port() -> int:
@@ -44,13 +44,15 @@ def photo(width: int = 64, height: int = 48, seed: int = 0) -> bytes:
 class Service:
     """An API process and some worker processes, under our control one by one."""
 
-    def __init__(self, settings: dict[str, str]) -> None:
+    def __init__(self, settings: dict[str, str], before: str = "") -> None:
+        """``before`` is code that each process runs first."""
         self._environment = {**os.environ, **settings}
+        self._before = before
         self.settings = settings
         self.url = f"http://127.0.0.1:{settings['STYLIZE_PORT']}"
         self.client = httpx.Client(base_url=self.url, timeout=60)
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self.api: subprocess.Popen[bytes] | None = None
+        self.workers: list[ForkedProcess] = []
+        self.api: ForkedProcess | None = None
 
     def start(self, workers: int) -> None:
         self.api = self._spawn("api")
@@ -60,9 +62,13 @@ class Service:
         if workers:
             wait_for(lambda: self.ready_workers() == workers, READY_WITHIN_S)
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self) -> ForkedProcess:
         self.workers.append(self._spawn("worker"))
         return self.workers[-1]
+
+    def is_whole(self) -> bool:
+        """All its processes run."""
+        return all(process is not None and process.poll() is None for process in (self.api, *self.workers))
 
     def is_ready(self) -> bool:
         return self.ready_workers() > 0
@@ -96,8 +102,8 @@ class Service:
                 process.kill()
                 process.wait()
 
-    def _spawn(self, command: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "service", command], env=self._environment)
+    def _spawn(self, command: str) -> ForkedProcess:
+        return forks().start(command, environment=self._environment, before=self._before)
 
     def _answers(self) -> bool:
         try:

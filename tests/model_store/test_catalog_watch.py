@@ -82,16 +82,16 @@ def test_previews_come_and_go(tmp_path: Path) -> None:
 def test_paintings_come_and_go(tmp_path: Path) -> None:
     checkpoint(tmp_path / "one.safetensors", "wave")
     watch = CatalogWatch(tmp_path)
-    assert (watch.now().style("wave").painting, watch.now().style("wave").origin) == (None, "")
+    assert (watch.now().style("wave").style_image, watch.now().style("wave").origin) == (None, "")
     folder = tmp_path / "paintings"
     folder.mkdir()
     (folder / "wave.webp").write_bytes(b"a picture")
     (folder / "paintings.csv").write_text("style,file,origin\nwave,wave.webp,here\n")
-    assert (watch.now().style("wave").painting, watch.now().style("wave").origin) == (folder / "wave.webp", "here")
+    assert (watch.now().style("wave").style_image, watch.now().style("wave").origin) == (folder / "wave.webp", "here")
     (folder / "paintings.csv").write_text("style,file,origin\nwave,wave.webp,elsewhere\n")
     assert watch.now().style("wave").origin == "elsewhere"
     (folder / "wave.webp").unlink()
-    assert watch.now().style("wave").painting is None
+    assert watch.now().style("wave").style_image is None
 
 
 @pytest.mark.usefixtures("lazy")

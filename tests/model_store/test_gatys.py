@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_store.gatys import COARSEST_PX, DEFAULT, Gatys, GatysOptions, Progress, mix_summaries, schedule
+from model_store.gatys import COARSEST_PX, DEFAULT, Gatys, GatysOptions, Progress, mix_style_targets, schedule
 from model_store.vgg import VGG
 
 QUICK = replace(DEFAULT, steps=6, scales=1)
@@ -37,10 +37,10 @@ def marks(options: GatysOptions, content: Tensor = CONTENT, painting: Tensor = P
     return list(gatys.run(content, gatys.encode_style(painting)))
 
 
-@pytest.mark.parametrize("summary", ["gram", "statistics"])
+@pytest.mark.parametrize("style_loss", ["gram", "statistics"])
 @pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
-def test_every_optimiser_lowers_every_loss(optimiser, summary):
-    done = marks(replace(QUICK, steps=10, optimiser=optimiser, summary=summary))
+def test_every_optimiser_lowers_every_loss(optimiser, style_loss):
+    done = marks(replace(QUICK, steps=10, optimiser=optimiser, style_loss=style_loss))
     assert done[-1].losses["total"] < 0.6 * done[0].losses["total"]
     assert done[-1].losses["style"] < 0.6 * done[0].losses["style"]
     assert done[0].losses["content"] == pytest.approx(0, abs=1e-6)  # it starts from the content
@@ -71,15 +71,15 @@ def test_it_marks_every_step_and_the_last_mark_is_the_result():
     style = gatys.encode_style(PAINTING)
     done = list(gatys.run(content, style))
     assert [(mark.step, mark.steps) for mark in done] == [(step, 5) for step in range(1, 6)]
-    assert torch.equal(gatys(content, style), done[-1].picture)
+    assert torch.equal(gatys(content, style), done[-1].output)
 
 
 def test_pictures_stay_in_range_and_have_the_contents_size_at_every_scale():
     done = marks(replace(QUICK, steps=6, scales=3, style_weight=1000.0), picture(0, 150, 130))
     assert [tuple(mark.iterate.shape[2:]) for mark in done[::2]] == [(75, 65), (106, 92), (150, 130)]
     for mark in done:
-        assert mark.picture.shape == (1, 3, 150, 130) and not mark.picture.requires_grad
-        assert mark.picture.min() >= 0 and mark.picture.max() <= 1
+        assert mark.output.shape == (1, 3, 150, 130) and not mark.output.requires_grad
+        assert mark.output.min() >= 0 and mark.output.max() <= 1
     assert any((mark.iterate == 1).any() for mark in done)  # they would leave it
 
 
@@ -87,15 +87,15 @@ def test_a_mark_keeps_its_picture():
     gatys = Gatys(NETWORK, QUICK)
     steps = gatys.run(CONTENT, gatys.encode_style(PAINTING))
     first = next(steps)
-    before = first.picture.clone()
+    before = first.output.clone()
     next(steps)
-    assert torch.equal(first.picture, before)
+    assert torch.equal(first.output, before)
 
 
 @pytest.mark.parametrize(("height", "width"), [(17, 33), (9, 9), (45, 20)])
 def test_odd_and_small_sizes(height, width):
     done = marks(replace(QUICK, steps=2), picture(0, height, width))
-    assert done[-1].picture.shape == (1, 3, height, width)
+    assert done[-1].output.shape == (1, 3, height, width)
 
 
 def test_every_pixel_of_an_odd_picture_gets_a_gradient_from_the_deepest_layer():
@@ -107,9 +107,9 @@ def test_every_pixel_of_an_odd_picture_gets_a_gradient_from_the_deepest_layer():
 
 def test_noise_has_a_seed():
     noise = replace(QUICK, steps=1, start="noise")
-    same, again, other = (marks(replace(noise, seed=seed))[0].picture for seed in (5, 5, 6))
+    same, again, other = (marks(replace(noise, seed=seed))[0].output for seed in (5, 5, 6))
     assert torch.equal(same, again) and not torch.equal(same, other)
-    assert not torch.equal(marks(noise)[0].picture, marks(noise)[0].picture)
+    assert not torch.equal(marks(noise)[0].output, marks(noise)[0].output)
 
 
 def test_to_close_the_iterator_is_to_cancel():
@@ -130,7 +130,7 @@ def test_another_run_goes_on_where_one_stopped():
     gatys = Gatys(NETWORK, options)
     content, style = picture(0, 92, 96), gatys.encode_style(PAINTING)
     half = list(gatys.run(content, style))[3]
-    rest = list(gatys.run(content, style, half.step, half.picture))
+    rest = list(gatys.run(content, style, half.step, half.output))
     assert [mark.step for mark in rest] == [5, 6]
     assert rest[0].losses["style"] < 0.8 * next(gatys.run(content, style)).losses["style"]
     assert [tuple(mark.iterate.shape[2:]) for mark in rest] == [(92, 96)] * 2
@@ -139,14 +139,14 @@ def test_another_run_goes_on_where_one_stopped():
 def test_a_mix_with_all_the_weight_on_one_style_is_that_style():
     gatys = Gatys(NETWORK, QUICK)
     one, two = gatys.encode_style(PAINTING), gatys.encode_style(picture(2))
-    mixed = mix_summaries([one, two], [1, 0])
+    mixed = mix_style_targets([one, two], [1, 0])
     assert torch.equal(gatys(CONTENT, mixed), gatys(CONTENT, one))
-    assert not torch.equal(gatys(CONTENT, mix_summaries([one, two], [1, 1])), gatys(CONTENT, one))
+    assert not torch.equal(gatys(CONTENT, mix_style_targets([one, two], [1, 1])), gatys(CONTENT, one))
 
 
 def test_mixing_is_linear_and_weights_are_normalised():
     one, two = {"a": torch.tensor([[1.0, 2.0]])}, {"a": torch.tensor([[3.0, 6.0]])}
-    assert mix_summaries([one, two], [3, 1])["a"].tolist() == [[1.5, 3.0]]
+    assert mix_style_targets([one, two], [3, 1])["a"].tolist() == [[1.5, 3.0]]
 
 
 def test_the_contents_own_style_leaves_the_picture_as_it_is():
@@ -196,7 +196,7 @@ def test_the_networks_weights_get_no_gradient():
 def test_convolutions_may_be_in_bf16():
     gatys = Gatys(vgg().to(torch.bfloat16), QUICK)
     done = list(gatys.run(CONTENT, gatys.encode_style(PAINTING)))
-    assert done[-1].picture.dtype == torch.float32
+    assert done[-1].output.dtype == torch.float32
     assert done[-1].losses["total"] < 0.8 * done[0].losses["total"]
 
 

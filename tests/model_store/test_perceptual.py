@@ -3,11 +3,11 @@ import torch
 
 from model_store.layers import adaptive_instance_norm
 from model_store.perceptual import (
-    content_distance,
+    content_loss,
     gram_matrix,
     lattice_amplitude,
-    style_distance,
-    style_summary,
+    style_loss,
+    style_targets,
     total_variation,
 )
 
@@ -31,12 +31,12 @@ def test_gram_matrix_stays_in_fp32_where_autocast_would_not():
         assert gram_matrix(features(0).bfloat16()).dtype == torch.float32
 
 
-def test_style_distance_of_gram_matrices_is_relative_to_the_style():
-    style = style_summary({"a": features(0)}, "gram")
-    assert style_distance(style, style).tolist() == [0, 0]
+def test_style_loss_of_gram_matrices_is_relative_to_the_style():
+    style = style_targets({"a": features(0)}, "gram")
+    assert style_loss(style, style).tolist() == [0, 0]
     # Twice the features have four times the Gram matrix: (4 − 1)² of its size.
-    doubled = style_summary({"a": 2 * features(0)}, "gram")
-    torch.testing.assert_close(style_distance(doubled, style), torch.full((2,), 9.0))
+    doubled = style_targets({"a": 2 * features(0)}, "gram")
+    torch.testing.assert_close(style_loss(doubled, style), torch.full((2,), 9.0))
 
 
 def test_total_variation_of_a_checkerboard_is_two():
@@ -51,42 +51,42 @@ def test_total_variation_of_a_constant_is_zero_and_of_a_ramp_its_slope():
     assert total_variation(ramp).item() == pytest.approx(1 / 64)
 
 
-def test_content_distance_is_blind_to_a_change_of_style():
+def test_content_loss_is_blind_to_a_change_of_style():
     content = features(0)
     restyled = adaptive_instance_norm(content, torch.rand(2, 4) + 0.5, torch.randn(2, 4))
-    torch.testing.assert_close(content_distance(restyled, content), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(content_loss(restyled, content), torch.zeros(2), atol=1e-5, rtol=0)
 
 
-def test_content_distance_of_the_negative_is_four():
+def test_content_loss_of_the_negative_is_four():
     content = features(0)
-    torch.testing.assert_close(content_distance(-content, content), torch.full((2,), 4.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(content_loss(-content, content), torch.full((2,), 4.0), atol=1e-3, rtol=0)
 
 
-def test_style_distance_sees_statistics_alone():
+def test_style_loss_sees_statistics_alone():
     style = features(0)
     shuffled = style.flatten(2)[..., torch.randperm(64)].view_as(style)
-    distance = style_distance(style_summary({"a": shuffled}), style_summary({"a": style}))
+    distance = style_loss(style_targets({"a": shuffled}), style_targets({"a": style}))
     torch.testing.assert_close(distance, torch.zeros(2), atol=1e-6, rtol=0)
 
 
-def test_style_distance_is_the_mean_of_relative_layer_distances():
+def test_style_loss_is_the_mean_of_relative_layer_distances():
     style = {"a": features(0), "b": features(1)}
     # Doubled features move mean and std by their own size: a relative distance of one.
     result = {"a": 2 * style["a"], "b": style["b"]}
-    distance = style_distance(style_summary(result), style_summary(style))
+    distance = style_loss(style_targets(result), style_targets(style))
     torch.testing.assert_close(distance, torch.full((2,), 0.5), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["statistics", "gram"])
-def test_style_distance_compares_images_of_different_sizes(kind):
+def test_style_loss_compares_images_of_different_sizes(kind):
     small, large = ({"a": torch.ones(1, 4, side, side)} for side in (4, 8))
-    assert style_distance(style_summary(large, kind), style_summary(small, kind)).item() == pytest.approx(0)
+    assert style_loss(style_targets(large, kind), style_targets(small, kind)).item() == pytest.approx(0)
 
 
 @pytest.mark.parametrize("kind", ["statistics", "gram"])
-def test_gradients_flow_through_the_style_distance(kind):
+def test_gradients_flow_through_the_style_loss(kind):
     result = features(0).requires_grad_()
-    style_distance(style_summary({"a": result}, kind), style_summary({"a": features(1)}, kind)).sum().backward()
+    style_loss(style_targets({"a": result}, kind), style_targets({"a": features(1)}, kind)).sum().backward()
     assert result.grad.abs().min() > 0
 
 

@@ -27,7 +27,7 @@ from model_store.spatial_masks import spatial_masks
 from model_store.style import Style, mix, place, stack
 from model_store.tiling import encode_style_tiled, paint_tiled
 from model_store.vgg import VGG
-from service.engine.stylize_input import Painting, Upload
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from train.adain import AdaINTask
 from train.any_style import AnyStyleTask
@@ -138,9 +138,7 @@ def test_gatys(start: Any) -> None:
 def stylizer(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> Stylizer:
     kinds = {"adain": "adain", "coast": "residual", "ink": "residual", "old": "batch", "noisy": "pyramid"}
     monkeypatch.setattr(checkpoint, "load", lambda path: NETWORKS[kinds[path.stem]]())
-    monkeypatch.setattr(
-        "service.engine.stylizer.style_weights", lambda painting, device: torch.ones(1, len(painting.styles)).to(device)
-    )
+    monkeypatch.setattr(StylizeInput, "weights", lambda one, device: torch.ones(1, len(one.styles)).to(device))
     monkeypatch.setattr("service.engine.stylizer.to_images", blank)
     return Stylizer(every_network, RUNTIME, style_cache_entries=4)
 
@@ -163,16 +161,16 @@ def test_the_stylizer_paints_with_every_control(stylizer: Stylizer, model: str, 
         names.append(Upload("digest", files.photo(64, 48, seed=2)))
     even = [(1.0, name) for name in names]
     batch = [
-        Painting(photo, even[:1], 1.0, seed=1, color=color),
-        Painting(photo, even, 0.5, seed=2, color=color),
-        Painting(photo, even, 1.0, seed=3, color=color, masks=[mask] * len(names)),
+        StylizeInput(photo, even[:1], 1.0, seed=1, color=color),
+        StylizeInput(photo, even, 0.5, seed=2, color=color),
+        StylizeInput(photo, even, 1.0, seed=3, color=color, masks=[mask] * len(names)),
     ]
     if color == "match":  # a covariance's eigenvalues decide which of them count
         pytest.skip("a covariance's eigenvalues decide which of them count")
     assert [image.size for image in stylizer.paint(model, batch)] == [(56, 72)] * 3
     for painting in batch:
         *_, last = stylizer.paint_tiled(model, painting)
-        assert last.picture.size == (56, 72)
+        assert last.output.size == (56, 72)
 
 
 # ---- training -----------------------------------------------------------------------------------------------------
@@ -207,7 +205,7 @@ def step(task: Task, batch: Batch) -> None:
         parameter.grad = torch.zeros_like(parameter)
     nn.utils.clip_grad_norm_(parameters, 1.0)
     optimizer.step()
-    assert task.pictures(*inputs).shape[0] == 3
+    assert task.sample_images(*inputs).shape[0] == 3
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -223,8 +221,8 @@ def test_one_step_of_every_recipe(name: str) -> None:
         task, style = tasks[kind](network, {}, recipe), uint8(2, 64)
     else:
         generator = tiny.learned("residual").requires_grad_(True)
-        judge = VGG("vgg16", max(recipe.content_layer, *recipe.style_layers)).requires_grad_(False)
-        task = GeneratorTask(Plan(generator, "residual", {}), judge, recipe, [torch.rand(1, 3, 64, 64)] * 2)
+        vgg = VGG("vgg16", max(recipe.content_layer, *recipe.style_layers)).requires_grad_(False)
+        task = GeneratorTask(Plan(generator, "residual", {}), vgg, recipe, [torch.rand(1, 3, 64, 64)] * 2)
         style = DRAWS
     step(task, Batch(uint8(2, 64), style, (), 0, draw))
 

@@ -11,7 +11,7 @@ from model_store import checkpoint
 from model_store.layers import adaptive_instance_norm
 from model_store.runtime import Runtime, choose_runtime
 from model_store.statistics import instance_statistics
-from service.engine.stylize_input import Painting, Upload
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from train.adain import AdaINTask
 
@@ -28,13 +28,13 @@ def noise(width: int, height: int, seed: int) -> Image.Image:
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def paintings() -> list[Painting]:
+def paintings() -> list[StylizeInput]:
     mixes: list[list[tuple[float, str | Upload]]] = [
         [(1.0, "first")],
         [(1.0, Upload("u", noise(200, 120, 9), None))],
         [(0.3, "first"), (0.7, "second")],
     ]
-    return [Painting(noise(120, 88, seed), mixes[seed % 3], (seed % 4) / 3) for seed in range(6)]
+    return [StylizeInput(noise(120, 88, seed), mixes[seed % 3], (seed % 4) / 3) for seed in range(6)]
 
 
 def difference(one: Image.Image, other: Image.Image) -> int:
@@ -60,15 +60,15 @@ def test_a_batch_paints_what_single_runs_paint(tiny_checkpoints: Path) -> None:
     assert max(map(difference, together, alone)) <= 1
 
 
-def all_controls() -> list[Painting]:
+def all_controls() -> list[StylizeInput]:
     gradient = Image.linear_gradient("L").resize((120, 88))
     masks = (gradient, Image.eval(gradient, lambda level: 255 - level))
     upload = Upload("u", noise(200, 120, 9), None)
     return [
-        Painting(noise(120, 88, 1), [(1.0, "first")], 0.7),
-        Painting(noise(120, 88, 2), [(1.0, "first"), (2.0, "second")], 1.0, masks=masks),
-        Painting(noise(120, 88, 3), [(1.0, upload)], 1.0, color="match", masks=masks[:1]),
-        Painting(noise(120, 88, 4), [(1.0, "second")], 1.0, color="luminance"),
+        StylizeInput(noise(120, 88, 1), [(1.0, "first")], 0.7),
+        StylizeInput(noise(120, 88, 2), [(1.0, "first"), (2.0, "second")], 1.0, masks=masks),
+        StylizeInput(noise(120, 88, 3), [(1.0, upload)], 1.0, color="match", masks=masks[:1]),
+        StylizeInput(noise(120, 88, 4), [(1.0, "second")], 1.0, color="luminance"),
     ]
 
 
@@ -94,7 +94,7 @@ def test_learned_styles_paint_on_the_gpu_what_they_paint_on_the_cpu(
 ) -> None:
     """A seed included: its noise is the same on every device."""
     torch.backends.cudnn.allow_tf32 = False
-    batch = [Painting(noise(120, 88, seed), [(1.0, styles[seed % 2])], 1.0, seed) for seed in range(4)]
+    batch = [StylizeInput(noise(120, 88, seed), [(1.0, styles[seed % 2])], 1.0, seed) for seed in range(4)]
     here, there = (
         Stylizer(every_network, Runtime(device, torch.float32), 8).paint(model, batch)
         for device in (torch.device("cpu"), CUDA)

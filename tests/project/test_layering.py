@@ -1,116 +1,228 @@
-"""The arrows between the rooms: service → model_store ← train, and who may import torch."""
+"""The arrows between packages and between the service's rooms, in each module and through the modules it imports."""
 
 import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from paths import ROOT
 
-OURS = {"model_store", "service", "stylize_client", "train", "experiments", "bench"}
+PACKAGES = ("model_store", "service", "stylize_client", "train", "experiments", "bench")
 TORCH = {"torch", "torchvision", "safetensors", "numpy"}
 TRAINING = {"torch", "torchvision", "numpy", "PIL", "safetensors", "typer", "rich", "tensorboard", "matplotlib"}
 
+BASE = {"errors", "settings", "api_keys", "logs", "tasks", "formats", "images"}
+"""Modules beside the rooms. They import one another and no room."""
 
-def modules(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+REQUEST = {"request", "resolve", "mix", "model_choice", "optimisation", "which"}
+"""Modules that make the room ``request``: from a request's fields to a job."""
+
+ROOMS = {
+    "queue": BASE,
+    "request": BASE | {"queue"},
+    "http": BASE | {"request", "queue"},
+    "engine": {"errors"},
+    "worker": BASE | {"engine", "request", "queue"},
+}
+"""Rooms of the service, and what each may import of the others; ``serve``, ``cli`` and ``__main__`` may use all."""
+
+KNOWN_EXCEPTIONS = {
+    ("request", "service.http.schemas"),
+    ("worker", "service.http.schemas"),
+}
+"""Arrows that point upward today. This table only ever shrinks."""
 
 
-def imports(path: Path) -> set[str]:
-    """Full names of the modules that a file imports, anywhere in it."""
+# ---- the graph ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """All our modules by full name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below, without those that only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for other in child.orelse:
+                yield from (other, *statements(other))
+            continue
+        yield child
+        yield from statements(child)
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Modules that one of ours imports, anywhere in it: ours by full name, with their packages; others by package."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in statements(ast.parse(modules()[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+            assert node.level == 0, f"{module}: relative import"
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {node.module or ""} | {name for name in full if name in modules()}
+    found: set[str] = set()
+    for name in names:
+        root, *rest = name.split(".")
+        if root not in PACKAGES:
+            found.add(root)
+            continue
+        assert name in modules(), f"{module} imports {name}, which is not there"
+        found |= {".".join([root, *rest[:depth]]) for depth in range(len(rest) + 1)}
+    return frozenset(found - {module})
 
 
-def roots(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imports(path)}
+def reached(*starts: str) -> dict[str, tuple[str, ...]]:
+    """Everything that modules import, directly or through others, each with a way that leads there."""
+    ways: dict[str, tuple[str, ...]] = {start: (start,) for start in starts}
+    waiting = list(starts)
+    while waiting:
+        module = waiting.pop(0)
+        for name in sorted(imports(module)) if module in modules() else ():
+            if name not in ways:
+                ways[name] = (*ways[module], name)
+                waiting.append(name)
+    return ways
 
 
-def foreign(path: Path) -> set[str]:
-    return roots(path) - OURS - set(sys.stdlib_module_names)
+def of_package(name: str) -> list[str]:
+    """The package and all modules in it."""
+    found = [module for module in modules() if module == name or module.startswith(f"{name}.")]
+    assert found, f"there is no {name}"
+    return found
+
+
+def foreign(starts: list[str]) -> set[str]:
+    """Packages of others that modules reach, directly or through others."""
+    return {name for name in reached(*starts) if name.split(".")[0] not in {*PACKAGES, *sys.stdlib_module_names}}
+
+
+def ways_to(starts: list[str], *targets: str) -> list[str]:
+    """How modules reach what they must not reach."""
+    return [" → ".join(way) for name, way in reached(*starts).items() if name.startswith(targets)]
+
+
+def test_imports_are_found_wherever_they_stand_but_not_those_for_type_checkers(tmp_path, monkeypatch):
+    path = tmp_path / "module.py"
+    path.write_text(
+        "from typing import TYPE_CHECKING\nimport redis.asyncio\nfrom service.queue import keys\n"
+        "if TYPE_CHECKING:\n    import torch\nelse:\n    import numpy\n"
+        "def later():\n    from PIL import Image\n"
+    )
+    real = modules()
+    monkeypatch.setitem(globals(), "modules", lambda: {**real, "module": path})
+    ours = {"service", "service.queue", "service.queue.keys"}
+    assert imports.__wrapped__("module") == {"typing", "redis", "numpy", "PIL"} | ours
+
+
+# ---- between packages ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("service", {"train", "experiments", "bench"}),
-        ("train", {"service", "experiments", "bench"}),
-        ("experiments", {"service", "bench"}),
-        ("model_store", {"service", "train", "experiments", "bench"}),
+        ("service", ("train", "experiments", "bench")),
+        ("train", ("service", "experiments", "bench", "stylize_client")),
+        ("experiments", ("service", "bench", "stylize_client")),
+        ("model_store", ("service", "train", "experiments", "bench", "stylize_client")),
+        ("stylize_client", ("service", "train", "experiments", "bench", "model_store")),
     ],
 )
-def test_rooms_import_along_the_arrows_only(package, forbidden):
-    assert modules(package)
-    wrong = {str(path.relative_to(ROOT)): roots(path) & forbidden for path in modules(package)}
-    assert not {path: names for path, names in wrong.items() if names}
+def test_packages_import_along_the_arrows_only(package, forbidden):
+    assert not ways_to(of_package(package), *forbidden)
+
+
+def test_the_client_reaches_httpx_alone():
+    assert foreign(of_package("stylize_client")) == {"httpx"}
 
 
 @pytest.mark.parametrize("module", ["catalog", "catalog_watch", "checkpoint_metadata", "paintings"])
-def test_the_catalog_is_standard_library_only(module):
-    path = ROOT / f"model_store/{module}.py"
-    assert roots(path) - {"model_store"} <= set(sys.stdlib_module_names)
-    assert not foreign(ROOT / "model_store/__init__.py")
+def test_the_catalog_reaches_the_standard_library_alone(module):
+    assert foreign([f"model_store.{module}"]) == set()
 
 
-def test_image_files_need_pillow_alone():
-    waiting, seen = ["model_store.image_files"], set()
-    while waiting:
-        if (module := waiting.pop()) in seen:
-            continue
-        seen.add(module)
-        path = ROOT / f"{module.replace('.', '/')}.py"
-        if path.exists():  # else a name that is imported from a module
-            assert foreign(path) <= {"PIL"}, path
-            waiting += [name for name in imports(path) if name.startswith("model_store.")]
-    assert {"model_store.colour_profile", "model_store.file_formats.png"} <= seen
+def test_image_files_reach_pillow_alone():
+    assert foreign(["model_store.image_files"]) == {"PIL"}
 
 
-def test_the_client_needs_httpx_alone():
-    paths = modules("stylize_client")
-    assert paths
-    assert {name for path in paths for name in foreign(path)} == {"httpx"}
-    assert not {str(path): roots(path) & OURS for path in paths if roots(path) & OURS - {"stylize_client"}}
+def test_training_reaches_no_other_package():
+    assert foreign([*of_package("model_store"), *of_package("train"), *of_package("experiments")]) <= TRAINING
 
 
-def test_only_the_stylizer_and_the_worker_import_torch():
-    allowed = {"service/engine/stylizer.py", "service/worker/pipeline.py", "service/engine/backends/openvino.py"}
-    with_torch = {
-        str(path.relative_to(ROOT))
-        for path in modules("service")
-        if roots(path) & {"torch", "torchvision", "safetensors"}
+# ---- between the service's rooms ----------------------------------------------------------------------------------
+
+
+def room(module: str) -> str:
+    """The room that a module of the service stands in; a module beside the rooms is its own."""
+    name = [*module.split("."), ""][1]
+    return "request" if name in REQUEST else name
+
+
+def arrows() -> set[tuple[str, str]]:
+    """(room, module of another room) of all imports in the service; the rooms' ``__init__`` import nothing."""
+    return {
+        (room(module), name)
+        for module in of_package("service")
+        for name in imports(module)
+        if name.startswith("service.") and room(name) != room(module) and modules()[name].name != "__init__.py"
     }
-    assert with_torch <= allowed
 
 
-def test_only_the_stores_talk_to_redis_and_one_module_names_the_keys():
-    stores = {"queue", "records", "styles", "heartbeat", "answer_store", "limits"}
-    importing = {path.stem: imports(path) for path in modules("service")}
-    assert {name for name, names in importing.items() if "service.queue.keys.Keys" in names} == stores
-    assert {name for name, names in importing.items() if "service.queue.redis_client" in names} == stores
-    assert {name for name, names in importing.items() if "redis" in {root.partition(".")[0] for root in names}} == {
-        "redis_client",
-    }
+def may_import(name: str) -> set[str]:
+    return BASE if name in BASE else ROOMS.get(name, {*BASE, *ROOMS, "serve", "cli"})
+
+
+def test_every_room_has_its_rule():
+    assert {room(module) for module in of_package("service")} - {""} == {*BASE, *ROOMS, "serve", "cli", "__main__"}
+
+
+def test_arrows_between_rooms_go_down_only():
+    assert not {(start, name) for start, name in arrows() - KNOWN_EXCEPTIONS if room(name) not in may_import(start)}
+
+
+def test_no_two_rooms_import_each_other():
+    pairs = {(start, room(name)) for start, name in arrows() - KNOWN_EXCEPTIONS if start not in BASE}
+    assert not {(start, end) for start, end in pairs if (end, start) in pairs}
+
+
+def test_nothing_that_the_http_app_reaches_is_torch():
+    assert not ways_to(["service.http.app"], *TORCH, "service.engine", "service.worker")
+
+
+def test_nothing_that_the_engine_reaches_is_redis():
+    assert not ways_to(of_package("service.engine"), "redis", "service.queue", "service.http", "service.worker")
+
+
+def test_the_queue_reaches_no_web_framework():
+    assert not ways_to(of_package("service.queue"), "fastapi", "starlette", "uvicorn")
+
+
+def test_torch_is_where_it_is_needed():
+    with_torch = {room(module) for module in of_package("service") if imports(module) & TORCH}
+    assert with_torch <= {"engine", "worker"}
+
+
+def test_redis_is_the_queues():
+    with_redis = {room(module) for module in of_package("service") if "redis" in imports(module)}
+    assert with_redis == {"queue"}
     named = re.compile(r"\{(self\.)?prefix\}")
-    assert [path.stem for path in modules("service") if named.search(path.read_text())] == ["keys"]
-
-
-@pytest.mark.parametrize("package", ["model_store", "train", "experiments"])
-def test_training_needs_no_other_package(package):
-    wrong = {str(path.relative_to(ROOT)): foreign(path) - TRAINING for path in modules(package)}
-    assert not {path: names for path, names in wrong.items() if names}
+    naming = [module for module in of_package("service") if named.search(modules()[module].read_text())]
+    assert naming == ["service.queue.keys"], "one module names the keys"
 
 
 def test_the_http_process_starts_without_torch():
-    if not (ROOT / "service/http/app.py").exists():
-        pytest.skip("service/http/app.py is not there yet")
     code = f"import sys, service.http.app; print(sorted({TORCH!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_store.image_files import Picture
+from model_store.image_files import DecodedImage
 from service.errors import InvalidField, PayloadTooLarge, ServiceError, UnsupportedImage
 from service.formats import FORMATS, choose_format
 from service.images import Header, ImageLimits, decode, decode_mask, encode, fitted, read_header
@@ -22,7 +22,7 @@ def header_of(data: bytes) -> Header:
     return read_header(data, "content", LIMITS)
 
 
-def decoded(data: bytes, longer_px: int = 96) -> Picture:
+def decoded(data: bytes, longer_px: int = 96) -> DecodedImage:
     return decode(data, "content", LIMITS, longer_px)
 
 
@@ -356,7 +356,7 @@ def test_no_metadata_is_written(read: str, written: str) -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_is_written_is_what_was_painted(format: str) -> None:
     photo = files.photo(75, 53)
-    picture = decoded(encode(Picture(photo, None), format, 95), 75)
+    picture = decoded(encode(DecodedImage(photo, None), format, 95), 75)
     assert picture.rgb.size == (75, 53)
     assert picture.alpha is None
     assert mean_difference(picture.rgb, photo) < (0.01 if format == "png" else 4)
@@ -364,7 +364,7 @@ def test_what_is_written_is_what_was_painted(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 def test_quality_costs_bytes(format: str) -> None:
-    photo = Picture(files.photo(200, 200), None)
+    photo = DecodedImage(files.photo(200, 200), None)
     sizes = [len(encode(photo, format, quality)) for quality in (10, 50, 95)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[2]
@@ -379,7 +379,7 @@ def test_among_accepted_equals_transparency_is_kept() -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_transparency_is_written_or_becomes_white(format: str) -> None:
     disc = files.transparent()
-    picture = Picture(Image.new("RGB", disc.size, "red"), disc.getchannel("A"))
+    picture = DecodedImage(Image.new("RGB", disc.size, "red"), disc.getchannel("A"))
     answer = decoded(encode(picture, format, 95))
     if FORMATS[format].has_alpha:
         assert answer.alpha is not None

@@ -195,9 +195,9 @@ def test_export_writes_what_the_service_serves(folder, exported):
     for style in catalog.styles:
         with Image.open(style.preview) as preview:
             assert preview.format == "WEBP" and preview.size == (256, 193)
-    assert catalog.style("wave").painting == exported.parent / "paintings/wave.webp"
+    assert catalog.style("wave").style_image == exported.parent / "paintings/wave.webp"
     assert catalog.style("wave").origin == "A museum"
-    assert catalog.style("night").painting is None, "nobody knows whose it is"
+    assert catalog.style("night").style_image is None, "nobody knows whose it is"
 
 
 def test_a_named_style_is_that_of_its_picture(folder, exported):
@@ -298,13 +298,13 @@ def test_the_metric_is_that_of_the_reference():
 
     from model_store.runtime import Runtime
     from model_store.vgg import load_vgg
-    from train.evaluate import judge_pairs
+    from train.evaluate import evaluate_pairs
     from train.tables import read_pairs
 
     cpu = Runtime(torch.device("cpu"), torch.float32)
-    (judged,) = judge_pairs(adain(), load_vgg(weights), read_pairs(pairs)[:1], 128, cpu)
-    assert judged.untouched.content == 0
-    assert 0 < judged.untouched.style < 1
+    (evaluated,) = evaluate_pairs(adain(), load_vgg(weights), read_pairs(pairs)[:1], 128, cpu)
+    assert evaluated.untouched.content == 0
+    assert 0 < evaluated.untouched.style < 1
 
 
 def test_swift_is_trained_exported_and_shown(folder):

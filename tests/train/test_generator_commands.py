@@ -132,10 +132,10 @@ def test_a_window_is_judged_of_painting_and_photo_alike(folder):
     """Of a network that repaints the photo, every window has the photo's content; that of all of it is no window."""
     recipe = replace(GENERATOR_RECIPES["windows"], window=0.5)
     plan = new_network("residual", {"norm": "instance", "styles": 1}, None, seed=0)
-    judge = loss_network(folder / "vgg.safetensors", recipe)
+    vgg = loss_network(folder / "vgg.safetensors", recipe)
     seen: list[tuple[int, ...]] = []
-    judge.register_forward_pre_hook(lambda _, arguments: seen.append(tuple(arguments[0].shape)))
-    task = GeneratorTask(plan, judge, recipe, style_images(list_images([folder / "paintings"])[:1]))
+    vgg.register_forward_pre_hook(lambda _, arguments: seen.append(tuple(arguments[0].shape)))
+    task = GeneratorTask(plan, vgg, recipe, style_images(list_images([folder / "paintings"])[:1]))
     task.to(torch.device("cpu"))
     seen.clear()
     task._paint = lambda content, style: content
@@ -176,21 +176,21 @@ def test_an_exported_generator_knows_its_styles_by_row(folder, exported):
 
 def test_a_generator_is_measured_against_the_pictures_of_its_styles(folder, exported):
     arguments = ("evaluate", "--checkpoint", exported, "--pairs", folder / "pairs.csv", "--size", 64)
-    judge = ("--vgg", folder / "vgg.safetensors", *QUICK[-4:])
-    result = run(*arguments, *judge)
+    vgg = ("--vgg", folder / "vgg.safetensors", *QUICK[-4:])
+    result = run(*arguments, *vgg)
     assert result.exit_code == 1 and "names no picture of the learned style 'wave'" in result.stderr
-    result = run(*arguments, *judge, "--styles", folder / "styles.csv", "--style-root", folder / "paintings")
+    result = run(*arguments, *vgg, "--styles", folder / "styles.csv", "--style-root", folder / "paintings")
     assert result.exit_code == 0 and "Median over 2 pairs" in result.stdout
 
 
 def test_one_style_of_several_is_judged_alone(folder, exported):
     arguments = ("evaluate", "--checkpoint", exported, "--pairs", folder / "pairs.csv", "--size", 64)
     pictures = ("--styles", folder / "styles.csv", "--style-root", folder / "paintings")
-    judge = ("--vgg", folder / "vgg.safetensors", *QUICK[-4:])
-    result = run(*arguments, *judge, *pictures, "--only", "night")
+    vgg = ("--vgg", folder / "vgg.safetensors", *QUICK[-4:])
+    result = run(*arguments, *vgg, *pictures, "--only", "night")
     assert result.exit_code == 0, result.output
     assert "1 pair" in result.output
-    result = run(*arguments, *judge, *pictures, "--only", "dawn")
+    result = run(*arguments, *vgg, *pictures, "--only", "dawn")
     assert result.exit_code == 1 and "--only dawn: the network has wave, night" in result.stderr
 
 

@@ -52,7 +52,7 @@ class Tint(Task):
         brightness = (result.mean(dim=(2, 3)) - style.mean(dim=(2, 3))).square().mean()
         return {"content": (result - content).square().mean(), "style": brightness}
 
-    def pictures(self, *inputs: torch.Tensor) -> torch.Tensor:
+    def sample_images(self, *inputs: torch.Tensor) -> torch.Tensor:
         return make_grid(torch.cat(inputs))
 
 

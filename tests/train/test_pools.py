@@ -11,7 +11,7 @@ from tiny import SWIFT, images, vgg_file
 
 from model_store import checkpoint
 from model_store.checkpoint_metadata import CheckpointMetadata
-from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_distance, style_summary
+from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, style_loss, style_targets
 from model_store.pixels import shrunk
 from model_store.runtime import Runtime
 from model_store.swift import Swift
@@ -149,7 +149,7 @@ def test_shrunk_styles_are_aimed_at_in_their_own_size(vgg: VGG) -> None:
 def test_rows_of_statistics_are_taken_apart_by_layer(vgg: VGG) -> None:
     features = vgg(torch.rand(2, 3, 32, 32), STYLE_LAYERS)
     parts = by_layer(statistics_row(features))
-    assert style_distance(parts, style_summary(features)).tolist() == [0, 0]
+    assert style_loss(parts, style_targets(features)).tolist() == [0, 0]
 
 
 def test_the_oldest_leave_a_full_pool(vgg: VGG) -> None:

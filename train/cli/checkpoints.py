@@ -29,11 +29,11 @@ from train.cli.options import (
     positive,
     runtime_of,
 )
-from train.evaluate import JudgedPair, distance_table, judge_pairs, save_grid
+from train.evaluate import EvaluatedPair, distance_table, evaluate_pairs, save_grid
 from train.matrix import paint_matrix
-from train.paintings import export_paintings, read_origins
 from train.recipe import SettingError
 from train.sheet import contact_sheet
+from train.style_images import export_style_images, read_origins
 from train.tables import StyleFile, learned_pairs, read_pairs, read_references, read_styles
 
 ReferenceOption = Annotated[
@@ -46,10 +46,10 @@ def evaluate(
     pairs: Annotated[Path, typer.Option(help="CSV with the columns name, content, style; paths relative to it.")],
     styles: StylesOption = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Id of a learned style to judge; all of them when not given.")
+        list[str] | None, typer.Option(help="Id of a learned style to measure; all of them when not given.")
     ] = None,
     style_root: StyleRootOption = Path(),
-    vgg: Annotated[str, typer.Option(help=f"The judge: {VGG_HELP}")] = "vgg16",
+    vgg: Annotated[str, typer.Option(help=f"The loss network that measures: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="Side of the square in pixels; a multiple of 32.")] = 512,
     grid: Annotated[Path | None, typer.Option(help="Write the pictures here: content, style, result.")] = None,
     limit: Annotated[int | None, typer.Option(help="The first so many pairs only.")] = None,
@@ -57,19 +57,19 @@ def evaluate(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """Print how far painted pictures are from content and style (median over the pairs).
+    """Print the content and style loss of a network's outputs (median over the pairs).
 
-    A generator paints the photos of --pairs in the styles that it has learned, whose pictures --styles names.
+    A generator paints the content images of --pairs in the styles that it has learned, whose images --styles names.
     """
     with one_line_errors():
         runtime = runtime_of(device, dtype)
         references = read_references(reference) if reference else []
         trained = exporting.from_file(checkpoint)
         files = read_styles(styles, style_root) if styles else []
-        judged = _judge(trained, pairs, files, vgg, size, limit, runtime, only or [])
+        evaluated = _evaluate(trained, pairs, files, vgg, size, limit, runtime, only or [])
         if grid:
-            save_grid(judged, grid)
-        Console().print(distance_table(str(checkpoint), judged, references, size))
+            save_grid(evaluated, grid)
+        Console().print(distance_table(str(checkpoint), evaluated, references, size))
 
 
 def export(
@@ -82,7 +82,7 @@ def export(
     ] = None,
     preview_photo: Annotated[Path | None, typer.Option(help="Paint this in every named style, as its preview.")] = None,
     pairs: Annotated[Path | None, typer.Option(help="Measure on these pairs, and note it in the metadata.")] = None,
-    vgg: Annotated[str, typer.Option(help=f"The judge for --pairs: {VGG_HELP}")] = "vgg16",
+    vgg: Annotated[str, typer.Option(help=f"The loss network for --pairs: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="For --pairs: side of the square in pixels.")] = 512,
     reference: ReferenceOption = None,
     data_rights: Annotated[str, typer.Option(help="For the card: what holds for the training's images.")] = "",
@@ -92,8 +92,8 @@ def export(
 ) -> None:
     """Write what the service serves: checkpoint, previews, measured distances, model card.
 
-    For AdaIN, --styles are stored as named styles; for a generator, they are the pictures of what it has learned, for
-    --pairs to compare with.
+    For a network of any style, --styles are stored as named styles; for a generator, they are the images of the styles
+    that it has learned, for --pairs to compare with.
     """
     with one_line_errors():
         runtime = runtime_of(device, dtype)
@@ -104,18 +104,19 @@ def export(
             trained = exporting.with_styles(trained, files, runtime.device)
         metadata = trained.metadata
         if pairs:
-            judged = _judge(trained, pairs, files, vgg, size, None, runtime)
-            metadata = replace(metadata, measured=exporting.measurement(judged, pairs, vgg, size, runtime, references))
+            evaluated = _evaluate(trained, pairs, files, vgg, size, None, runtime)
+            measured = exporting.measurement(evaluated, pairs, vgg, size, runtime, references)
+            metadata = replace(metadata, measured=measured)
         metadata = save(trained.network, out, metadata)
         out.with_suffix(".md").write_text(model_card(metadata, out.stem), encoding="utf-8")
         if preview_photo:
             exporting.paint_previews(trained, preview_photo, out.parent / "previews", runtime)
         if paintings:
-            export_paintings(files, read_origins(paintings, style_root), out.parent / "paintings")
+            export_style_images(files, read_origins(paintings, style_root), out.parent / "paintings")
         typer.echo(f"{out}: {metadata.parameters:,} parameters, {len(metadata.styles)} styles")
 
 
-def _judge(
+def _evaluate(
     trained: exporting.Trained,
     table: Path,
     files: Sequence[StyleFile],
@@ -124,7 +125,7 @@ def _judge(
     limit: int | None,
     runtime: Runtime,
     only: Sequence[str] = (),
-) -> list[JudgedPair]:
+) -> list[EvaluatedPair]:
     if size_px < 32 or size_px % 32:
         raise SettingError(f"--size {size_px}: give a multiple of 32")
     keep_freed_memory()
@@ -132,11 +133,11 @@ def _judge(
     if not isinstance(trained.network, AnyStyle):
         pairs = learned_pairs([pair.content for pair in pairs], trained.metadata.styles, files, only)
     elif only:
-        raise SettingError(f"--only {only[0]}: the pairs say which pictures AdaIN takes as styles")
+        raise SettingError(f"--only {only[0]}: for a network of any style, --pairs names the style images")
     pairs = pairs[: positive("--limit", limit) if limit is not None else None]
-    judging = judge_pairs(trained.network, load_vgg(vgg), pairs, size_px, runtime)
+    evaluating = evaluate_pairs(trained.network, load_vgg(vgg), pairs, size_px, runtime)
     console = Console(stderr=True)
-    return list(track(judging, "pairs", len(pairs), console=console, disable=not console.is_terminal))
+    return list(track(evaluating, "pairs", len(pairs), console=console, disable=not console.is_terminal))
 
 
 def sheet(

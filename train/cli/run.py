@@ -73,7 +73,7 @@ class Run:
         plan: Callable[[], Plan],
         files: Sequence[StyleFile],
         content: Sequence[Path],
-        judge: str,
+        vgg: str,
         data: dict[str, Any],
     ) -> None:
         """Train with learned styles.
@@ -81,10 +81,10 @@ class Run:
         Raises:
             SettingError, DataError, StateError, WeightsError, CheckpointError: See ``train``.
         """
-        pictures = style_images([file.path for file in files])
+        images = style_images([file.path for file in files])
         named = [asdict(file.named) | {"file": "/".join(file.path.resolve().parts[-2:])} for file in files]
         self.train(
-            lambda: GeneratorTask(plan(), loss_network(judge, self.recipe), self.recipe, pictures),
+            lambda: GeneratorTask(plan(), loss_network(vgg, self.recipe), self.recipe, images),
             lambda **common: StyleDraws(list_images(content), styles=len(files), **common),
             {"content": folder_counts(content), "styles": named, "seed": self.seed, **data},
         )

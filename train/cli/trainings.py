@@ -17,7 +17,7 @@ from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, S
 from train.swift import SwiftTask
 from train.tables import StyleFile, read_styles, unnamed_style
 
-JudgeOption = Annotated[str, typer.Option("--vgg", help=f"The judge of the losses: {VGG_HELP}")]
+LossNetworkOption = Annotated[str, typer.Option("--vgg", help=f"The loss network: {VGG_HELP}")]
 StyleOption = Annotated[list[Path] | None, typer.Option(help="Image of a style; its name becomes the id. Repeat it.")]
 PaintingsOption = Annotated[list[Path], typer.Option("--style", help="Folder of paintings; may be repeated.")]
 EncoderOption = Annotated[
@@ -48,7 +48,7 @@ def generator(
     styles: StylesOption = None,
     only: OnlyOption = None,
     style_root: StyleRootOption = Path(),
-    vgg: JudgeOption = "vgg16",
+    vgg: LossNetworkOption = "vgg16",
     init_style: Annotated[str | None, typer.Option(help="Start every style as this one of --init's.")] = None,
 ) -> None:
     """Train a generator whose styles are learned: the faster network, the styles fixed."""
@@ -68,7 +68,7 @@ def add_style(
     styles: StylesOption = None,
     only: OnlyOption = None,
     style_root: StyleRootOption = Path(),
-    vgg: JudgeOption = "vgg16",
+    vgg: LossNetworkOption = "vgg16",
 ) -> None:
     """Teach a conditional generator one more style: its convolutions stay, only the new row learns."""
     files = _style_files(style or [], styles, only or [], style_root)

@@ -1,10 +1,10 @@
-"""Backends: who carries out a network's ``forward``.
+"""Backends, which carry out a network's ``forward``.
 
 ``torch`` is the reference, runs everything and needs nothing: the network itself. Another backend may take the plain
 path (a whole image, one row per image, no masks) where it gives the same picture. A backend that is not installed or
 fails is logged, and torch does the work; no request fails for it.
 
-``forward_of`` is where one for GPUs would join: CUDA graphs, or ``torch.compile``.
+A backend for GPUs (CUDA graphs, ``torch.compile``) joins in ``forward_of``.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def usable_backend(asked: BackendName, runtime: Runtime) -> BackendName:
-    """The backend that is asked for if it can run here, else torch, which is logged.
+    """Return the backend that is asked for if it can run here, else torch, which is logged.
 
     ``auto`` is torch: OpenVINO was measured on AVX2 in fp32, where both spend their time in the same convolutions.
     """
@@ -37,7 +37,7 @@ def usable_backend(asked: BackendName, runtime: Runtime) -> BackendName:
 
 
 def forward_of(network: StyleNetwork, backend: BackendName) -> Forward:
-    """Return what carries out the network's ``forward``; ``backend`` is one that ``usable_backend`` gave."""
+    """Return the function that carries out the network's ``forward``; ``backend`` comes from ``usable_backend``."""
     if backend == "openvino" and "seed" not in network.controls:  # a graph would repeat the noise that it was made with
         from service.engine.backends.openvino import OpenVinoForward
 

@@ -1,16 +1,17 @@
-"""The edge: what every request goes through before an endpoint sees it, and every answer on its way out.
+"""Middleware: each request passes it on its way to an endpoint, and each response on its way out.
 
-    BodyLimit            413, 408; an unread body ends its connection, later than the request
+    BodyLimit            413, 408; the connection of an unread body is closed
     └ RequestScope       id, log line, metrics
       └ SecurityHeaders
         └ Cors           if other origins are allowed
-          └ Problems     what is raised below, as problem+json that a page of another origin can read, too
+          └ Problems     errors raised below, as problem+json, which a page of another origin can read too
             └ KeyGuard         401
               └ ConcurrencyLimit      429
                 └ Methods      HEAD, OPTIONS
                   └ endpoints
 
-Each is pure ASGI, and knows of the others only what its docstring says.
+Each is pure ASGI, and depends on others only where its docstring says so. Starlette's ``BaseHTTPMiddleware`` would hide
+from endpoints that a client left.
 """
 
 from fastapi import FastAPI
@@ -30,7 +31,7 @@ from service.settings import Settings
 
 
 def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, running: RunningRequests) -> None:
-    """Wrap ``app``; the last one added is the outermost."""
+    """Wrap ``app``; the last one that is added is the outermost."""
     app.add_middleware(Methods)
     app.add_middleware(ConcurrencyLimit, running=running, most=settings.max_requests_per_key)
     app.add_middleware(KeyGuard, keys=KeyRing(settings.api_keys))

@@ -1,8 +1,8 @@
-"""``ConcurrencyLimit``: one client runs so many requests at once, and is answered 429 beyond.
+"""``ConcurrencyLimit``: limits how many requests of one client run at once; more get 429.
 
-Only POST counts: such requests bring work, others are answered from memory. A request counts from its header to
-the beginning of its response, not to the end: a client that sends one request after the other never meets its own last
-one, and one that reads slowly, or never, holds nothing.
+Only POST counts, since other requests bring no work. A request counts from its header to the beginning of its response,
+not to the end: so a client that sends one request after the other is never stopped by its own last one, nor by a
+response that is read slowly.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from service.errors import TooManyRequests
 from service.queue.limits import RunningRequests
 
 END_PATIENCE_S = 0.5
-"""How long a response waits until its request counts no more; without Redis it does not wait for ever."""
+"""Time for which a response waits until Redis knows that its request does not count any more."""
 
 
 class ConcurrencyLimit:
@@ -29,8 +29,8 @@ class ConcurrencyLimit:
         """Handle one request.
 
         Raises:
-            TooManyRequests: As many of this client's run already.
-            QueueUnreachable: Redis, which counts, does not answer.
+            TooManyRequests: As many requests of this client are running as are allowed.
+            QueueUnreachable: Redis does not answer.
         """
         client = scope["state"]["client"] if scope["type"] == "http" and scope["method"] == "POST" else None
         if client is None:

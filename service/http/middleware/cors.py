@@ -1,4 +1,4 @@
-"""``Cors``: pages of other origins that may call the API from a browser. The only refusal that is ours is explained."""
+"""``Cors``: lets pages of other origins call the API from a browser, and explains its refusals."""
 
 from fastapi.responses import Response
 from starlette.datastructures import Headers
@@ -12,7 +12,7 @@ from service.logs import current_request_id
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 ACCEPTED = ("Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer", "X-Request-ID")
-"""Request headers that a page may send, beside those that it may send anyway."""
+"""Request headers that a page may send, besides those that are always allowed."""
 
 EXPOSED = (
     "Allow",
@@ -29,17 +29,17 @@ EXPOSED = (
     "X-Stylize-Model",
     "X-Stylize-Seed",
 )
-"""Headers of answers that a page may read; a browser hides the others."""
+"""Response headers that a page may read; a browser hides the others."""
 
 MAX_AGE_S = 7200
-"""How long a browser may remember what is allowed; none remembers longer than that."""
+"""Time for which a browser may remember a preflight response; none remembers it for longer."""
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, which is pure ASGI. Keys are sent in a header, never by cookies: no credentials are allowed."""
+    """Starlette's middleware with problems. Keys are sent in a header, so no credentials (cookies) are allowed."""
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
-        """Wrap ``app``; ``origins`` as the settings have them."""
+        """Wrap ``app``; ``origins`` is the setting ``cors_origins``."""
         super().__init__(
             app,
             allow_origins=origins,
@@ -50,15 +50,15 @@ class Cors(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """204 with what is allowed, or a problem that says what is not."""
-        answer = super().preflight_response(request_headers)
-        allowed = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
-        if answer.status_code < 400:
+        """Respond 204 with what is allowed, or with a problem that says what is not."""
+        response = super().preflight_response(request_headers)
+        allowed = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        if response.status_code < 400:
             return Response(status_code=204, headers=allowed)
-        refused = bytes(answer.body).decode().removeprefix("Disallowed CORS ")
+        refused = bytes(response.body).decode().removeprefix("Disallowed CORS ")
         error = BadRequest(
-            f"a page of another origin may not do this here, because of its {refused}: STYLIZE_CORS_ORIGINS allows"
-            f" origins, the methods are {', '.join(METHODS)} and the headers those of /docs"
+            f"the {refused} of this request from a page of another origin is not allowed: STYLIZE_CORS_ORIGINS names"
+            f" the origins, the methods are {', '.join(METHODS)} and the headers those of /docs"
         )
         problem = problem_response(error, current_request_id())
         problem.headers.update(allowed)

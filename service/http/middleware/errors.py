@@ -1,4 +1,4 @@
-"""Errors as ``application/problem+json`` (RFC 9457): ours, and those of FastAPI and Starlette in our form."""
+"""``Problems``: errors of the service, of FastAPI and of Starlette become problem+json (``responses.problems``)."""
 
 import logging
 from http import HTTPStatus
@@ -10,23 +10,29 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BadRequest, ClientLeft, NotFound, PayloadTooLarge, ServiceError
+from service.errors import (
+    BadRequest,
+    ClientLeft,
+    InternalError,
+    NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
+    ServiceError,
+)
 from service.http.metrics import Metrics
 from service.http.middleware.methods import allowed_methods
 from service.http.middleware.request_body import EndsEarly
 from service.http.responses.problems import plain_problem_response, problem_response
 from service.http.schemas import FieldProblem
 
-OURS = {kind.status: kind for kind in (BadRequest, NotFound, PayloadTooLarge, ClientLeft)}
-"""Errors of the tree that are raised as an ``HTTPException``."""
-
-UNEXPECTED = "this is our fault; the request's id helps to find it in the log"
+OURS = {kind.status: kind for kind in (BadRequest, NotFound, RequestTimeout, PayloadTooLarge, ClientLeft)}
+"""Errors of our tree that are raised as an ``HTTPException``."""
 
 log = logging.getLogger(__name__)
 
 
 class Problems:
-    """Answers what middleware further in raises, and what nobody foresaw: the latter generically, and logged."""
+    """Responds to errors of the middleware inside, and to unexpected errors: with a generic text, and a log entry."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Wrap ``app``."""
@@ -52,14 +58,14 @@ class Problems:
                 error, reason = raised, type(raised).__name__
             else:
                 log.exception("an endpoint failed")
-                error, reason = ServiceError(UNEXPECTED), "Unexpected"
+                error, reason = InternalError(InternalError.example), "Unexpected"
             if not has_begun:
                 self._metrics.rejected.labels(reason).inc()
                 await problem_response(error, scope["state"]["request_id"])(scope, receive, send)
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every error of ``app``'s endpoints as a problem."""
+    """Respond to every error of ``app``'s endpoints with a problem."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_fields)
     app.add_exception_handler(HTTPException, _http_error)
@@ -72,7 +78,7 @@ async def _service_error(request: Request, error: Exception) -> Response:
 
 
 async def _invalid_fields(request: Request, error: Exception) -> Response:
-    """Pydantic's list of problems, as ours: each with its field, what was got and what is allowed."""
+    """Translate Pydantic's errors: each with its field, what was got and what is allowed."""
     error = cast(RequestValidationError, error)
     sent = error.body if isinstance(error.body, FormData) else FormData()
     problems = [
@@ -99,7 +105,7 @@ def _detail(problem: dict[str, Any], is_empty: bool) -> str:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Starlette's own: no such path, method not allowed, a body that is not what its header says."""
+    """Translate Starlette's errors: no such path, method not allowed, a body that is not what its header says."""
     error = cast(HTTPException, error)
     kind, status = OURS.get(error.status_code), error.status_code
     title = kind.title if kind else HTTPStatus(status).phrase

@@ -1,9 +1,9 @@
-"""``KeyGuard``: where API keys are set, only who sends one gets further.
+"""``KeyGuard``: refuses requests without a valid API key, if the settings have keys.
 
-Closed is the rule, so that a new route is closed: also a path that does not exist answers 401 without a key. Open are
+Every path is closed unless it is listed here, so a new route is closed, and an unknown path responds 401 too. Open are
 the probes, because orchestrators have no key; and the pages with their scripts, because a browser that follows a link
-sends none: they are the same for everybody, and what they show they fetch with the key that a person types in.
-``/metrics`` is closed, since it tells what others do: Prometheus sends a key with ``authorization: {credentials: …}``.
+sends none: they hold nothing secret, and fetch the rest with the key that a person types in. ``/metrics`` is closed,
+since it shows what others do: Prometheus sends a key with ``authorization: {credentials: …}``.
 """
 
 from starlette.datastructures import Headers
@@ -19,10 +19,10 @@ SCHEME = "bearer"
 
 
 class KeyGuard:
-    """Finds out who asks: ``request.state.client`` is the name of the key, ``None`` where nobody needs one."""
+    """Sets ``request.state.client`` to the name of the key; to ``None`` where no key is needed."""
 
     def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
-        """Wrap ``app``; without keys, everybody gets through."""
+        """Wrap ``app``; without keys, every request is let through."""
         self._app = app
         self._keys = keys
 
@@ -30,7 +30,7 @@ class KeyGuard:
         """Handle one request.
 
         Raises:
-            Unauthorized: It has no key, or not one of ours.
+            Unauthorized: It has no key, or an unknown one.
         """
         if scope["type"] == "http":
             state = scope.setdefault("state", {})
@@ -40,7 +40,7 @@ class KeyGuard:
         await self._app(scope, receive, send)
 
     def _client(self, authorization: list[str]) -> str:
-        """The name of the key in the header ``Authorization``; what is wrong is said without repeating it."""
+        """Look up the key in the header ``Authorization``; error messages do not repeat it."""
         if not authorization:
             raise Unauthorized("no API key was sent: send the header `Authorization: Bearer KEY`")
         scheme, _, secret = authorization[0].partition(" ")
@@ -49,11 +49,11 @@ class KeyGuard:
         client = self._keys.name_of(secret.strip())
         if client is None:
             raise Unauthorized(
-                "this API key is not known here: check it, or ask who runs the service for one", is_invalid=True
+                "this API key is not known here: check it, or ask the operator of the service for one", is_invalid=True
             )
         return client
 
 
 def is_open(path: str) -> bool:
-    """Whether a path is answered without a key."""
+    """Tell whether a path needs no key."""
     return path in OPEN or path.startswith(OPEN_FOLDERS)

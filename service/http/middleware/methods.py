@@ -1,4 +1,4 @@
-"""Methods that every path knows (RFC 9110, section 9.3): HEAD where there is GET, and OPTIONS."""
+"""``Methods``: every path supports OPTIONS, and HEAD if it supports GET (RFC 9110, section 9.3)."""
 
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -9,7 +9,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Methods:
-    """Answers HEAD with the header of the answer to GET, and OPTIONS with the methods of the path."""
+    """Responds to HEAD with the header of the response to GET, and to OPTIONS with the methods of the path."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
@@ -30,7 +30,7 @@ class Methods:
         async def send_header(message: Message) -> None:
             await send(message)
             await send({"type": "http.response.body"})
-            raise _HeaderSent  # an answer without an end must not be made for nobody
+            raise _HeaderSent  # a response may have no end
 
         get = {**scope, "method": "GET"}
         try:
@@ -42,11 +42,11 @@ class Methods:
 
 
 class _HeaderSent(Exception):
-    """Ends the work on an answer of which only the header is wanted."""
+    """Ends the work on a response of which only the header is wanted."""
 
 
 def allowed_methods(app: Starlette, scope: Scope) -> list[str]:
-    """What a path can be asked with; nothing if there is no such path."""
+    """List the methods of a path; empty if there is no such path."""
     found = [
         method
         for method in METHODS

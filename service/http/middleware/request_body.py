@@ -1,15 +1,15 @@
-"""``BodyLimit``: how much of a request's body is read, and what becomes of the connection when not all of it was.
+"""``BodyLimit``: limits the size and the pauses of a request's body, and closes the connection of an unread one.
 
-A body that is too long is answered 413 as soon as that is known: by its header, or while it arrives. One that stops
-arriving is answered 408, so that nobody holds a place with a header alone. These and any other answer that comes before
-the body's end, such as 401, have ``Connection: close``: otherwise the rest of the body would have to be read, however
-long it is, to find where the next request begins.
+A body that is too long gets 413 as soon as that is known: by its header, or while it arrives. One that stops arriving
+gets 408, so that no client occupies a connection with a header alone. These and any other response that comes before
+the body's end, such as 401, have ``Connection: close``: otherwise the rest of the body, however long, would have to be
+read to find where the next request begins.
 
 The close waits a little. If a server closes while bytes arrive, TCP resets the connection, and a client that is still
-sending may lose the answer that explains it. So the answer is sent whole, then what comes is read and thrown away,
-until the client has closed or the patience is over; only then do we close.
+sending may lose the response. So the response is sent, then the rest of the body is read and discarded until the client
+closes or ``LINGER_S`` is over; only then is the connection closed.
 
-A form that ends before its closing delimiter is answered 400, after the parser has had all of it and its own complaint.
+A form that ends before its closing delimiter gets 400: the parser would silently drop its last part.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ LINGER_S = 2.0
 
 
 class EndsEarly(HTTPException):
-    """400; it is of the type that FastAPI's parsing of a body lets pass."""
+    """400, as the type that FastAPI's parsing of a body lets pass."""
 
     def __init__(self) -> None:
-        """With its public text."""
+        """Make the error with its public text."""
         super().__init__(
             400,
             "the body ends early, before its last boundary: send multipart/form-data, with the boundary that its header"
@@ -36,7 +36,7 @@ class EndsEarly(HTTPException):
 
 
 class BodyLimit:
-    """Stops reading bodies that are too long or do not arrive, and ends connections whose body was not read."""
+    """Stops reading bodies that are too long or do not arrive, and closes connections whose body was not read."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, idle_s: float) -> None:
         """Wrap ``app``; ``idle_s`` is the longest pause within a body."""
@@ -57,7 +57,7 @@ class BodyLimit:
 
 
 class _Body:
-    """One request's body and its answer."""
+    """A request's body, and its response."""
 
     def __init__(self, headers: Headers, max_bytes: int, idle_s: float, receive: Receive, send: Send) -> None:
         declared = headers.get("content-length", "0")
@@ -74,17 +74,17 @@ class _Body:
         self._is_answered = False
 
     async def receive(self) -> Message:
-        """For the application.
+        """Receive a part of the body.
 
         Raises:
-            HTTPException: 400, 408, 413, or 499 if the client left before the body's end; it is of the type that
-                FastAPI's parsing of a body lets pass.
+            HTTPException: 400, 408, 413, or 499 if the client left before the body's end; FastAPI's parsing of a body
+                lets this type pass.
         """
         if self._ends_early:
             self._ends_early = False
             raise EndsEarly
         if self._has_ended:
-            return await self._receive()  # that the client has left
+            return await self._receive()  # a disconnect
         if self._declared_bytes > self._max_bytes:
             raise self._too_long(f"{self._declared_bytes} bytes")
         try:
@@ -105,17 +105,17 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """For the application."""
+        """Send a part of the response, but not its end if the connection is to be closed."""
         if message["type"] == "http.response.start" and not self._has_ended:
             self._closes = True
             MutableHeaders(scope=message)["Connection"] = "close"
         if self._closes and message["type"] == "http.response.body" and not message.get("more_body", False):
             self._is_answered = True
-            message["more_body"] = True  # the server closes with the last message, which is sent by ``finish``
+            message["more_body"] = True  # the server closes after the last message, which ``finish`` sends
         await self._send(message)
 
     async def finish(self) -> None:
-        """After the application."""
+        """Discard the rest of the body, and close the connection, if the response asked for it."""
         if not self._is_answered:
             return
         with contextlib.suppress(TimeoutError):
@@ -130,10 +130,10 @@ class _Body:
 
 
 class FormEnd:
-    """Looks for the closing delimiter in bytes that come piece by piece; anything may follow it (RFC 2046, 5.1.1)."""
+    """Searches a form's bytes, as they arrive, for the closing delimiter; anything may follow it (RFC 2046, 5.1.1)."""
 
     def __init__(self, headers: Headers) -> None:
-        """Other bodies than forms with a boundary have no such end, and count as whole."""
+        """Read the boundary; bodies that are no forms have none, and count as whole."""
         kind, options = parse_options_header(headers.get("content-type", "").encode("latin-1"))
         boundary = options.get(b"boundary")
         self.is_missing = kind == b"multipart/form-data" and boundary is not None
@@ -141,7 +141,7 @@ class FormEnd:
         self._tail = b"\r\n"  # the first delimiter needs no line break before it
 
     def see(self, data: bytes) -> None:
-        """The next piece."""
+        """Search the next piece."""
         if self.is_missing:
             seen = self._tail + data
             self.is_missing = self._delimiter not in seen

@@ -1,7 +1,4 @@
-"""``RequestScope``: each request has an id, a log line, and its time in the metrics.
-
-Pure ASGI, as all our middleware: with Starlette's ``BaseHTTPMiddleware`` endpoints would not see that a client left.
-"""
+"""``RequestScope``: gives each request an id, a log line, and its time in the metrics."""
 
 import logging
 import re
@@ -17,16 +14,16 @@ from service.logs import request_context
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 PROBES = ("/healthz", "/readyz", "/metrics")
-"""Asked every few seconds, and worth no line each."""
+"""Requested every few seconds: logged at level debug."""
 
 CLIENT_LEFT = 499
-"""Logged for a client that left before its answer began."""
+"""Status logged for a client that left before the response began."""
 
 log = logging.getLogger(__name__)
 
 
 class RequestScope:
-    """Gives each request an id, a log line and its time in the metrics; it is outside of all that answers."""
+    """Must be outside of all middleware that responds."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Wrap ``app``."""

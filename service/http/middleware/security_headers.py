@@ -1,9 +1,9 @@
-"""``SecurityHeaders``: what a browser may do with our answers.
+"""``SecurityHeaders``: limits what a browser may do with responses.
 
-An answer of the API is data: a browser that opens one as a page may load and run nothing, nor show it in a frame. Pages
-have a policy of their own in ``POLICIES``, which is the one place to say what a page needs.
+A response of the API is data: a browser that opens one as a page may load and run nothing, nor show it in a frame.
+Pages have a policy of their own in ``POLICIES``.
 
-HTTPS alone (``Strict-Transport-Security``) is for the proxy to promise that ends TLS.
+``Strict-Transport-Security`` is left to the proxy that ends TLS.
 """
 
 from starlette.datastructures import MutableHeaders
@@ -20,14 +20,14 @@ POLICIES = {
     "/docs": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
-"""By path of a page. A page whose own files browsers must get without a key needs ``key_guard.OPEN_FOLDERS``, too."""
+"""Policies by path of a page. Files that browsers must get without a key are named in ``key_guard.OPEN_FOLDERS``."""
 
 
 class SecurityHeaders:
-    """Adds them to every answer; a header that an endpoint has set stays."""
+    """Adds the headers to every response; a header that an endpoint has set stays."""
 
     def __init__(self, app: ASGIApp, is_shared: bool) -> None:
-        """Wrap ``app``; ``is_shared``: pages of other origins may show our pictures."""
+        """Wrap ``app``; ``is_shared`` lets pages of other origins show images from here."""
         self._app = app
         self._headers = {
             "X-Content-Type-Options": "nosniff",

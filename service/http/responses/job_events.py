@@ -4,10 +4,10 @@
     event: progress   data: {"progress", "step", "steps", "losses"}
     event: preview    data: {"step", "type": "image/jpeg", "data": base64}
 
-Events tell what is, not what was: who connects again misses nothing that still matters. An event's id names the state
-that it told, so that what the client has seen is not told again.
+Events tell the present state, not its history, so a client that connects again misses nothing that still matters. An
+event's id names the state that it told; a client sends the last one back, and is not told the same again.
 
-Redis is asked every ``LOOK_EVERY_S``, once for each client that listens.
+Redis is asked every ``LOOK_EVERY_S``, once for each listening client.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ HEARTBEAT = b": still there\n\n"
 
 
 class Listeners:
-    """The clients that listen to events in this process: not more than a limit."""
+    """Counts the clients that listen to events of this process, up to a limit."""
 
     def __init__(self, limit: int) -> None:
-        """Nobody listens yet."""
+        """Begin with none."""
         self._limit = limit
         self.count = 0
 
     def require_room(self) -> None:
-        """Before an answer is begun.
+        """Check the limit before a response begins.
 
         Raises:
             TooManyListeners: As many listen as are allowed to.
@@ -50,7 +50,7 @@ class Listeners:
 
     @contextmanager
     def one_more(self) -> Iterator[None]:
-        """While an answer is sent."""
+        """Count a client while its response is sent."""
         self.count += 1
         try:
             yield
@@ -59,7 +59,7 @@ class Listeners:
 
 
 def event_id(status: JobStatus) -> str:
-    """Changes with everything that is told of a job: the ``Last-Event-ID`` of who has heard it."""
+    """Name what is told of a job at this moment: ``Last-Event-ID`` of a client that has heard it."""
     return f"{status.state}.{status.position or 0}.{status.progress.step}"
 
 
@@ -70,14 +70,14 @@ async def job_events(
     is_over: Callable[[], Awaitable[bool]],
     listeners: Listeners,
 ) -> AsyncIterator[bytes]:
-    """The events of a job, as bytes of a ``text/event-stream``.
+    """Stream the events of a job, as bytes of a ``text/event-stream``.
 
     Args:
-        records: Where it is looked up.
-        status: As it is now.
-        seen: The id of the last event that the client got, if it comes back.
-        is_over: Whether to end before the job does: the client left, or the process stops.
-        listeners: Counts the client as long as it listens.
+        records: Source of the job's status.
+        status: Present status.
+        seen: Id of the last event that the client got, if it connects again.
+        is_over: Tells that the client has left or the process stops.
+        listeners: Counts the client.
     """
     with listeners.one_more():
         async for event in _until_it_ends(records, status, seen, is_over):
@@ -105,14 +105,14 @@ async def _until_it_ends(
         try:
             fresh = await records.status(status.id)
         except ServiceError:
-            continue  # it is asked again; meanwhile there are heartbeats
+            continue  # ask again; meanwhile there are heartbeats
         if fresh is None:
             return  # Redis was emptied: the client comes back, and gets its 404
         status = fresh
 
 
 async def _changes(records: JobRecords, status: JobStatus, told: str | None) -> list[bytes]:
-    """The events that lead from what was told to what is."""
+    """Make the events that lead from what was told to the present status."""
     state, position, step = told.split(".") if told is not None and told.count(".") == 2 else ("", "", "0")
     name, events = event_id(status), []
     if (state, position) != (status.state, str(status.position or 0)):

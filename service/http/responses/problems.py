@@ -1,15 +1,27 @@
 """Error responses as ``application/problem+json`` (RFC 9457)."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
+from inspect import getdoc
 from typing import Any
 
 from fastapi import Response
 
+from service import errors
 from service.errors import ServiceError
 from service.http.schemas import FieldProblem, Problem
+from service.settings import Settings
 
 MEDIA_TYPE = "application/problem+json"
+
+DOCUMENTED: dict[int, type[ServiceError]] = {
+    kind.status: kind
+    for kind in (
+        *(errors.BadRequest, errors.Unauthorized, errors.NotFound, errors.NotAcceptable, errors.RequestTimeout),
+        *(errors.Conflict, errors.Gone, errors.PayloadTooLarge, errors.UnsupportedImage, errors.InvalidField),
+        *(errors.TooManyRequests, errors.InternalError, errors.Unavailable, errors.DeadlinePassed),
+    )
+}
+"""Kind of error that the API's documentation shows for each status."""
 
 
 def problem_of(error: ServiceError, request_id: str) -> Problem:
@@ -38,4 +50,26 @@ def plain_problem_response(
 
 def problem_statuses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document that an endpoint responds with a problem of these statuses."""
-    return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
+    return {status: {"$ref": f"#/components/responses/{DOCUMENTED[status].__name__}"} for status in statuses}
+
+
+def documented_problem(kind: type[ServiceError], settings: Settings) -> dict[str, Any]:
+    """Describe the response to a kind of error as a component of the OpenAPI document."""
+    detail = kind.example.format(settings=settings)
+    fields = (FieldProblem(field=kind.example_field, detail=detail),) if kind.example_field else ()
+    example = Problem(
+        title=kind.title, status=kind.status, detail=detail, instance="/requests/c0ffee5eed", errors=fields
+    )
+    return {
+        "description": getdoc(kind),
+        "headers": {
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in kind.header_meanings.items()
+        },
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "example": example.model_dump(mode="json"),
+            }
+        },
+    }

@@ -1,7 +1,7 @@
-"""All styles as one list: those of the checkpoints by network and row, then the registered ones by their number.
+"""The list of all styles: those of the checkpoints by network and row, then the registered ones by their number.
 
-A page goes on behind the last style of the one before, named by its place, so styles that come or go meanwhile make no
-other style appear twice or never.
+A cursor is the place of a page's last style, and the next page goes on after it. So styles that are added or removed
+meanwhile make no other style appear twice or never.
 """
 
 import re
@@ -19,7 +19,7 @@ from service.queue.styles import RegisteredStyle, StyleStore
 
 Kind = Literal["shipped", "learned", "registered"]
 Row = tuple[str, int]
-"""A checkpoint's style: its network and the row there."""
+"""Place of a checkpoint's style: its network and its row there."""
 
 ROW = re.compile(r"row\.(.{1,200})\.(\d{1,9})")
 NUMBER = re.compile(r"number\.(\d{1,15})")
@@ -28,7 +28,7 @@ CURSOR_PATTERN = f"^({ROW.pattern}|{NUMBER.pattern})$"
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which styles: up to ``limit`` of those behind ``cursor`` that are of this kind and for this network."""
+    """Request for up to ``limit`` styles after ``cursor`` of this kind and for this network."""
 
     limit: int
     cursor: str | None = None
@@ -36,12 +36,12 @@ class PageRequest:
     model: str | None = None
 
     def matches(self, view: StyleView) -> bool:
-        """Whether it asks for this style."""
+        """Tell whether a style is of this kind and for this network."""
         return self.kind in (None, view.kind) and (self.model is None or self.model in view.models)
 
 
 class StyleViews:
-    """Styles as clients see them, by the catalog of this moment."""
+    """Makes styles as clients see them, from the present catalog."""
 
     def __init__(self, catalog: Catalog, default: str) -> None:
         """``default`` is the setting ``default_model``."""
@@ -49,7 +49,7 @@ class StyleViews:
         self._default = default
 
     def named(self, style: StyleEntry) -> StyleView:
-        """A checkpoint's style."""
+        """Make the view of a checkpoint's style."""
         model = self.catalog.model(preferred(style.models, self.catalog, self._default))
         return StyleView(
             id=style.id,
@@ -62,12 +62,12 @@ class StyleViews:
             kind="shipped" if model.any_style else "learned",
             controls=model.controls,
             preview=f"/styles/{style.id}/preview" if style.preview is not None else None,
-            image=f"/styles/{style.id}/image" if style.painting is not None else None,
+            image=f"/styles/{style.id}/image" if style.style_image is not None else None,
             origin=style.origin,
         )
 
     def registered(self, style: RegisteredStyle) -> StyleView:
-        """A registered style; it supports nothing while there is no network for it."""
+        """Make the view of a registered style; it supports nothing while there is no network for it."""
         model = default_model(self.catalog, self._default)
         return StyleView(
             id=style.id,
@@ -85,7 +85,7 @@ class StyleViews:
         )
 
     def by_place(self) -> Iterator[tuple[Row, StyleView]]:
-        """All styles of the checkpoints, each at its place: its network and the row there."""
+        """List all styles of the checkpoints with their places."""
         entries = {style.id: style for style in self.catalog.styles}
         for model in sorted(self.catalog.models, key=lambda model: model.id):
             for row, style in enumerate(model.styles):
@@ -95,10 +95,10 @@ class StyleViews:
 
 
 async def style_page(asked: PageRequest, views: StyleViews, store: StyleStore) -> StylePage:
-    """One page, and the path of the next.
+    """Make a page, with the path of the next.
 
     Raises:
-        InvalidField: The cursor is not one of ours.
+        InvalidField: The cursor is invalid.
         NotFound: There is no such network.
         QueueUnreachable: Redis does not answer.
     """
@@ -120,7 +120,7 @@ async def style_page(asked: PageRequest, views: StyleViews, store: StyleStore) -
 
 
 def _place(cursor: str | None) -> tuple[Row | None, int | None]:
-    """Where the page before ended: at a checkpoint's style or at a registered one's number, or nowhere."""
+    """Read a cursor: the place of a checkpoint's style, or the number of a registered style, or neither."""
     if cursor is None:
         return None, None
     if match := ROW.fullmatch(cursor):

@@ -1,1 +1,1 @@
-"""The endpoints: from HTTP to calls and back, without logic of their own."""
+"""The endpoints, by path: they translate between HTTP and calls, and have no logic of their own."""

@@ -10,9 +10,9 @@ from service.model_choice import default_model
 router = APIRouter(tags=["catalog"])
 
 
-@router.get("/models")
+@router.get("/models", response_description="The networks")
 async def list_models(context: ContextOfProcess) -> ModelList:
-    """All networks, how they were trained and what they can do; also those that cannot be used, and why."""
+    """List all networks, how they were trained and what they can do; also those that cannot be used, and why."""
     found_by_workers = await _problems_of_workers(context)
     catalog = context.watch.now()
     default = default_model(catalog, context.settings.default_model)
@@ -38,7 +38,7 @@ async def list_models(context: ContextOfProcess) -> ModelList:
 
 
 async def _problems_of_workers(context: Context) -> dict[str, str]:
-    """By model id, what living workers say: they load checkpoints whole, and may be on other hosts with other files."""
+    """Problems that live workers report, by model id: they load whole checkpoints, perhaps from another host's disk."""
     try:
         status = await context.dispatcher.status()
     except ServiceError:

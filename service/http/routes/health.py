@@ -1,6 +1,7 @@
-"""``/healthz``, ``/readyz`` and ``/metrics``: for orchestrators and Prometheus."""
+"""``/healthz``, ``/readyz`` and ``/metrics``: for orchestrators and Prometheus. None of them writes anything."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from service.errors import NoWorker, ServiceError
 from service.http.context import ContextOfProcess
@@ -10,15 +11,15 @@ from service.http.schemas import Liveness, Readiness
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_description="The process is alive")
 async def live() -> Liveness:
-    """This process answers."""
+    """Tell that this process responds."""
     return Liveness()
 
 
-@router.get("/readyz", responses=problem_statuses(503))
+@router.get("/readyz", response_description="Requests will be served", responses=problem_statuses(503))
 async def ready(context: ContextOfProcess) -> Readiness:
-    """Redis answers and a worker is ready."""
+    """Tell whether Redis responds and a worker is ready."""
     status = await context.dispatcher.status()
     workers = sum(worker.is_ready(context.settings.lease_ms) for worker in status.workers)
     if workers == 0:
@@ -27,9 +28,9 @@ async def ready(context: ContextOfProcess) -> Readiness:
     return Readiness(ready=True, queue_depth=status.depth, workers=workers)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get("/metrics", response_class=PlainTextResponse, response_description="The metrics")
 async def metrics(context: ContextOfProcess) -> Response:
-    """Prometheus' text format."""
+    """Get the metrics in Prometheus' text format."""
     try:
         status = await context.dispatcher.status()
     except ServiceError:

@@ -1,4 +1,4 @@
-"""``/jobs/{id}``: what became of a request that was sent with ``Prefer: respond-async``."""
+"""``/jobs/{id}``: jobs, which requests with ``Prefer: respond-async`` bring."""
 
 import re
 from typing import Annotated
@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from service.errors import Conflict, Gone, NotFound
 from service.http.context import Context, ContextOfProcess
-from service.http.responses.files import BINARY, NO_STORE, PICTURE, picture_response
+from service.http.responses.files import BINARY, NO_STORE, OUTPUT, output_response
 from service.http.responses.job_events import event_id, job_events
 from service.http.responses.jobs import JobView, job_path
 from service.http.responses.problems import problem_statuses
@@ -28,19 +28,19 @@ EVENT = {
     "required": ["event", "data"],
 }
 
-JobId = Annotated[str, Path(description="As the `Location` of a `202` names it.")]
+JobId = Annotated[str, Path(description="The id that the `Location` of a `202` names.")]
 
 
-@router.get("", responses={200: {"headers": NO_STORE}, **problem_statuses(404, 503)})
+@router.get("", responses={200: {"description": "The job", "headers": NO_STORE}, **problem_statuses(404, 503)})
 async def get_job(job_id: JobId, context: ContextOfProcess, response: Response) -> JobView:
-    """How a job is doing. It is known from its acceptance until a day after its end."""
+    """Get a job. It is known from its acceptance until a day after its end."""
     response.headers["Cache-Control"] = "no-store"
     return JobView.of(await _status(job_id, context))
 
 
-@router.delete("", status_code=204, responses=problem_statuses(404, 503))
+@router.delete("", status_code=204, response_description="The job has ended", responses=problem_statuses(404, 503))
 async def cancel_job(job_id: JobId, context: ContextOfProcess) -> None:
-    """End a job: it is not begun, or stops after its present step, or its finished picture is removed."""
+    """End a job: it is not begun, or stops after its present step, or its finished image is removed."""
     if not (JOB_ID.fullmatch(job_id) and await context.records.cancel(job_id)):
         raise _unknown(job_id)
 
@@ -48,14 +48,14 @@ async def cancel_job(job_id: JobId, context: ContextOfProcess) -> None:
 @router.get(
     "/result",
     response_class=Response,
-    responses={200: {"description": "The painted photo", **PICTURE}, **problem_statuses(404, 409, 410, 503)},
+    responses={200: OUTPUT, **problem_statuses(404, 409, 410, 503)},
 )
 async def get_job_result(job_id: JobId, context: ContextOfProcess) -> Response:
-    """The picture, as often as it is asked for, until it expires."""
+    """Get the painted photo, as often as you like, until it expires."""
     status = await _status(job_id, context)
     result = await context.records.result(job_id) if status.state == "succeeded" else None
     if result is not None:
-        return picture_response(result, status.accepted.format, status.accepted.seed)
+        return output_response(result, status.accepted.format, status.accepted.seed)
     if status.state in ("succeeded", "expired"):
         why = status.error.detail if status.error is not None else "its picture is not kept: send the request again"
         raise Gone(f"the job has expired: {why}")
@@ -70,7 +70,7 @@ async def get_job_result(job_id: JobId, context: ContextOfProcess) -> Response:
     response_class=Response,
     responses={
         200: {
-            "description": "The picture so far",
+            "description": "The image so far",
             "content": {"image/jpeg": {"schema": BINARY}},
             "headers": NO_STORE,
         },
@@ -78,7 +78,7 @@ async def get_job_result(job_id: JobId, context: ContextOfProcess) -> Response:
     },
 )
 async def get_job_preview(job_id: JobId, context: ContextOfProcess) -> Response:
-    """The picture so far, small, while a long job runs."""
+    """Get the image so far, small, while a long job runs."""
     status = await _status(job_id, context)
     preview = await context.records.preview(job_id)
     if preview is None:
@@ -95,11 +95,11 @@ async def get_job_preview(job_id: JobId, context: ContextOfProcess) -> Response:
     responses={
         200: {
             "description": "Events `state` (the job as `GET /jobs/{job_id}` has it), `progress` (`progress`, `step`,"
-            " `steps`, `losses`) and `preview` (`step`, `type`, `data`: the picture so far in base64), until it ends",
+            " `steps`, `losses`) and `preview` (`step`, `type`, `data`: the image so far in base64), until it ends",
             "content": {"text/event-stream": {"schema": EVENT}},
             "headers": NO_STORE,
         },
-        204: {"description": "The job has ended, and the client, by its `Last-Event-ID`, knows it: do not come back"},
+        204: {"description": "The job has ended, and the client knows it by its `Last-Event-ID`: do not connect again"},
         **problem_statuses(404, 503),
     },
 )
@@ -107,9 +107,9 @@ async def get_job_events(
     request: Request,
     job_id: JobId,
     context: ContextOfProcess,
-    last_event_id: Annotated[str | None, Header(description="Of the last event that arrived.")] = None,
+    last_event_id: Annotated[str | None, Header(description="The `id` of the last event that arrived.")] = None,
 ) -> Response:
-    """What happens to a job, as server-sent events: the state now, then every change, until it ends."""
+    """Get a job's state now, then every change until it ends, as server-sent events."""
     status = await _status(job_id, context)
     if status.has_ended and last_event_id == event_id(status):
         return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""``/styles``: what can be asked for by id, and registering more of it."""
+"""``/styles``: the styles that have an id, and registering new ones."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from model_store.catalog import Catalog, CatalogError, StyleEntry
 from service.errors import Conflict, NotFound
 from service.http import registration
 from service.http.context import Context, ContextOfProcess, while_connected
-from service.http.once import IdempotencyKey, once
+from service.http.once import REPLAYED_HEADER, IdempotencyKey, once
 from service.http.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest
-from service.http.responses.files import BINARY, NOT_MODIFIED, cacheable
+from service.http.responses.files import TEXT, IfNoneMatch, cacheable, cacheable_response
 from service.http.responses.problems import problem_statuses
 from service.http.responses.styles import CURSOR_PATTERN, Kind, PageRequest, StyleViews, style_page
 from service.http.schemas import StylePage, StyleView
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/styles", tags=["styles"])
 FIELDS = ("image", "title", "artist", "year", "rights")
 PARAMETERS = ("limit", "cursor", "kind", "model")
 SHIPPED, KEPT = "image/webp", "image/jpeg"
-"""Types of paintings: of those beside the checkpoints, and of registered ones."""
+"""Media types of paintings and previews beside the checkpoints and of all previews, and of registered paintings."""
 
 PAGE = 100
 LARGEST_PAGE = 500
@@ -37,7 +37,9 @@ YEAR: dict[str, Any] = {"minimum": YEARS[0], "maximum": YEARS[-1]}
 RIGHTS: dict[str, Any] = {"maxLength": MAX_RIGHTS}
 
 
-@router.get("", response_model=StylePage, responses={**NOT_MODIFIED, **problem_statuses(404, 422, 503)})
+@router.get(
+    "", response_model=StylePage, responses={**cacheable("A page of the list"), **problem_statuses(404, 422, 503)}
+)
 async def list_styles(
     request: Request,
     context: ContextOfProcess,
@@ -49,12 +51,13 @@ async def list_styles(
     model: Annotated[
         str | None, Query(description="Only those that this network can paint: those mix with each other.")
     ] = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """All styles that have an id: those of the checkpoints, then the registered ones, the oldest first."""
+    """List the styles that have an id: those of the checkpoints, then the registered ones, the oldest first."""
     check_query(request.query_params, PARAMETERS)
     views = _views(context, model_ids=[] if model is None else [model])
     page = await style_page(PageRequest(limit, cursor, kind, model), views, context.styles)
-    return cacheable(request, page.model_dump_json().encode(), "application/json")
+    return cacheable_response(page.model_dump_json().encode(), "application/json", if_none_match)
 
 
 @router.post(
@@ -62,8 +65,14 @@ async def list_styles(
     status_code=201,
     response_model=StyleView,
     responses={
-        201: {"headers": {"Location": {"schema": {"type": "string"}, "description": "`/styles/{id}`"}}},
-        **problem_statuses(400, 409, 413, 415, 422, 500, 503, 504),
+        201: {
+            "description": "The style",
+            "headers": {
+                "Location": {"schema": TEXT, "description": "Path of the style: `/styles/{id}`"},
+                **REPLAYED_HEADER,
+            },
+        },
+        **problem_statuses(400, 408, 409, 413, 415, 422, 429, 503, 504),
     },
 )
 async def register_style(
@@ -91,9 +100,9 @@ async def register_style(
     return await once(request, idempotency_key, context.answers, answer)
 
 
-@router.get("/{style_id}", response_model=StyleView, responses={**NOT_MODIFIED, **problem_statuses(404, 503)})
-async def get_style(request: Request, style_id: str, context: ContextOfProcess) -> Response:
-    """One style."""
+@router.get("/{style_id}", response_model=StyleView, responses={**cacheable("The style"), **problem_statuses(404, 503)})
+async def get_style(style_id: str, context: ContextOfProcess, if_none_match: IfNoneMatch = None) -> Response:
+    """Get a style."""
     views = _views(context, [style_id])
     if (style := _of_a_checkpoint(style_id, views.catalog)) is not None:
         view = views.named(style)
@@ -101,12 +110,17 @@ async def get_style(request: Request, style_id: str, context: ContextOfProcess) 
         view = views.registered(registered)
     else:
         raise _unknown(style_id)
-    return cacheable(request, view.model_dump_json().encode(), "application/json")
+    return cacheable_response(view.model_dump_json().encode(), "application/json", if_none_match)
 
 
-@router.delete("/{style_id}", status_code=204, responses=problem_statuses(404, 409, 503))
+@router.delete(
+    "/{style_id}",
+    status_code=204,
+    response_description="The style is deleted",
+    responses=problem_statuses(404, 409, 503),
+)
 async def delete_style(style_id: str, context: ContextOfProcess) -> None:
-    """Forget a registered style. Jobs that were accepted with it and have not begun will fail."""
+    """Delete a registered style. Jobs that were accepted with it and have not begun will fail."""
     if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
         raise Conflict(
             f"the style {style_id!r} is part of the checkpoint {style.models[0]!r}: only registered styles can be"
@@ -119,42 +133,34 @@ async def delete_style(style_id: str, context: ContextOfProcess) -> None:
 @router.get(
     "/{style_id}/preview",
     response_class=Response,
-    responses={
-        200: {"description": "A small picture", "content": {"image/webp": {"schema": BINARY}}},
-        **NOT_MODIFIED,
-        **problem_statuses(404, 503),
-    },
+    responses={**cacheable("A small image", SHIPPED), **problem_statuses(404, 503)},
 )
-async def get_style_preview(request: Request, style_id: str, context: ContextOfProcess) -> Response:
-    """A small picture painted in this style."""
+async def get_style_preview(style_id: str, context: ContextOfProcess, if_none_match: IfNoneMatch = None) -> Response:
+    """Get a small image that is painted in this style."""
     if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
         picture = await asyncio.to_thread(_read, style.preview) if style.preview is not None else None
         if picture is None:
             raise NotFound(f"the style {style_id!r} has no preview")
     elif (picture := await context.styles.preview(style_id)) is None:
         raise _unknown(style_id)
-    return cacheable(request, picture, "image/webp")
+    return cacheable_response(picture, SHIPPED, if_none_match)
 
 
 @router.get(
     "/{style_id}/image",
     response_class=Response,
-    responses={
-        200: {"description": "The painting", "content": {kind: {"schema": BINARY} for kind in (SHIPPED, KEPT)}},
-        **NOT_MODIFIED,
-        **problem_statuses(404, 503),
-    },
+    responses={**cacheable("The painting", SHIPPED, KEPT), **problem_statuses(404, 503)},
 )
-async def get_style_image(request: Request, style_id: str, context: ContextOfProcess) -> Response:
-    """The painting that this style was made from, in at most 512 pixels, or 1024 of a registered one."""
+async def get_style_image(style_id: str, context: ContextOfProcess, if_none_match: IfNoneMatch = None) -> Response:
+    """Get the painting that this style was made from, in at most 512 pixels, or 1024 of a registered style."""
     if (style := _of_a_checkpoint(style_id, context.watch.now([style_id]))) is not None:
-        painting = await asyncio.to_thread(_read, style.painting) if style.painting is not None else None
+        painting = await asyncio.to_thread(_read, style.style_image) if style.style_image is not None else None
         if painting is None:
             raise NotFound(f"the painting of the style {style_id!r} is not here: only what was learned from it is")
-        return cacheable(request, painting, SHIPPED)
+        return cacheable_response(painting, SHIPPED, if_none_match)
     if (painting := await context.styles.painting(style_id)) is None:
         raise _unknown(style_id)
-    return cacheable(request, painting, KEPT)
+    return cacheable_response(painting, KEPT, if_none_match)
 
 
 def _views(context: Context, style_ids: Sequence[str] = (), model_ids: Sequence[str] = ()) -> StyleViews:

@@ -6,9 +6,9 @@ from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 
 from service.formats import FORMATS
 from service.http.context import ContextOfProcess
-from service.http.once import IdempotencyKey, once
-from service.http.responses.files import PICTURE
-from service.http.responses.jobs import ACCEPTED, accept_of_picture
+from service.http.once import IdempotencyKey, once, replayable
+from service.http.responses.files import OUTPUT
+from service.http.responses.jobs import ACCEPTED, accept_of_output
 from service.http.responses.problems import problem_statuses
 from service.http.schemas import MAX_SEED, Color
 from service.http.serving import answer_request
@@ -30,9 +30,9 @@ FORMAT: dict[str, Any] = {"enum": [*FORMATS, "jpg"]}
     "/stylize",
     response_class=Response,
     responses={
-        200: {"description": "The painted photo", **PICTURE},
-        202: ACCEPTED,
-        **problem_statuses(400, 404, 406, 409, 413, 415, 422, 500, 503, 504),
+        200: replayable(OUTPUT),
+        202: replayable(ACCEPTED),
+        **problem_statuses(400, 404, 406, 408, 409, 413, 415, 422, 429, 503, 504),
     },
 )
 async def stylize(
@@ -113,7 +113,7 @@ async def stylize(
     steps: Annotated[
         int | None, Form(description="Of `gatys`: more take longer and come closer.", json_schema_extra=STEPS)
     ] = None,
-    accept: Annotated[str | None, Header()] = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
     prefer: Annotated[
         str | None, Header(description="`respond-async`: answer `202` with a job at once, see `/jobs/{job_id}`.")
     ] = None,
@@ -132,7 +132,7 @@ async def stylize(
         size=size,
         format=format,
         quality=quality,
-        accept=accept_of_picture(accept, prefer),
+        accept=accept_of_output(accept, prefer),
         seed=seed,
         model=model,
         method=method,

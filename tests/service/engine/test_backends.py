@@ -19,7 +19,7 @@ from model_store.runtime import Runtime, choose_runtime, to_runtime
 from model_store.spatial_masks import everywhere
 from model_store.style import Style, place, stack
 from service.engine.backends import forward_of, usable_backend
-from service.engine.stylize_input import Painting, Upload
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 
 CPU = torch.device("cpu")
@@ -164,16 +164,16 @@ def test_the_stylizer_paints_a_batch_by_openvino(tmp_path: Path, tiny_checkpoint
         CheckpointMetadata(network="swift", arguments=arguments, styles=named),
     )
     batch = [
-        Painting(photo(45, 38, 0), [(1.0, "one")], 1.0),
-        Painting(photo(45, 38, 1), [(1.0, "two"), (3.0, "one")], 0.6),
-        Painting(photo(45, 38, 2), [(1.0, Upload("it", style_picture(48, 40), None))], 1.0),
+        StylizeInput(photo(45, 38, 0), [(1.0, "one")], 1.0),
+        StylizeInput(photo(45, 38, 1), [(1.0, "two"), (3.0, "one")], 0.6),
+        StylizeInput(photo(45, 38, 2), [(1.0, Upload("it", style_picture(48, 40), None))], 1.0),
     ]
     painters = {name: Stylizer(folder, FP32, 8, backend=name) for name in ("torch", "openvino")}
     painters["openvino"].warm_up("swift")
-    assert painters["openvino"]._networks.resident("swift").forward._request is not None
+    assert painters["openvino"]._models.get("swift").forward._request is not None
     expected, painted = (painters[name].paint("swift", batch) for name in ("torch", "openvino"))
     for one, other in zip(expected, painted, strict=True):
         differences = [abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True)]
         assert max(differences) <= 1
-    sizes = [painters[name]._networks.size_bytes for name in ("torch", "openvino")]
+    sizes = [painters[name]._models.size_bytes for name in ("torch", "openvino")]
     assert sizes[1] == 2 * sizes[0], "the weights lie in memory twice"

@@ -21,7 +21,7 @@ from model_store.runtime import Runtime
 from model_store.statistics import instance_statistics
 from model_store.style import Style
 from service.engine.style_cache import StyleCache
-from service.engine.stylize_input import Painting, Upload
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
 
@@ -48,7 +48,7 @@ def make(tiny_checkpoints: Path) -> Make:
 
 
 def network_of(stylizer: Stylizer) -> AdaIN:
-    network = stylizer._networks.resident("adain").network
+    network = stylizer._models.get("adain").network
     assert isinstance(network, AdaIN)
     return network
 
@@ -57,9 +57,11 @@ def upload(seed: int, width: int = 48, height: int = 40) -> Upload:
     return Upload(f"digest-{seed}", files.photo(width, height, seed))
 
 
-def painting(*styles: str | Upload, seed: int = 1, alpha: float = 1.0, size: tuple[int, int] = (48, 40)) -> Painting:
+def painting(
+    *styles: str | Upload, seed: int = 1, alpha: float = 1.0, size: tuple[int, int] = (48, 40)
+) -> StylizeInput:
     """A photo of its own; of several styles, each weighs one more than the one before."""
-    return Painting(files.photo(*size, seed), [(1.0 + index, style) for index, style in enumerate(styles)], alpha)
+    return StylizeInput(files.photo(*size, seed), [(1.0 + index, style) for index, style in enumerate(styles)], alpha)
 
 
 def largest_difference(one: Image.Image, other: Image.Image) -> int:
@@ -111,12 +113,12 @@ def test_alpha_and_style_change_the_picture(make: Make) -> None:
 
 def test_a_mix_is_weighed(make: Make) -> None:
     photo = files.photo(48, 40)
-    all_first = Painting(photo, [(1.0, "first"), (0.0, "second")], 1.0)
+    all_first = StylizeInput(photo, [(1.0, "first"), (0.0, "second")], 1.0)
     stylizer = make()
-    pure, same = stylizer.paint("adain", [Painting(photo, [(1.0, "first")], 1.0), all_first])
+    pure, same = stylizer.paint("adain", [StylizeInput(photo, [(1.0, "first")], 1.0), all_first])
     assert largest_difference(pure, same) <= 1
     network = network_of(stylizer)
-    (mixed,) = stylizer.paint("adain", [Painting(photo, [(1.0, "first"), (3.0, "second")], 1.0)])
+    (mixed,) = stylizer.paint("adain", [StylizeInput(photo, [(1.0, "first"), (3.0, "second")], 1.0)])
     first, second = network.stored_style(0), network.stored_style(1)
     style = Style(
         (0.25 * first.scales[0] + 0.75 * second.scales[0],), (0.25 * first.shifts[0] + 0.75 * second.shifts[0],)
@@ -253,7 +255,7 @@ def test_half_precision_changes_little(every_network: Path, model: str) -> None:
 
 @pytest.mark.parametrize("model", ["adain", "coast", "noisy"])
 def test_convolutions_are_in_half_and_everything_else_is_not(every_network: Path, model: str) -> None:
-    network = of(every_network, torch.bfloat16)._networks.resident(model).network
+    network = of(every_network, torch.bfloat16)._models.get(model).network
     convs = {name for name, module in network.named_modules() if isinstance(module, torch.nn.Conv2d)}
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         is_of_conv = name.rpartition(".")[0] in convs
@@ -273,7 +275,7 @@ def test_a_seed_is_one_picture(every_network: Path) -> None:
 def test_learned_styles_mix_by_weight(every_network: Path) -> None:
     photo = files.photo(48, 40)
     mixes = [[(1.0, "sea")], [(1.0, "sea"), (0.0, "sky")], [(1.0, "sky")], [(1.0, "sea"), (1.0, "sky")]]
-    sea, only_sea, sky, both = of(every_network).paint("coast", [Painting(photo, mix, 1.0) for mix in mixes])
+    sea, only_sea, sky, both = of(every_network).paint("coast", [StylizeInput(photo, mix, 1.0) for mix in mixes])
     assert largest_difference(sea, only_sea) <= 1
     assert min(largest_difference(both, sea), largest_difference(both, sky)) > 10
 
@@ -428,10 +430,10 @@ def test_a_recoloured_style_is_not_remembered(make: Make) -> None:
     assert largest_difference(first, again) <= 1 and largest_difference(first, plain) > 3
 
 
-def in_tiles(stylizer: Stylizer, model: str, item: Painting) -> Image.Image:
+def in_tiles(stylizer: Stylizer, model: str, item: StylizeInput) -> Image.Image:
     told = list(stylizer.paint_tiled(model, item))
     assert [progress.step for progress in told] == list(range(1, told[-1].steps + 1))
-    return told[-1].picture
+    return told[-1].output
 
 
 LARGE = [
@@ -446,7 +448,7 @@ LARGE = [
 
 
 @pytest.mark.parametrize("item", LARGE, ids=["plain", "match", "luminance-masks"])
-def test_tiles_are_the_picture_of_one_pass(make: Make, item: Painting) -> None:
+def test_tiles_are_the_picture_of_one_pass(make: Make, item: StylizeInput) -> None:
     whole, stylizer = make(), make()
     stylizer._tile_px = 64
     (expected,) = whole.paint("adain", [item])

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 from answers import PHOTO, problem
-from conftest import starter
 from processes import Service, wait_for
 from raw_http import MULTIPART, PART, Connection
 from redis import Redis
+from services import Services
 
 from service.api_keys import new_key
 
@@ -48,16 +48,15 @@ def prefix() -> str:
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, tiny_checkpoints: Path, prefix: str) -> Iterator[Service]:
+def service(services: Services, tiny_checkpoints: Path, prefix: str) -> Service:
     """An API process alone: whoever gets through to the work is told that there is no worker."""
-    with starter(queue_url, tiny_checkpoints) as start:
-        yield start(workers=0, key_prefix=prefix, **SETTINGS)
+    return services.shared(tiny_checkpoints, workers=0, key_prefix=prefix, **SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def sibling(queue_url: str, tiny_checkpoints: Path, prefix: str) -> Iterator[Service]:
+def sibling(services: Services, tiny_checkpoints: Path, prefix: str) -> Iterator[Service]:
     """Another API process of the same service."""
-    with starter(queue_url, tiny_checkpoints) as start:
+    with services.starter(tiny_checkpoints) as start:
         yield start(workers=0, key_prefix=prefix, **SETTINGS)
 
 
@@ -159,9 +158,9 @@ def test_a_body_without_a_key_is_not_read(service: Service) -> None:
 
 
 def test_the_log_names_the_client_and_never_a_key(
-    queue_url: str, tiny_checkpoints: Path, capfd: pytest.CaptureFixture[str]
+    services: Services, tiny_checkpoints: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with starter(queue_url, tiny_checkpoints) as start:
+    with services.starter(tiny_checkpoints) as start:
         alone = start(workers=0, log_level="debug", log_format="json", **SETTINGS)
         paint(alone.client, ALICE)
         alone.client.get("/styles", headers=bearer(BOB))
@@ -220,8 +219,8 @@ def test_more_requests_of_one_key_than_allowed(service: Service, sibling: Servic
         wait_for(lambda: not is_refused(paint(service.client, ALICE)))
 
 
-def test_a_limit_of_one_after_the_other_is_never_met(queue_url: str, tiny_checkpoints: Path) -> None:
-    with starter(queue_url, tiny_checkpoints) as start:
+def test_a_limit_of_one_after_the_other_is_never_met(services: Services, tiny_checkpoints: Path) -> None:
+    with services.starter(tiny_checkpoints) as start:
         strict = start(workers=0, **{**SETTINGS, "max_requests_per_key": 1})
         for _ in range(40):
             assert paint(strict.client, ALICE).status_code == 503
@@ -235,9 +234,9 @@ def test_clients_that_leave_hold_nothing(service: Service, held: Callable[[], in
 
 
 def test_a_process_that_is_killed_holds_nothing_for_longer_than_a_lease(
-    service: Service, queue_url: str, tiny_checkpoints: Path, prefix: str
+    service: Service, services: Services, tiny_checkpoints: Path, prefix: str
 ) -> None:
-    with starter(queue_url, tiny_checkpoints) as start:
+    with services.starter(tiny_checkpoints) as start:
         dying = start(workers=0, key_prefix=prefix, **SETTINGS)
         with stalled(dying, ALICE), stalled(dying, ALICE):
             assert is_refused(paint(service.client, ALICE))

@@ -2,17 +2,16 @@
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import image_files as files
 import pytest
 from answers import problem
-from conftest import starter
 from controls import WHITE, registered_style, send
 from paths import ROOT
 from processes import Service, photo, wait_for
+from services import Services
 from tiny import add_painting, learned_checkpoint
 
 PAGE = ROOT / "docs" / "api.md"
@@ -51,12 +50,11 @@ def cells() -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, every_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(services: Services, every_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Service:
     folder = shutil.copytree(every_network, tmp_path_factory.mktemp("table") / "checkpoints")
     add_painting(folder, files.photo(96, 32, seed=7), "first", "sea", "ink", "mist")
     learned_checkpoint(folder / "fog.safetensors", "mist", network="pyramid", norm="instance")
-    with starter(queue_url, folder) as start:
-        yield start()
+    return services.shared(folder)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 from answers import PHOTO, Post, problem
-from conftest import starter
 from processes import Service, wait_for
 from raw_http import MULTIPART, PART, Answer, Connection
+from services import Services
 
 LIMIT = 100_000
 IDLE_S = 1.0
@@ -17,10 +17,9 @@ CHUNK = b"10000\r\n" + bytes(0x10000) + b"\r\n"
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
+def service(services: Services, tiny_checkpoints: Path) -> Service:
     """An API process alone: a body that was read is answered with 422 or, all being well, 503."""
-    with starter(queue_url, tiny_checkpoints) as start:
-        yield start(workers=0, max_body_bytes=LIMIT, body_idle_s=IDLE_S)
+    return services.shared(tiny_checkpoints, workers=0, max_body_bytes=LIMIT, body_idle_s=IDLE_S)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Controls together, over HTTP: registered styles with each of them, luminance and strength of a generator, masks and
 transparency, and the network that is asked for by name."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,7 +8,6 @@ import image_files as files
 import numpy as np
 import pytest
 from answers import PHOTO, STYLE, largest_difference, picture, problem
-from conftest import starter
 from controls import (
     BLACK,
     LEFT,
@@ -26,6 +24,7 @@ from controls import (
 )
 from PIL import Image
 from processes import Service
+from services import Services
 
 PAINTING = files.saved(files.photo(96, 64, seed=5), "jpeg", quality=90)
 DULL = files.saved(Image.blend(files.photo(64, 43), Image.new("RGB", SIZE, (128, 128, 128)), 0.7))
@@ -33,9 +32,8 @@ DULL = files.saved(Image.blend(files.photo(64, 43), Image.new("RGB", SIZE, (128,
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, bright_networks: Path) -> Iterator[Service]:
-    with starter(queue_url, bright_networks) as start:
-        yield start()
+def service(services: Services, bright_networks: Path) -> Service:
+    return services.shared(bright_networks)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ for any 5xx, so none is allowed. The requests are the same in every run.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import image_files as files
 import jsonschema_rs
 import pytest
 import schemathesis
-from conftest import starter
 from hypothesis import strategies
 from processes import Service, photo, wait_for
 from schemathesis.transport.serialization import Binary
+from services import Services
 
 from service.api_keys import new_key
 from service.http.app import create_app
@@ -123,9 +122,8 @@ def make_fit(fields: dict) -> None:
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, every_network: Path) -> Iterator[Service]:
-    with starter(queue_url, every_network) as start:
-        yield start(api_keys=KEY, max_size_px=LARGEST_PX)
+def service(services: Services, every_network: Path) -> Service:
+    return services.shared(every_network, api_keys=KEY, max_size_px=LARGEST_PX)
 
 
 @pytest.mark.timeout(600)

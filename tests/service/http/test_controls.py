@@ -1,6 +1,5 @@
 """Colour, masks and stroke size over HTTP: what they change, in every combination, and what is refused."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -8,19 +7,18 @@ import image_files as files
 import numpy as np
 import pytest
 from answers import PHOTO, STYLE, largest_difference, picture, problem
-from conftest import starter
 from controls import BLACK, LEFT, RIGHT, SIZE, WHITE, chroma, half_mask, painted, send
 from PIL import Image
 from processes import Service
+from services import Services
 
 OTHER = files.saved(files.photo(64, 48, seed=9), "png")
 GREY = (128, 128, 128)
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, bright_networks: Path) -> Iterator[Service]:
-    with starter(queue_url, bright_networks) as start:
-        yield start()
+def service(services: Services, bright_networks: Path) -> Service:
+    return services.shared(bright_networks)
 
 
 # ---- colour -------------------------------------------------------------------------------------------------------
@@ -187,10 +185,9 @@ def test_sizes_of_styles_that_are_refused(client: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="module")
-def tiling(queue_url: str, bright_networks: Path) -> Iterator[Service]:
+def tiling(services: Services, bright_networks: Path) -> Service:
     """Its worker paints in tiles whatever has more than 64 × 64 pixels, the same networks as the other's."""
-    with starter(queue_url, bright_networks) as start:
-        yield start(tile_above_pixels=64 * 64, tile_px=64)
+    return services.shared(bright_networks, tile_above_pixels=64 * 64, tile_px=64)
 
 
 @pytest.mark.parametrize(

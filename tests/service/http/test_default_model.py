@@ -1,7 +1,7 @@
 """Two networks for any style that share named styles, against running processes."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -9,9 +9,9 @@ import image_files as files
 import pytest
 import tiny
 from answers import STYLE, Post, largest_difference, picture, problem
-from conftest import starter
 from controls import registered_style
 from processes import Service, wait_for
+from services import Services
 from tiny import learned_checkpoint
 
 from model_store import checkpoint
@@ -32,9 +32,8 @@ def folder(tiny_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, folder: Path) -> Iterator[Service]:
-    with starter(queue_url, folder) as start:
-        yield start(default_model="swift")
+def service(services: Services, folder: Path) -> Service:
+    return services.shared(folder, default_model="swift")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What becomes of files over HTTP beyond their pixels: profiles, orientation, metadata, transparency, formats."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -8,17 +7,16 @@ import image_files as files
 import numpy as np
 import pytest
 from answers import STYLE, Post, largest_difference, picture
-from conftest import starter
 from controls import SIZE, painted, send
 from PIL import Image
 from processes import Service
+from services import Services
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, bright_networks: Path) -> Iterator[Service]:
+def service(services: Services, bright_networks: Path) -> Service:
     """With generators: at strength 0 they answer with the photo, as it was understood."""
-    with starter(queue_url, bright_networks) as start:
-        yield start()
+    return services.shared(bright_networks)
 
 
 def understood(client: httpx.Client, content: bytes, **fields: object) -> Image.Image:

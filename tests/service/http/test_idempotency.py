@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from answers import PHOTO, STYLE, problem
 from by_hand import WorkerByHand, any_picture
 from processes import Service, photo, wait_for
+from services import Services
 
 from service.api_keys import new_key
 from service.errors import InvalidField, JobFailed, ServiceError
@@ -70,11 +72,8 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def module_api(queue_url: str, tiny_checkpoints: Any) -> Any:
-    from conftest import starter
-
-    with starter(queue_url, tiny_checkpoints) as start:
-        yield Api(start(workers=0, idempotency_mb=1))
+def module_api(services: Services, tiny_checkpoints: Path) -> Api:
+    return Api(services.shared(tiny_checkpoints, workers=0, idempotency_mb=1))
 
 
 @pytest.fixture

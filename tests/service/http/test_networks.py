@@ -1,14 +1,14 @@
 """Networks of every kind over HTTP, from a folder that changes while it is served."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
-from answers import STYLE, Post, largest_difference, picture, problem
-from conftest import poster, starter
+from answers import STYLE, Post, largest_difference, picture, poster, problem
 from processes import Service, wait_for
+from services import Services
 from tiny import learned_checkpoint
 
 LEARNED = {
@@ -23,10 +23,9 @@ LEARNED = {
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, every_network: Path) -> Iterator[Service]:
+def service(services: Services, every_network: Path) -> Service:
     """With room for one network at a time: each test loads what the one before has left behind."""
-    with starter(queue_url, every_network) as start:
-        yield start(model_memory_mb=1)
+    return services.shared(every_network, model_memory_mb=1)
 
 
 @pytest.fixture

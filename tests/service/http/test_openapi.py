@@ -12,9 +12,10 @@ import schemathesis
 from fastapi import Form, UploadFile
 from processes import Service
 
+from model_store.catalog import default_folder, read_catalog
 from service.http.app import create_app
-from service.http.documented import ANSWERS
-from service.http.responses.problems import problem_statuses
+from service.http.responses.problems import DOCUMENTED, problem_statuses
+from service.http.responses.styles import StyleViews
 from service.settings import Settings
 
 KEY = f"client:{'0' * 64}"
@@ -131,7 +132,7 @@ def test_every_error_is_a_problem(path: str, method: str, operation: dict) -> No
             assert media_type == "application/problem+json"
             assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
             assert content["example"]["status"] == status
-            assert content["example"]["title"] == ANSWERS[status].title
+            assert content["example"]["title"] == DOCUMENTED[status].title
 
 
 @every_operation
@@ -236,3 +237,32 @@ def test_several_forms_are_each_completed() -> None:
 
 def test_pages_are_not_part_of_it() -> None:
     assert not {"/", "/docs", "/openapi.json"} & set(DOCUMENT["paths"])
+
+
+def test_examples_show_real_defaults() -> None:
+    settings, catalog = Settings(), read_catalog(default_folder())
+    schemas, responses = DOCUMENT["components"]["schemas"], DOCUMENT["components"]["responses"]
+    (style,), (models,) = schemas["StyleView"]["examples"], schemas["ModelList"]["examples"]
+    assert style == StyleViews(catalog, settings.default_model).named(catalog.style(style["id"])).model_dump(
+        mode="json"
+    )
+    (shown,) = models["models"]
+    real = catalog.model(shown["id"])
+    assert shown["is_default"] and shown["id"] == settings.default_model
+    assert (shown["styles"], shown["parameters"], shown["licence"]) == (
+        len(real.styles),
+        real.parameters,
+        real.licence,
+    )
+    assert shown["measured"].items() <= real.measured.items() and shown["training"].items() <= real.training.items()
+    details = {
+        name: answer["content"]["application/problem+json"]["example"]["detail"] for name, answer in responses.items()
+    }
+    assert f"from 64 to {settings.max_size_px} pixels" in details["InvalidField"]
+    assert f"at most {settings.max_body_bytes} bytes" in details["PayloadTooLarge"]
+    assert f"within {settings.request_timeout_s:g} s" in details["DeadlinePassed"]
+
+
+def test_examples_of_errors_show_the_settings_of_the_service() -> None:
+    app = create_app(Settings(redis_url="unix:///nowhere", max_size_px=777))
+    assert "from 64 to 777 pixels" in str(app.openapi()["components"]["responses"]["InvalidField"])

@@ -1,17 +1,16 @@
 """Named styles whose painting lies beside the checkpoints: shown, and encoded where numbers will not do."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import image_files as files
 import pytest
 from answers import PHOTO, STYLE, largest_difference, picture, problem
-from conftest import starter
 from controls import BLACK, LEFT, RIGHT, SIZE, WHITE, painted, send
 from PIL import Image
 from processes import Service, wait_for
+from services import Services
 from tiny import add_painting
 
 from stylize_client import Client
@@ -30,9 +29,8 @@ def folder(bright_networks: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, folder: Path) -> Iterator[Service]:
-    with starter(queue_url, folder) as start:
-        yield start()
+def service(services: Services, folder: Path) -> Service:
+    return services.shared(folder)
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def test_an_unknown_style(client: httpx.Client, style_id: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "phrases"),
     [
-        ({"title": " \t "}, "title", ["the title is empty: say what the style shall be called"]),
+        ({"title": " \t "}, "title", ["the title is empty: send the name of the style"]),
         ({"title": "x" * 121}, "title", ["got 121 characters, at most 120 are allowed"]),
         ({"title": "a\x07b"}, "title", ["characters that cannot be shown"]),
         ({"artist": "x" * 121}, "artist", ["got 121 characters"]),

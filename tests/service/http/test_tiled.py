@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import image_files as files
 import numpy as np
 import pytest
 from answers import STYLE, largest_difference, picture
-from conftest import starter
 from controls import half_mask, registered_style, send
 from PIL import Image
 from processes import Service, wait_for
+from services import Services
 
 LARGE = files.saved(files.photo(200, 150), "jpeg")
 PAINTING = files.saved(files.photo(96, 64, seed=5), "jpeg", quality=90)
@@ -22,17 +21,15 @@ ASYNC = {"Prefer": "respond-async"}
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, bright_networks: Path) -> Iterator[Service]:
+def service(services: Services, bright_networks: Path) -> Service:
     """Whatever has more than 128 × 128 pixels is painted in tiles."""
-    with starter(queue_url, bright_networks) as start:
-        yield start(tile_above_pixels=128 * 128, tile_px=64)
+    return services.shared(bright_networks, tile_above_pixels=128 * 128, tile_px=64)
 
 
 @pytest.fixture(scope="module")
-def whole(queue_url: str, bright_networks: Path) -> Iterator[Service]:
+def whole(services: Services, bright_networks: Path) -> Service:
     """The same networks, in one pass."""
-    with starter(queue_url, bright_networks) as start:
-        yield start()
+    return services.shared(bright_networks)
 
 
 def told(client: httpx.Client, path: str) -> list[tuple[str, dict]]:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from service.errors import BeingAnswered, InvalidField
+from service.errors import Conflict, InvalidField
 from service.queue.answer_store import Answer, AnswerStore, Hold
 from service.queue.queue import JobQueue
 from service.settings import Settings
@@ -46,7 +46,7 @@ def test_one_of_many_answers_and_the_others_are_told(settings: Settings) -> None
         tries = [store.begin("", "key", "request", str(number)) for number in range(20)]
         found = await asyncio.gather(*tries, return_exceptions=True)
         assert sum(isinstance(each, Hold) for each in found) == 1
-        assert sum(isinstance(each, BeingAnswered) for each in found) == 19
+        assert sum(isinstance(each, Conflict) for each in found) == 19
 
     play(settings, scenario)
 
@@ -83,7 +83,7 @@ def test_who_comes_late_overwrites_nothing(settings: Settings) -> None:
 def test_a_process_that_dies_holds_its_key_for_a_lease_only(settings: Settings) -> None:
     async def scenario(store: AnswerStore) -> None:
         await hold(store)
-        with pytest.raises(BeingAnswered) as caught:
+        with pytest.raises(Conflict) as caught:
             await hold(store)
         assert caught.value.headers == {"Retry-After": "1"}
         await asyncio.sleep(0.4)
@@ -97,7 +97,7 @@ def test_who_answers_holds_its_key_for_longer_than_a_lease(settings: Settings) -
         held = await hold(store)
         async with store.held(held):
             await asyncio.sleep(1)
-            with pytest.raises(BeingAnswered):
+            with pytest.raises(Conflict):
                 await hold(store)
         await store.keep(held, ANSWER)
         assert await store.begin("", "key", "request", "other token") == ANSWER

@@ -357,7 +357,7 @@ def test_large_pictures_and_large_styles_are_tiled(changes: dict, tiled: bool) -
 WITH_PAINTINGS = Catalog(
     CATALOG.models,
     tuple(
-        replace(style, painting=Path("wave.webp")) if style.id in ("first", "great-wave") else style
+        replace(style, style_image=Path("wave.webp")) if style.id in ("first", "great-wave") else style
         for style in CATALOG.styles
     ),
 )

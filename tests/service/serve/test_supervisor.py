@@ -87,7 +87,7 @@ def test_it_starts_everything_heals_and_ends_everything(served: Served) -> None:
     assert worker is not None
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: served.child("worker") not in (None, worker), 30)
-    wait_for(lambda: "starting it again" in served.log)
+    wait_for(lambda: "restarting it" in served.log)
     wait_for(lambda: httpx.get(f"{served.url}/readyz").status_code == 503, 10)
     wait_for(lambda: httpx.get(f"{served.url}/readyz").status_code == 200, 60)
 

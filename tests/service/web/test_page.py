@@ -11,14 +11,12 @@ from processes import Service
 from model_store.catalog import default_folder
 from service.http.middleware.key_guard import is_open
 from service.http.middleware.security_headers import POLICIES
-from service.http.routes import page as page_routes
+from service.http.routes import pages
 
 WEIGHT = 450_000
 """Bytes that the page may weigh, without the pictures of the styles."""
 
-FILES = sorted(
-    path.relative_to(page_routes.FOLDER).as_posix() for path in page_routes.FOLDER.rglob("*") if path.is_file()
-)
+FILES = sorted(path.relative_to(pages.FOLDER).as_posix() for path in pages.FOLDER.rglob("*") if path.is_file())
 SCRIPTS = [name for name in FILES if name.endswith(".js")]
 MOST_LINES = 300
 
@@ -43,7 +41,7 @@ def folder(page: str) -> str:
 
 
 def read(name: str) -> str:
-    return (page_routes.FOLDER / name).read_text()
+    return (pages.FOLDER / name).read_text()
 
 
 def test_the_page_is_asked_about_and_kept(client: httpx.Client, page: str) -> None:
@@ -74,7 +72,7 @@ def test_what_it_loads_is_there_and_kept_for_good(client: httpx.Client, page: st
 def test_every_file_is_served_and_the_sample(client: httpx.Client, folder: str) -> None:
     for name in FILES:
         if name != "index.html":
-            assert client.get(f"{folder}/{name}").content == (page_routes.FOLDER / name).read_bytes()
+            assert client.get(f"{folder}/{name}").content == (pages.FOLDER / name).read_bytes()
     assert client.get(f"{folder}/sample.jpg").content == (default_folder() / "sample.jpg").read_bytes()
 
 
@@ -127,7 +125,7 @@ def test_a_script_is_short_typed_and_makes_no_markup(name: str) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
     assert set(re.findall(r"https?://[^\"]+", text)) <= {"http://www.w3.org/2000/svg"}, "asks nobody else"
     for imported in re.findall(r'from "(.+?)"', text):
-        assert (page_routes.FOLDER / Path(name).parent / imported).is_file(), imported
+        assert (pages.FOLDER / Path(name).parent / imported).is_file(), imported
 
 
 def test_every_script_is_used() -> None:
@@ -143,7 +141,7 @@ def test_every_script_is_used() -> None:
 def test_the_package_has_every_file() -> None:
     import tomllib
 
-    root = page_routes.FOLDER.parents[1]
+    root = pages.FOLDER.parents[1]
     patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["service"]
     packed = {path for pattern in patterns for path in (root / "service").glob(pattern)}
-    assert packed == {page_routes.FOLDER / name for name in FILES}
+    assert {path for path in packed if pages.FOLDER in path.parents} == {pages.FOLDER / name for name in FILES}

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import starter
 from PIL import Image
 from processes import Service, photo, wait_for
+from services import Services
 from studio import Studio, file, opener
 
 from service.api_keys import new_key
@@ -140,8 +140,8 @@ def test_a_file_that_is_no_picture_is_answered_in_the_services_own_words(studio:
     assert not studio.page.locator("#style-error").is_visible()
 
 
-def test_a_full_queue_says_so_and_tries_again(chromium, queue_url: str, every_network: Path) -> None:
-    with starter(queue_url, every_network) as start:
+def test_a_full_queue_says_so_and_tries_again(chromium, services: Services, every_network: Path) -> None:
+    with services.starter(every_network) as start:
         service = start(max_queue=1)
         studio = opener(chromium, service)()
         service.workers[0].send_signal(signal.SIGSTOP)
@@ -185,9 +185,9 @@ def test_a_problem_of_a_field_stands_at_the_field(open_studio: Callable[..., Stu
     assert not studio.page.locator('[data-field="size"] .field-error').is_visible()
 
 
-def test_where_keys_are_needed_the_page_asks_for_one(chromium, queue_url: str, every_network: Path) -> None:
+def test_where_keys_are_needed_the_page_asks_for_one(chromium, services: Services, every_network: Path) -> None:
     secret, key = new_key("someone")
-    with starter(queue_url, every_network) as start:
+    with services.starter(every_network) as start:
         service = start(api_keys=str(key))
         context = chromium.new_context(reduced_motion="reduce")
         studio = Studio(context, service.url)

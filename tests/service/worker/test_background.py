@@ -14,7 +14,7 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service.engine.stylize_input import Painting, Upload
+from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
 from service.http.schemas import StylePart, StylizeParameters
@@ -22,7 +22,8 @@ from service.queue.jobs import Claim, Job, JobProgress, Result
 from service.queue.queue import JobQueue
 from service.settings import Settings
 from service.worker import background
-from service.worker.pipeline import NO_MEMORY, DeviceFailed, Worker
+from service.worker.device import NO_MEMORY, DeviceFailed
+from service.worker.pipeline import Worker
 
 
 class NotedStylizer(Stylizer):
@@ -38,12 +39,12 @@ class NotedStylizer(Stylizer):
     def warm_up(self, model_id: str = "") -> None:
         pass
 
-    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+    def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
         self.events.append(f"batch of {len(paintings)}")
         return super().paint(model, paintings)
 
     def optimise(
-        self, model: str, painting: Painting, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
+        self, model: str, painting: StylizeInput, steps: int | None = None, begin: tuple[int, Image.Image] | None = None
     ) -> Iterator[Progress]:
         for progress in super().optimise(model, painting, steps, begin):
             if progress.step == self.pause_before:
@@ -260,28 +261,28 @@ def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(settings: Sett
         return claims
 
     async def scenario(stage: Stage) -> None:
-        stylizer.lane = stage.worker._background
+        stylizer.worker = stage.worker
         other = JobQueue(settings.redis_url or "", settings, "other")
         await stage.api.enqueue(long_job(steps=4), 20)
         while not stylizer.paused.is_set():
             await other.extend(claims)
             await asyncio.sleep(settings.heartbeat_s / 2)
         await other.close()
-        await stage.until(lambda: stylizer.lane._is_preempted)  # the lease is over
+        await stage.until(lambda: stage.worker._background._is_preempted)  # the lease is over
         stylizer.go_on.set()
         assert (await stage.result("long")).error is None
 
     class Watched(NotedStylizer):
-        lane: background.BackgroundLane
+        worker: Worker
 
-        def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
-            self.events.append("held" if self.lane.held else "nothing held")
+        def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
+            self.events.append(f"held: {', '.join(claim.job.id for claim in self.worker._held.claims)}")
             return super().paint(model, paintings)
 
     stylizer = Watched(tiny_checkpoints, pause_before=2)
     claims = asyncio.run(claim())
     play(settings, stylizer, scenario)
-    assert stylizer.events == ["step 1", "step 2", "nothing held", "batch of 1", "step 3", "step 4"]
+    assert stylizer.events == ["step 1", "step 2", "held: orphan", "batch of 1", "step 3", "step 4"]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +335,7 @@ def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_ch
 def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoints: Path) -> None:
     def painted(alpha: float, *styles: tuple[float, Image.Image]) -> np.ndarray:
         uploads = [(weight, Upload(str(index), image)) for index, (weight, image) in enumerate(styles)]
-        *_, last = stylizer.optimise("adain", Painting(content, uploads, alpha), steps=4)
+        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=4)
         return last.picture[0].numpy()
 
     stylizer = Stylizer(tiny_checkpoints, Runtime(torch.device("cpu"), torch.float32), 8)
@@ -348,7 +349,7 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
 
 def test_colours_are_the_photos_if_so_wished(tiny_checkpoints: Path) -> None:
     def painted(color: str) -> np.ndarray:
-        wish = Painting(content, [(1.0, Upload("it", style))], 1.0, color=color)
+        wish = StylizeInput(content, [(1.0, Upload("it", style))], 1.0, color=color)
         *_, last = stylizer.optimise("adain", wish, steps=4)
         return last.picture[0].numpy()
 

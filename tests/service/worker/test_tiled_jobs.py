@@ -15,14 +15,14 @@ from test_background import Stage, parameters, play
 from test_background import long_job as optimisation
 
 from model_store.runtime import Runtime
-from service.engine.stylize_input import Painting, TiledProgress
+from service.engine.stylize_input import StylizeInput, TiledProgress
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed
 from service.http.schemas import StylePart
 from service.queue.jobs import Job, JobProgress
 from service.settings import Settings
 from service.worker import background
-from service.worker.pipeline import DeviceFailed
+from service.worker.device import DeviceFailed
 
 SIZE = (160, 96)
 TILES = 2 * 3 * 3  # each is encoded, measured and decoded
@@ -40,11 +40,11 @@ class NotedStylizer(Stylizer):
     def warm_up(self, model_id: str = "") -> None:
         pass
 
-    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+    def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
         self.events.append(f"batch of {len(paintings)}")
         return super().paint(model, paintings)
 
-    def paint_tiled(self, model: str, painting: Painting) -> Generator[TiledProgress, None, None]:
+    def paint_tiled(self, model: str, painting: StylizeInput) -> Generator[TiledProgress, None, None]:
         for progress in super().paint_tiled(model, painting):
             if progress.step >= self.pause_from:
                 time.sleep(self.pause_s)
@@ -150,7 +150,7 @@ def test_a_cancelled_picture_ends_after_its_tile(settings: Settings, tiny_checkp
         await stage.api.enqueue(large_job("cancelled"), 30)
         await stage.until(lambda: "tile 3" in stylizer.events)
         await stage.api.cancel("cancelled")
-        await stage.until(lambda: stage.worker._background.held is None)
+        await stage.until(lambda: not stage.worker._held.claims)
         assert f"tile {TILES}" not in stylizer.events
         await stage.api.enqueue(large_job("next"), 30)
         assert (await stage.result("next")).error is None
@@ -164,7 +164,7 @@ def test_a_late_picture_ends_after_its_tile(settings: Settings, tiny_checkpoints
     async def scenario(stage: Stage) -> None:
         await stage.api.enqueue(large_job(), 1.5)
         await stage.until(lambda: "tile 1" in stylizer.events)
-        await stage.until(lambda: stage.worker._background.held is None)
+        await stage.until(lambda: not stage.worker._held.claims)
         assert f"tile {TILES}" not in stylizer.events
         assert (await stage.api.status()).background_depth == 0
 

@@ -11,14 +11,15 @@ from PIL import Image
 from processes import photo
 
 from model_store.runtime import Runtime
-from service.engine.stylize_input import Painting
+from service.engine.stylize_input import StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed
 from service.http.schemas import StylePart, StylizeParameters
 from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
 from service.settings import Settings
-from service.worker.pipeline import DeviceFailed, Worker
+from service.worker.device import DeviceFailed
+from service.worker.pipeline import Worker
 
 
 class FailingStylizer(Stylizer):
@@ -31,14 +32,14 @@ class FailingStylizer(Stylizer):
     def warm_up(self, model_id: str = "") -> None:
         pass
 
-    def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+    def failure(self, inputs: Sequence[StylizeInput]) -> Exception | None:
         return None
 
-    def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
-        self.batches.append(len(paintings))
-        if (error := self.failure(paintings)) is not None:
+    def paint(self, model: str, inputs: Sequence[StylizeInput]) -> list[Image.Image]:
+        self.batches.append(len(inputs))
+        if (error := self.failure(inputs)) is not None:
             raise error
-        return super().paint(model, paintings)
+        return super().paint(model, inputs)
 
 
 def job(name: str, alpha: float = 1.0, content: bytes = b"") -> Job:
@@ -91,8 +92,8 @@ def test_a_bad_file_fails_alone(settings: Settings, tiny_checkpoints: Path) -> N
 
 def test_a_failing_item_fails_alone(settings: Settings, tiny_checkpoints: Path) -> None:
     class Stumbles(FailingStylizer):
-        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
-            return RuntimeError("numbers") if any(painting.alpha == 0.5 for painting in paintings) else None
+        def failure(self, inputs: Sequence[StylizeInput]) -> Exception | None:
+            return RuntimeError("numbers") if any(one.alpha == 0.5 for one in inputs) else None
 
     jobs = [job(str(index), alpha=0.5 if index == 2 else 1.0) for index in range(5)]
     results = work(settings, Stumbles(tiny_checkpoints), jobs)
@@ -103,8 +104,8 @@ def test_a_failing_item_fails_alone(settings: Settings, tiny_checkpoints: Path) 
 
 def test_out_of_memory_halves_the_batches(settings: Settings, tiny_checkpoints: Path) -> None:
     class Small(FailingStylizer):
-        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
-            return torch.OutOfMemoryError("no room") if len(paintings) > 2 else None
+        def failure(self, inputs: Sequence[StylizeInput]) -> Exception | None:
+            return torch.OutOfMemoryError("no room") if len(inputs) > 2 else None
 
     stylizer = Small(tiny_checkpoints)
     results = work(settings, stylizer, [job(str(index)) for index in range(8)])
@@ -114,7 +115,7 @@ def test_out_of_memory_halves_the_batches(settings: Settings, tiny_checkpoints: 
 
 def test_a_device_error_ends_the_worker_and_keeps_the_jobs(settings: Settings, tiny_checkpoints: Path) -> None:
     class Broken(FailingStylizer):
-        def failure(self, paintings: Sequence[Painting]) -> Exception | None:
+        def failure(self, inputs: Sequence[StylizeInput]) -> Exception | None:
             return torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
     with pytest.raises(DeviceFailed):
@@ -126,7 +127,7 @@ def test_a_device_error_ends_the_worker_and_keeps_the_jobs(settings: Settings, t
 
 def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tiny_checkpoints: Path) -> None:
     class Hangs(FailingStylizer):
-        def paint(self, model: str, paintings: Sequence[Painting]) -> list[Image.Image]:
+        def paint(self, model: str, inputs: Sequence[StylizeInput]) -> list[Image.Image]:
             time.sleep(2)
             return []
 
@@ -141,6 +142,15 @@ def test_a_defect_ends_the_worker_instead_of_holding_the_job(
     monkeypatch.setattr("service.worker.codecs.Facts", lambda **_facts: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         work(settings, FailingStylizer(tiny_checkpoints), [job("a")])
+
+
+def test_as_many_results_come_out_as_jobs_went_in(settings: Settings, tiny_checkpoints: Path) -> None:
+    class Loses(FailingStylizer):
+        def paint(self, model: str, inputs: Sequence[StylizeInput]) -> list[Image.Image]:
+            return super().paint(model, inputs)[1:]
+
+    with pytest.raises(RuntimeError, match="1 jobs went into the batch, 0 results came out"):
+        work(settings, Loses(tiny_checkpoints), [job("a")])
 
 
 def test_waiting_for_a_batch_fills_it(settings: Settings, tiny_checkpoints: Path) -> None:

@@ -1,6 +1,6 @@
-"""Paintings that are shipped with the styles made from them, as far as nobody has rights in them.
+"""Style images that are shipped with the styles made from them, as far as they are in the public domain.
 
-``model_store.paintings`` describes the folder and its table.
+``model_store.style_images`` describes the folder and its table.
 """
 
 import csv
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
-from model_store.paintings import COLUMNS, SUFFIX, TABLE, read_rows
+from model_store.style_images import COLUMNS, SUFFIX, TABLE, read_rows
 from train.data import DataError
 from train.images import fit_longer_side, read_image
 from train.tables import StyleFile, read_table
@@ -25,7 +25,7 @@ DIED = re.compile(r"\bdied (?:about )?(\d{3,4})\b")
 
 
 def read_origins(path: Path, root: Path) -> dict[Path, str]:
-    """Columns ``file, origin``: where each picture was taken from, for readers; files are relative to ``root``.
+    """Read a table of ``file, origin``: the source of each image, for readers; files are relative to ``root``.
 
     Raises:
         DataError: The table is missing, empty or lacks a column.
@@ -33,26 +33,26 @@ def read_origins(path: Path, root: Path) -> dict[Path, str]:
     return {root / row["file"]: row["origin"] for row in read_table(path, ("file", "origin"))}
 
 
-def export_paintings(files: Sequence[StyleFile], origins: Mapping[Path, str], folder: Path) -> list[str]:
-    """Write the paintings of these styles, and their rows of the table; other rows stay.
+def export_style_images(files: Sequence[StyleFile], origins: Mapping[Path, str], folder: Path) -> list[str]:
+    """Write the images of these styles, and their rows of the table; other rows stay.
 
-    A painting is left out whose origin is not known, or whose rights name no artist who died before ``DIED_BEFORE``.
+    An image is left out if its origin is not known, or its rights name no artist who died before ``DIED_BEFORE``.
     Styles of one origin share a file.
 
     Args:
-        files: The styles and their pictures.
-        origins: By the picture's path, see ``read_origins``.
-        folder: ``paintings`` of a folder of checkpoints; made if it is not there.
+        files: The styles and their images.
+        origins: By the image's path, see ``read_origins``.
+        folder: ``paintings`` of a folder of checkpoints; created if necessary.
 
     Returns:
-        The ids of the styles that have their painting now.
+        Ids of the styles whose image was written.
 
     Raises:
-        DataError: A picture, or the table that is there, cannot be read.
+        DataError: An image, or the existing table, cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     exported = {file.named.id for file in files}
-    rows = [row for row in _present_rows(folder / TABLE) if row["style"] not in exported]
+    rows = [row for row in _rows_of(folder / TABLE) if row["style"] not in exported]
     names = {row["origin"]: row["file"] for row in rows}
     written = []
     for file in files:
@@ -60,10 +60,10 @@ def export_paintings(files: Sequence[StyleFile], origins: Mapping[Path, str], fo
         if origin is None or not is_free(file.named.rights):
             continue
         name = names.setdefault(origin, f"{file.named.id}{SUFFIX}")
-        picture = read_image(file.path)
-        if max(picture.size) > LONGER_PX:
-            picture = fit_longer_side(picture, LONGER_PX)
-        picture.save(folder / name, "WEBP", quality=QUALITY, method=6)
+        image = read_image(file.path)
+        if max(image.size) > LONGER_PX:
+            image = fit_longer_side(image, LONGER_PX)
+        image.save(folder / name, "WEBP", quality=QUALITY, method=6)
         rows.append({"style": file.named.id, "file": name, "origin": origin})
         written.append(file.named.id)
     _write_table(folder / TABLE, rows)
@@ -76,7 +76,7 @@ def is_free(rights: str) -> bool:
     return died is not None and int(died[1]) < DIED_BEFORE
 
 
-def _present_rows(table: Path) -> list[dict[str, str]]:
+def _rows_of(table: Path) -> list[dict[str, str]]:
     try:
         return read_rows(table) if table.exists() else []
     except (OSError, ValueError, csv.Error) as err:
@@ -84,7 +84,7 @@ def _present_rows(table: Path) -> list[dict[str, str]]:
 
 
 def _write_table(table: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """All of it or nothing: a service may read it meanwhile."""
+    """Replace the table atomically: a service may read it meanwhile."""
     text = StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -10,9 +10,9 @@ from tiny import images
 
 from model_store.catalog import default_folder, read_catalog
 from model_store.checkpoint_metadata import NamedStyle
-from model_store.paintings import read_paintings
+from model_store.style_images import read_style_images
 from train.data import DataError
-from train.paintings import LONGER_PX, export_paintings, is_free, read_origins
+from train.style_images import LONGER_PX, export_style_images, is_free, read_origins
 from train.tables import StyleFile
 
 FREE = "Public domain: Somebody died 1925"
@@ -36,7 +36,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_styles_have_their_painting_and_may_share_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_table(tmp_path, ("wave", "wave.webp", "A museum, 1"), ("wave-cin", "wave.webp", "A museum, 1"))
     (tmp_path / "paintings/wave.webp").write_bytes(b"a picture")
-    found = read_paintings(tmp_path)
+    found = read_style_images(tmp_path)
     assert {(name, painting.path, painting.origin) for name, painting in found.items()} == {
         (name, tmp_path / "paintings/wave.webp", "A museum, 1") for name in ("wave", "wave-cin")
     }
@@ -44,9 +44,9 @@ def test_styles_have_their_painting_and_may_share_it(tmp_path: Path, caplog: pyt
 
 
 def test_no_table_is_no_mistake(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert read_paintings(tmp_path) == {}
+    assert read_style_images(tmp_path) == {}
     (tmp_path / "paintings").mkdir()
-    assert read_paintings(tmp_path) == {}
+    assert read_style_images(tmp_path) == {}
     assert logged(caplog) == []
 
 
@@ -55,9 +55,9 @@ def test_a_row_without_its_file_harms_no_other(tmp_path: Path, caplog: pytest.Lo
     write_table(tmp_path, ("night", name, ""), ("wave", "wave.webp", ""))
     for path in ("paintings/wave.webp", "paintings/wave.svg", "wave.webp"):
         (tmp_path / path).write_bytes(b"a picture")
-    assert list(read_paintings(tmp_path)) == ["wave"]
+    assert list(read_style_images(tmp_path)) == ["wave"]
     (line,) = logged(caplog)
-    assert line.startswith(f"no painting of 'night': there is no .webp file {name!r} beside paintings.csv")
+    assert line.startswith(f"no image of 'night': there is no .webp file {name!r} beside paintings.csv")
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_a_broken_table_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes, reason: str
 ) -> None:
     (write_table(tmp_path) / "paintings/paintings.csv").write_bytes(content)
-    assert read_paintings(tmp_path) == {}
+    assert read_style_images(tmp_path) == {}
     (line,) = logged(caplog)
-    assert line.startswith("no paintings, their table cannot be read: paintings.csv: ") and reason in line
+    assert line.startswith("no style images, their table cannot be read: paintings.csv: ") and reason in line
 
 
 # ---- the export ---------------------------------------------------------------------------------------------------
@@ -103,9 +103,9 @@ def test_what_is_free_and_has_an_origin_is_exported(tmp_path: Path) -> None:
     origins = {one: "one", taken: "taken", small: "small"}
     folder = tmp_path / "paintings"
     files = [style("one", one), style("taken", taken, TAKEN), style("unknown", unknown), style("small", small)]
-    assert export_paintings(files, origins, folder) == ["one", "small"]
-    assert export_paintings([style("one-cin", one), style("small", small, TAKEN)], origins, folder) == ["one-cin"]
-    assert {name: (painting.path.name, painting.origin) for name, painting in read_paintings(tmp_path).items()} == {
+    assert export_style_images(files, origins, folder) == ["one", "small"]
+    assert export_style_images([style("one-cin", one), style("small", small, TAKEN)], origins, folder) == ["one-cin"]
+    assert {name: (painting.path.name, painting.origin) for name, painting in read_style_images(tmp_path).items()} == {
         "one": ("one.webp", "one"),
         "one-cin": ("one.webp", "one"),
     }
@@ -125,9 +125,11 @@ def test_origins_are_read_relative_to_the_pictures(tmp_path: Path) -> None:
 
 def test_every_shipped_style_whose_painting_is_free_has_it() -> None:
     styles = read_catalog(default_folder()).styles
-    assert {style.id for style in styles if style.painting} == {style.id for style in styles if is_free(style.rights)}
-    assert all(bool(style.origin) == bool(style.painting) for style in styles)
-    assert len({style.painting for style in styles if style.painting}) > 30
+    assert {style.id for style in styles if style.style_image} == {
+        style.id for style in styles if is_free(style.rights)
+    }
+    assert all(bool(style.origin) == bool(style.style_image) for style in styles)
+    assert len({style.style_image for style in styles if style.style_image}) > 30
 
 
 def test_the_shipped_paintings_are_small_files_of_the_table() -> None:

@@ -14,7 +14,7 @@ from train.evaluate import Distances, distances
 Painted = TypeVar("Painted")
 
 
-class Judge:
+class Evaluator:
     """A VGG in fp32."""
 
     def __init__(self, source: str, device: torch.device) -> None:

@@ -1,0 +1,106 @@
+"""``HeldJobs``: the jobs that this process has claimed and not parted with: their leases, and how each of them ends."""
+
+import asyncio
+import contextlib
+import logging
+from time import monotonic
+
+from service.errors import ServiceError
+from service.queue.jobs import Claim, Result
+from service.queue.queue import JobQueue
+
+RETRY_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class HeldJobs:
+    """All jobs that one worker holds, those of its batches and those of its background lane."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        """Begin with none."""
+        self._queue = queue
+        self._claims: dict[tuple[str, bytes], Claim] = {}
+        self._changed = asyncio.Condition()
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The jobs, in the order of their claims."""
+        return tuple(self._claims.values())
+
+    def add(self, claim: Claim) -> None:
+        """Hold a job, until it is completed, dropped or released."""
+        self._claims[(claim.lane, claim.entry)] = claim
+
+    async def begin(self, claim: Claim) -> bool:
+        """Note that a job's decoding begins; while Redis is away, try again until the job's deadline.
+
+        Returns:
+            Whether the job is still wanted.
+        """
+        while not claim.is_late:
+            try:
+                return await self._queue.begin(claim)
+            except ServiceError:
+                await asyncio.sleep(RETRY_S)
+        return False
+
+    async def complete(self, claim: Claim, result: Result) -> None:
+        """Store a job's result; while Redis is away, try again until the job's deadline."""
+        while True:
+            try:
+                if not await self._queue.complete(claim, result):
+                    log.info("a result came too late, or second", extra=log_fields(claim))
+                break
+            except ServiceError:
+                if monotonic() + RETRY_S > claim.deadline:
+                    break
+                await asyncio.sleep(RETRY_S)
+        await self._remove(claim)
+
+    async def drop(self, claim: Claim) -> None:
+        """Acknowledge a job that is late or cancelled."""
+        log.info("dropped: it is late or cancelled", extra=log_fields(claim))
+        with contextlib.suppress(ServiceError):  # its entry is pending then, and dropped by the worker that reclaims it
+            await self._queue.drop(claim)
+        await self._remove(claim)
+
+    async def release(self, claim: Claim) -> None:
+        """Give a job back, for another worker to claim at once."""
+        with contextlib.suppress(ServiceError):  # its lease ends by itself
+            await self._queue.release([claim])
+        await self._remove(claim)
+
+    async def release_all(self) -> None:
+        """Give back all jobs."""
+        log.warning("giving back jobs that could not be finished", extra={"held": len(self._claims)})
+        with contextlib.suppress(ServiceError):  # their leases end by themselves
+            await self._queue.release(self.claims)
+
+    async def extend_leases(self) -> None:
+        """Renew the leases of all jobs that are not late.
+
+        Raises:
+            QueueUnreachable: Redis does not answer.
+        """
+        await self._queue.extend([claim for claim in self.claims if not claim.is_late])
+
+    async def until_alone(self, claim: Claim) -> None:
+        """Wait until no other job is held."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.claims == (claim,))
+
+    async def until_none(self) -> None:
+        """Wait until no job is held."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._claims)
+
+    async def _remove(self, claim: Claim) -> None:
+        async with self._changed:
+            del self._claims[(claim.lane, claim.entry)]
+            self._changed.notify_all()
+
+
+def log_fields(claim: Claim) -> dict[str, object]:
+    """Return what names a job in the log: its id, and that of the client's request."""
+    return {"job": claim.job.id, "request_id": claim.job.parameters.get("request_id")}
