@@ -17,12 +17,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
 from service.errors import Conflict, InvalidField, ServiceError
 from service.queue.capped_store import SHELVE
 from service.queue.keys import Keys
-from service.queue.redis_client import translated
+from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
 from service.tasks import end_tasks
 
@@ -92,8 +91,9 @@ class Hold:
 class AnswerStore:
     """One process's view of the answers."""
 
-    def __init__(self, redis: Any, settings: QueueSettings) -> None:
+    def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
         """``redis`` is for commands: the queue's will do."""
+        self._redis = redis
         self._settings = settings
         self._most_bytes = settings.idempotency_mb * 2**20
         self._keys = Keys(settings.key_prefix)
@@ -117,7 +117,7 @@ class AnswerStore:
         """
         name = hashlib.sha256(f"{caller}\0{key}".encode()).hexdigest()
         args = [fingerprint, token, self._settings.lease_ms]
-        async with translated():
+        async with self._redis.translated():
             what, *fields = await self._begin(keys=[self._keys.answer(name)], args=args)
         if what == b"running":
             detail = f"a request with this {FIELD} is being answered: wait for that answer, or try again later"
@@ -143,7 +143,7 @@ class AnswerStore:
         while True:
             await asyncio.sleep(self._settings.lease_ms / 3000)
             try:
-                async with translated():
+                async with self._redis.translated():
                     await self._renew(keys=[self._keys.answer(hold.name)], args=[hold.token, self._settings.lease_ms])
             except ServiceError as err:
                 log.warning("the lease of an idempotency key could not be renewed: %s", err.detail)
@@ -157,7 +157,7 @@ class AnswerStore:
             return
         fields: list[str | bytes] = ["status", str(answer.status), "headers", headers, "body", answer.body]
         ttl_ms = int(self._settings.idempotency_ttl_s * 1000)
-        async with translated():
+        async with self._redis.translated():
             await self._keep(
                 keys=[self._keys.answer(hold.name), *self._keys.answers],
                 args=[hold.token, ttl_ms, self._most_bytes, size_bytes, *fields],
@@ -165,5 +165,5 @@ class AnswerStore:
 
     async def release(self, hold: Hold) -> None:
         """There is no answer to keep: who sends the request again is answered anew."""
-        async with translated():
+        async with self._redis.translated():
             await self._release(keys=[self._keys.answer(hold.name)], args=[hold.token])

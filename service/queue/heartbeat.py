@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.queue.keys import Keys
-from service.queue.redis_client import RedisClient, translated
+from service.queue.redis_client import RedisClient
 
 FORGET_WORKER_MS = 10 * 60_000
 """A worker whose last heartbeat is older is not listed any more."""
@@ -64,7 +64,7 @@ async def read_status(redis: RedisClient, keys: Keys) -> QueueStatus:
     Raises:
         QueueUnreachable: Redis does not answer.
     """
-    async with translated():
+    async with redis.translated():
         pipe = redis.commands.pipeline(transaction=False)
         pipe.time()
         for lane in ("interactive", "suspect", "background"):

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from service.errors import ServiceError
 from service.queue.keys import Keys
-from service.queue.redis_client import RedisClient, translated
+from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
 from service.tasks import end_tasks
 
@@ -70,7 +70,7 @@ class RunningRequests:
 
     async def _end(self, client: str, request_id: str) -> None:
         try:
-            async with translated():
+            async with self._redis.translated():
                 await self._redis.commands.zrem(self._keys.running(client), request_id)
         except ServiceError as err:
             log.warning("a request counts until its lease ends: %s", err.detail)
@@ -84,7 +84,7 @@ class RunningRequests:
         """Extend leases; one that had run out, because this process stood still, begins anew."""
         await self._redis.run("renew_requests", [self._keys.running(client)], [self._lease_ms, *request_ids])
         if ended := request_ids - self._held.get(client, set()):  # ended while we renewed: it must not count again
-            async with translated():
+            async with self._redis.translated():
                 await self._redis.commands.zrem(self._keys.running(client), *ended)
 
     async def _keep(self) -> None:
@@ -94,7 +94,7 @@ class RunningRequests:
             try:
                 for client, request_ids in [(client, set(ids)) for client, ids in self._held.items()]:
                     await self._renew(client, request_ids)
-            except ServiceError as err:
-                log.warning("running requests could not be renewed: %s", err.detail)
+            except ServiceError:  # the client of Redis has logged it
+                continue
             except Exception:
                 log.exception("the renewer of running requests goes on after an error")

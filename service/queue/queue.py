@@ -35,7 +35,7 @@ from service.queue.heartbeat import FORGET_WORKER_MS, QueueStatus, read_status
 from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields, blobs_of
 from service.queue.keys import GROUP, Keys
 from service.queue.records import Outcome
-from service.queue.redis_client import BLOCK_MS, RedisClient, translated
+from service.queue.redis_client import BLOCK_MS, RedisClient
 from service.settings import QueueSettings
 
 CANCEL_GRACE_MS = 1000
@@ -95,13 +95,13 @@ class JobQueue:
 
     async def progress(self, job_id: str) -> JobProgress | None:
         """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
-        async with translated():
+        async with self.redis.translated():
             entry, *fields = await self.redis.commands.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
         return None if entry is None else JobProgress.from_fields(fields)
 
     async def replies(self) -> list[str]:
         """Ids of jobs of this API process that have been answered; waits up to ``BLOCK_MS`` for the first."""
-        async with translated():
+        async with self.redis.translated():
             popped = await self.redis.blocking.blmpop(
                 BLOCK_MS / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
             )
@@ -110,7 +110,7 @@ class JobQueue:
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
         """The results that are there, by job id; each is given out once."""
         job_ids = list(job_ids)
-        async with translated():
+        async with self.redis.translated():
             pipe = self.redis.commands.pipeline(transaction=False)
             for job_id in job_ids:
                 pipe.hgetall(self._keys.result(job_id))
@@ -126,7 +126,7 @@ class JobQueue:
 
     async def claim(self, count: int, lane: Lane = "interactive") -> list[Claim]:
         """Up to ``count`` waiting jobs, oldest first; waits up to ``BLOCK_MS`` for the first."""
-        async with translated():
+        async with self.redis.translated():
             streams = {self._keys.stream(lane): ">"}
             answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=BLOCK_MS)
         return await self._load(lane, [entry for _, stream in answer for entry in stream])
@@ -158,7 +158,7 @@ class JobQueue:
 
     async def still_wanted(self, claims: Iterable[Claim]) -> list[bool]:
         """For each job, whether someone still waits for it."""
-        async with translated():
+        async with self.redis.translated():
             pipe = self.redis.commands.pipeline(transaction=False)
             for claim in claims:
                 pipe.exists(self._keys.job(claim.job.id))
@@ -167,7 +167,7 @@ class JobQueue:
     async def extend(self, claims: Iterable[Claim]) -> None:
         """Renew the lease of held jobs."""
         claims = list(claims)
-        async with translated():
+        async with self.redis.translated():
             for lane in LANES:
                 if entries := [claim.entry for claim in claims if claim.lane == lane]:
                     stream = self._keys.stream(lane)
@@ -229,7 +229,7 @@ class JobQueue:
 
     async def _acknowledge(self, lane: Lane, entries: list[bytes]) -> None:
         if entries:
-            async with translated():
+            async with self.redis.translated():
                 pipe = self.redis.commands.pipeline()
                 pipe.xack(self._keys.stream(lane), GROUP, *entries)
                 pipe.xdel(self._keys.stream(lane), *entries)
@@ -240,7 +240,7 @@ class JobQueue:
         if not entries:
             return []
         job_ids = [fields[b"job"].decode() for _, fields in entries]
-        async with translated():
+        async with self.redis.translated():
             pipe = self.redis.commands.pipeline(transaction=False)
             pipe.time()
             for job_id in job_ids:
@@ -276,7 +276,7 @@ class JobQueue:
         tried = claim.deliveries - 1
         letter = {"job": claim.job.id, "deliveries": tried, "parameters": json.dumps(claim.job.parameters)}
         await self.complete(claim, Result(error=JobFailed(f"{tried} workers tried, and none survived it")))
-        async with translated():
+        async with self.redis.translated():
             await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from service.errors import DeadlinePassed, ServiceError, error_from_json
 from service.queue.jobs import JobProgress, Result
 from service.queue.keys import GROUP, Keys
-from service.queue.redis_client import RedisClient, translated
+from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
@@ -136,7 +136,7 @@ class JobRecords:
             int(ttl_s * 1000) for ttl_s in (self._settings.job_picture_ttl_s, self._settings.job_record_ttl_s)
         )
         fields = {"accepted": accepted.to_json(), "picture_ms": picture_ms, "record_ms": record_ms}
-        async with translated():
+        async with self._redis.translated():
             pipe = self._redis.commands.pipeline()
             pipe.hset(self._keys.record(job_id), mapping=fields)
             pipe.pexpire(self._keys.record(job_id), record_ms + int(self._settings.job_timeout_s * 1000))
@@ -144,7 +144,7 @@ class JobRecords:
 
     async def discard(self, job_id: str) -> None:
         """The job was not accepted after all."""
-        async with translated():
+        async with self._redis.translated():
             await self._redis.commands.unlink(self._keys.record(job_id))
 
     async def status(self, job_id: str) -> JobStatus | None:
@@ -154,13 +154,13 @@ class JobRecords:
 
     async def preview(self, job_id: str) -> bytes | None:
         """The picture so far, small, as a JPEG file; ``None`` if there is none."""
-        async with translated():
+        async with self._redis.translated():
             preview: bytes | None = await self._redis.commands.hget(self._keys.job(job_id), "preview")
         return preview
 
     async def result(self, job_id: str) -> Result | None:
         """The picture and the facts of its making; ``None`` if they are not there (yet, or any more)."""
-        async with translated():
+        async with self._redis.translated():
             fields = await self._redis.commands.hgetall(self._keys.result(job_id))
         return Result.from_fields(fields) if fields else None
 

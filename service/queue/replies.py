@@ -134,8 +134,7 @@ class Dispatcher:
                     await self._sweep()
                     swept_at = monotonic()
                 await self._deliver(await self._queue.replies())
-            except ServiceError as err:
-                log.warning("replies cannot be read: %s", err.detail)
+            except ServiceError:  # the client of Redis has logged it
                 await asyncio.sleep(RECONNECT_S)
                 swept_at = -float("inf")  # what was lost meanwhile must be looked for
             except Exception:

@@ -111,7 +111,7 @@ class BackgroundLane:
         """Claim the oldest job that waits, if it comes within a moment."""
         try:
             return next(iter(await self._queue.claim(1, "background")), None)
-        except ServiceError:  # the pipeline, which claims the interactive jobs, logs it
+        except ServiceError:  # the client of Redis has logged it
             await asyncio.sleep(RETRY_S)
             return None
 
@@ -155,8 +155,7 @@ class BackgroundLane:
             job.saved_at = monotonic()
         try:
             return await self._queue.report(claim, await self._codecs.run(job.progress), saved)
-        except ServiceError as err:
-            log.warning("a long job's progress is not reported: %s", err.detail, extra=log_fields(claim))
+        except ServiceError:  # the client of Redis has logged it
             return Standing.WANTED
         finally:
             job.reported_at = monotonic()

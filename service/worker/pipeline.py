@@ -85,8 +85,7 @@ class Worker:
                     continue
                 for claim in await self._queue.claim(room):
                     self._accept(claim)
-            except ServiceError as err:
-                log.warning("no jobs can be claimed: %s", err.detail)
+            except ServiceError:  # the client of Redis has logged it
                 await asyncio.sleep(RETRY_S)
                 is_prepared = False  # Redis may come back empty
         await self._drain()
@@ -226,11 +225,9 @@ class Worker:
     async def _heartbeat(self) -> None:
         """Tell Redis that this worker lives, and renew the leases of what it holds."""
         while True:
-            try:
+            with contextlib.suppress(ServiceError):  # the client of Redis has logged it
                 await self._held.extend_leases()
                 await self._queue.heartbeat(self._worker_info())
-            except ServiceError as err:
-                log.warning("no heartbeat: %s", err.detail)
             await asyncio.sleep(self._settings.heartbeat_s)
 
     def _worker_info(self) -> dict[str, object]:
