@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.http.schemas import Facts
 from service.queue.heartbeat import QueueStatus, WorkerInfo
+from service.request import Facts
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -63,7 +63,7 @@ class Metrics:
             self._depth.set(queue.depth)
             self._background_depth.set(queue.background_depth)
             self._oldest.set(queue.oldest_s)
-            self._workers.set(sum(worker.age_ms < lease_ms for worker in queue.workers))
+            self._workers.set(sum(beat.age_ms < lease_ms for beat in queue.workers))
             self._redelivered.set(queue.redelivered)
             self._dead.set(queue.dead_lettered)
             self._set_workers(queue.workers, lease_ms)

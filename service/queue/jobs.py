@@ -96,7 +96,7 @@ class Claim:
         job: What to do.
         lane: Where it was claimed.
         entry: Its place in the lane's stream.
-        reply_to: The API process that took it in, and waits for it unless the job has a record.
+        reply_to: The API process that waits for it; empty if none does.
         deadline: On this process's monotonic clock, in seconds.
         waited_ms: From enqueue to this claim.
         deliveries: How many workers have begun it, this one included, whether it has begun or not.

