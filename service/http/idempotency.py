@@ -18,9 +18,8 @@ from starlette.datastructures import UploadFile
 
 from service.errors import InvalidField
 from service.http.responses.files import TEXT
-from service.queue.dispatch import already_awaited
-from service.queue.job_records import JobRecords
-from service.queue.job_status import JobStatus
+from service.queue.records import JobRecords, JobStatus
+from service.queue.replies import already_awaited
 
 FIELD = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"

@@ -15,7 +15,7 @@ from model_store.catalog import Catalog, StyleEntry
 from service.errors import InvalidField
 from service.http.schemas import StylePage, StyleView
 from service.model_choice import default_model, known_model, preferred
-from service.queue.style_store import RegisteredStyle, StyleStore
+from service.queue.styles import RegisteredStyle, StyleStore
 
 Kind = Literal["shipped", "learned", "registered"]
 Row = tuple[str, int]
