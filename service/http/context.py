@@ -51,7 +51,7 @@ class Context:
     styles: StyleStore
     running: RunningRequests
     listeners: Listeners
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics
     stopping: Event = field(default_factory=Event)
 
     async def close(self) -> None:
@@ -71,15 +71,17 @@ def make_context(settings: Settings) -> Context:
     if settings.redis_url is None:
         raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` starts its own")
     queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
+    metrics = Metrics()
     return Context(
         settings=settings,
         watch=CatalogWatch(settings.checkpoints or default_folder()),
         queue=queue,
-        dispatcher=Dispatcher(queue, settings),
+        dispatcher=Dispatcher(queue, settings, metrics.count_result),
         records=JobRecords(queue.redis, settings),
         styles=StyleStore(queue.redis, settings),
         running=RunningRequests(queue.redis, settings),
         listeners=Listeners(settings.max_event_streams),
+        metrics=metrics,
     )
 
 

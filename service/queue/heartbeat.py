@@ -71,7 +71,7 @@ async def read_status(redis: RedisClient, keys: Keys) -> QueueStatus:
             pipe.xlen(keys.stream(lane))
         pipe.xrange(keys.stream("interactive"), count=1)
         pipe.get(keys.redelivered)
-        pipe.xlen(keys.dead)
+        pipe.get(keys.dead_lettered)
         pipe.hgetall(keys.workers)
         (seconds, microseconds), interactive, suspect, background, oldest, *answers = await pipe.execute()
     redelivered, dead, workers = answers
@@ -83,6 +83,6 @@ async def read_status(redis: RedisClient, keys: Keys) -> QueueStatus:
         background_depth=background,
         oldest_s=max(0.0, (now_ms - oldest_ms) / 1000),
         redelivered=int(redelivered or 0),
-        dead_lettered=dead,
+        dead_lettered=int(dead or 0),
         workers=tuple(worker for worker in listed if worker.age_ms < FORGET_WORKER_MS),
     )

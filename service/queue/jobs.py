@@ -134,16 +134,16 @@ class Standing(IntEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a job: an image with facts about its making and what else there is to keep, or an error."""
+    """A job's end: an image, how it was made (``request.ResultInfo``) and what else there is to keep, or an error."""
 
     image: bytes = b""
-    facts: Mapping[str, Any] | None = None
+    info: Mapping[str, Any] | None = None
     error: ServiceError | None = None
     blobs: Mapping[str, bytes] = field(default_factory=dict)
 
     def to_fields(self) -> list[str | bytes]:
         """Names and values by turns, for a hash."""
-        fields: list[str | bytes] = ["image", self.image, "facts", json.dumps(self.facts)]
+        fields: list[str | bytes] = ["image", self.image, "info", json.dumps(self.info)]
         if self.error is not None:
             fields += ["error", json.dumps(self.error.to_json())]
         return [*fields, *blob_fields(self.blobs)]
@@ -152,7 +152,7 @@ class Result:
     def from_fields(cls, fields: Mapping[bytes, bytes]) -> "Result":
         """From the whole hash."""
         error = error_from_json(json.loads(fields[b"error"])) if b"error" in fields else None
-        return cls(fields[b"image"], json.loads(fields[b"facts"]), error, blobs_of(fields))
+        return cls(fields[b"image"], json.loads(fields[b"info"]), error, blobs_of(fields))
 
 
 def blob_fields(blobs: Mapping[str, bytes]) -> list[str | bytes]:

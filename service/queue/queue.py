@@ -42,6 +42,7 @@ CANCEL_GRACE_MS = 1000
 """A job's hash outlives the deadline by this, so that who waited in vain still finds the stream's entry to remove."""
 
 MAX_DEAD_LETTERS = 1000
+MAX_COUNTED_AT_ONCE = 1000
 
 
 class JobQueue:
@@ -121,6 +122,12 @@ class JobQueue:
                 BLOCK_MS / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
             )
         return [job_id.decode() for job_id in popped[1]] if popped else []
+
+    async def uncounted(self) -> list[dict[str, Any]]:
+        """Take what says how images were made that no API process has counted; each is given out once."""
+        async with self.redis.translated():
+            infos = await self.redis.commands.lpop(self._keys.uncounted, MAX_COUNTED_AT_ONCE)
+        return [json.loads(info) for info in infos or ()]
 
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
         """Read the results that are there, by job id; one that is not kept for its record is removed."""
@@ -204,6 +211,7 @@ class JobQueue:
             self._keys.replies(claim.reply_to),
             self._keys.record(job_id),
             *self._keys.pictures,
+            self._keys.uncounted,
         ]
         args: list[str | bytes | int] = [
             GROUP,
@@ -214,6 +222,7 @@ class JobQueue:
             Outcome.of(result.error).to_json(),
             settings.job_pictures_mb * 2**20,
             len(result.image) + sum(map(len, result.blobs.values())),
+            "" if result.info is None else json.dumps(result.info),
         ]
         return bool(await self.redis.run("complete", keys, [*args, *result.to_fields()]))
 
@@ -290,6 +299,7 @@ class JobQueue:
         await self.complete(claim, Result(error=JobFailed(f"{tried} workers tried, and none survived it")))
         async with self.redis.translated():
             await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
+            await self.redis.commands.incr(self._keys.dead_lettered)
 
 
 def _retry_after_s(job: Job) -> int:

@@ -7,8 +7,10 @@ time, not requests.
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from service.errors import Conflict, DeadlinePassed, NoWorker, ServiceError, Unavailable
 from service.queue.heartbeat import QueueStatus
@@ -22,6 +24,7 @@ WORKER_GONE_MS = 30_000
 """Without a sign of life for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
 
 SWEEP_EVERY_S = 10.0
+COUNT_EVERY_S = 1.0
 RECONNECT_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -39,9 +42,18 @@ class Awaited:
 class Dispatcher:
     """Submits jobs and hands out results; ``start`` before use, ``stop`` after."""
 
-    def __init__(self, queue: JobQueue, settings: QueueSettings) -> None:
-        """Nothing is read before ``start``."""
+    def __init__(
+        self, queue: JobQueue, settings: QueueSettings, count_result: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """Nothing is read before ``start``.
+
+        Args:
+            queue: The queue.
+            settings: Deadlines.
+            count_result: Called with how an image was made, for every image that no other API process counts.
+        """
         self._queue = queue
+        self._count_result = count_result
         self._timeout_s = settings.request_timeout_s
         self._job_timeout_s = settings.job_timeout_s
         self._awaited: dict[str, Awaited] = {}
@@ -127,10 +139,14 @@ class Dispatcher:
             log.warning("could not cancel a job: %s", err.detail, extra={"job": job_id})
 
     async def _read_replies(self) -> None:
-        """Resolve futures for ever; after trouble, and now and then, look after every awaited job."""
-        swept_at = monotonic()
+        """Resolve futures and count results for ever; after trouble, and now and then, look after every awaited job."""
+        swept_at = counted_at = monotonic()
         while True:
             try:
+                if monotonic() - counted_at > COUNT_EVERY_S:
+                    for info in await self._queue.uncounted():
+                        self._count_result(info)
+                    counted_at = monotonic()
                 if monotonic() - swept_at > SWEEP_EVERY_S:
                     await self._sweep()
                     swept_at = monotonic()

@@ -82,7 +82,7 @@ def test_a_large_picture_is_the_one_of_a_single_pass(settings: Settings, tiny_ch
         await stage.api.enqueue(large_job("whole", tiled=False), 30)
         tiled, whole = await stage.result("large"), await stage.result("whole")
         assert np.abs(pixels(tiled.image) - pixels(whole.image)).max() <= 2
-        assert tiled.facts is not None and tiled.facts["batch_size"] == 1 and tiled.facts["model_ms"] > 0
+        assert tiled.info is not None and tiled.info["batch_size"] == 1 and tiled.info["model_ms"] > 0
 
     stylizer = NotedStylizer(tiny_checkpoints)
     play(settings, stylizer, scenario)
