@@ -17,11 +17,11 @@ from stylize_client import (
     Client,
     JobOptions,
     JobStatus,
-    Picture,
-    PictureOptions,
     ProblemError,
     Retries,
+    StylizedImage,
     StylizeError,
+    StylizeOptions,
 )
 
 PATIENCE = Retries(attempts=1000, max_wait_s=600.0)
@@ -119,7 +119,7 @@ async def _outcome(
             job = await client.submit(pair.read(), **options)
             picture = await _picture_of(job, pair, display)
         else:
-            picture = await client.stylize(pair.read(), **cast(PictureOptions, options))
+            picture = await client.stylize(pair.read(), **cast(StylizeOptions, options))
         pair.write(picture.data)
     except ProblemError as err:
         return Outcome(pair, error=err.detail)
@@ -128,7 +128,7 @@ async def _outcome(
     return Outcome(pair, seed=picture.seed)
 
 
-async def _picture_of(job: AsyncJob, pair: FilePair, display: ProgressDisplay) -> Picture:
+async def _picture_of(job: AsyncJob, pair: FilePair, display: ProgressDisplay) -> StylizedImage:
     """Wait for a job's output; if the waiting is cancelled, so is the job."""
 
     def tell(status: JobStatus) -> None:
