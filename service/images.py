@@ -11,8 +11,7 @@ from io import BytesIO
 
 from PIL import Image, ImageChops
 
-from model_store.file_formats import jpeg
-from model_store.image_files import DamagedImage, DecodedImage, ImageFile, UnknownFormat
+from model_store.image_files import DamagedImage, DecodedImage, ImageFile, UnknownFormat, UnusualImage
 from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
 from service.formats import FORMATS, NAMES
 
@@ -21,9 +20,6 @@ MAX_ASPECT = 8
 
 MIN_SHORTER_PX = 16
 """Of a result, and of a style image: two places of AdaIN's coarsest grid, whose statistics would not exist for one."""
-
-MAX_SCANS = 64
-"""Passes of a JPEG over its pixels; encoders make about ten. A pass of 30 bytes takes the time of a whole image."""
 
 PILLOW_NAMES = tuple(spec.pillow for spec in FORMATS.values())
 
@@ -180,8 +176,6 @@ def _opened(data: bytes, field: str, limits: ImageLimits) -> ImageFile:
             file = ImageFile(data, PILLOW_NAMES)
     except UnknownFormat as err:
         raise UnsupportedImage(f"got {err}, allowed are {NAMES}: convert the file", field) from err
-    if file.format == "JPEG" and jpeg.has_more_scans(data, MAX_SCANS):
-        raise InvalidField(f"got a JPEG of more than {MAX_SCANS} scans: save it again as an ordinary one", field)
     _check_size(file, field, limits)
     return file
 
@@ -207,3 +201,5 @@ def _clear_damage(field: str) -> Iterator[None]:
         yield
     except DamagedImage as err:
         raise InvalidField(f"{err}: send the whole file", field) from err
+    except UnusualImage as err:
+        raise InvalidField(f"got {err}: save it again as an ordinary one", field) from err

@@ -105,7 +105,21 @@ class HttpSettings(CommonSettings):
         description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
         " allows all. Without any, only pages of the API's own origin may.",
     )
-    body_idle_s: Seconds = Field(30.0, description="A body that stops arriving for so long is answered 408.")
+    header_within_s: Seconds = Field(10.0, description="A connection without a whole header for so long is ended.")
+    body_idle_s: Seconds = Field(
+        30.0,
+        description="A body that stops arriving for so long, or comes at less than 1 kB/s after four times as long, is"
+        " answered 408.",
+    )
+    unread_s: Seconds = Field(30.0, description="A response of which no byte could be sent for so long is given up.")
+    keep_alive_s: Count = Field(
+        75, description="How long a connection without a request is kept: longer than a load balancer keeps it."
+    )
+    max_connections: Count = Field(
+        4096,
+        description="Connections of one API process; one more ends the one that is idle for longest. Fewer, where the"
+        " system allows fewer open files.",
+    )
     max_event_streams: Count = Field(
         256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
     )
