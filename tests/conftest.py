@@ -118,6 +118,7 @@ def settings(queue_url: str, tiny_checkpoints: Path) -> Settings:
         key_prefix=f"test-{os.urandom(4).hex()}",
         checkpoints=tiny_checkpoints,
         lease_ms=600,
+        block_ms=50,
         max_queue=8,
         request_timeout_s=5,
     )

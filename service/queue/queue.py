@@ -37,7 +37,7 @@ from service.queue.job import LANES, Claim, Job, Lane, Result, Standing, blob_fi
 from service.queue.job_progress import JobProgress, Saved
 from service.queue.job_status import Outcome
 from service.queue.keys import Keys
-from service.queue.redis_client import BLOCK_MS, RedisClient, translated
+from service.queue.redis_client import RedisClient, translated
 from service.settings import QueueSettings
 
 GROUP = "workers"
@@ -74,7 +74,7 @@ class JobQueue:
 
     def __init__(self, url: str, settings: QueueSettings, name: str) -> None:
         """Connections are made when first used."""
-        self.redis = RedisClient(url)
+        self.redis = RedisClient(url, settings.block_ms)
         self.name = name
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
@@ -120,10 +120,10 @@ class JobQueue:
         return None if entry is None else JobProgress.from_fields(fields)
 
     async def replies(self) -> list[str]:
-        """Ids of jobs of this API process that have been answered; waits up to ``BLOCK_MS`` for the first."""
+        """Ids of jobs of this API process that have been answered; waits up to ``block_ms`` for the first."""
         async with translated():
             popped = await self.redis.blocking.blmpop(
-                BLOCK_MS / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
+                self._settings.block_ms / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
             )
         return [job_id.decode() for job_id in popped[1]] if popped else []
 
@@ -151,10 +151,11 @@ class JobQueue:
                         raise
 
     async def claim(self, count: int, lane: Lane = "interactive") -> list[Claim]:
-        """Up to ``count`` waiting jobs, oldest first; waits up to ``BLOCK_MS`` for the first."""
+        """Up to ``count`` waiting jobs, oldest first; waits up to ``block_ms`` for the first."""
         async with translated():
             streams = {self._keys.stream(lane): ">"}
-            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=BLOCK_MS)
+            block_ms = self._settings.block_ms
+            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=block_ms)
             entries = [entry for _, stream in answer for entry in stream]
             return await self._load(lane, [(entry, fields[b"job"].decode(), 1) for entry, fields in entries])
 
