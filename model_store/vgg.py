@@ -1,7 +1,7 @@
 """VGG features by their papers' names: ``relu4_1`` of VGG-16 or VGG-19 (Simonyan & Zisserman 2014, arXiv 1409.1556).
 
-A backbone owns the normalisation of its input, so callers give RGB in [0, 1] whatever convention the weights were
-trained with. Convolutions pad by reflection (as in AdaIN's reference code), so that features have no border bands.
+A VGG owns the normalisation of its input, so callers give RGB in [0, 1] whatever convention the weights were trained
+with. Convolutions pad by reflection (as in AdaIN's reference code), so that features have no border bands.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ BLOCK_CONVS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 @dataclass(frozen=True)
 class InputConvention:
-    """How weights expect their input: (RGB in [0, 1] − mean) / std."""
+    """Normalisation of the input that weights expect: (RGB in [0, 1] − mean) / std."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -66,7 +66,7 @@ class VGG(nn.Module):
         Args:
             architecture: ``vgg16`` or ``vgg19``.
             until: The last layer to compute, such as ``relu4_1``.
-            convention: How the weights that will be loaded expect their input.
+            convention: Input convention of the weights that will be loaded.
             pooling: Between the blocks: ``max``, as the weights were trained, or ``average``, which Gatys et al. (2016,
                 section 2) prefer for optimisation.
             width: Channels of the first block; see ``block_channels``.
@@ -90,11 +90,11 @@ class VGG(nn.Module):
         return 1 << (int(self.layers[-1][4]) - 1)
 
     def forward(self, images: Tensor, layers: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """Features of the named layers.
+        """Compute the features of the named layers.
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1].
-            layers: Such as ``("relu1_1", "relu4_1")``; the last one alone when not given.
+            layers: Names such as ``("relu1_1", "relu4_1")``; by default the last one.
 
         Returns:
             By layer name, (B, C, H / 2ᵇ, W / 2ᵇ) with b the number of poolings before it.
@@ -118,7 +118,7 @@ def block_channels(width: int = WIDTH) -> tuple[int, ...]:
 
 
 def layer_names(architecture: str, until: str) -> tuple[str, ...]:
-    """``relu1_1``, ``relu1_2``, … up to ``until``.
+    """List ``relu1_1``, ``relu1_2``, … up to ``until``.
 
     Raises:
         ValueError: Unknown architecture or layer; names the known ones.
@@ -136,12 +136,12 @@ def layer_names(architecture: str, until: str) -> tuple[str, ...]:
 
 
 def conv_name(layer: str) -> str:
-    """``relu4_1`` is the output of ``conv4_1``."""
+    """Return the convolution of a layer: ``relu4_1`` → ``conv4_1``."""
     return layer.replace("relu", "conv")
 
 
 def torchvision_keys(architecture: str) -> dict[str, str]:
-    """``conv1_1`` → ``features.0``: where torchvision's ``Sequential`` of convolution, ReLU and pooling keeps each."""
+    """Map ``conv1_1`` → ``features.0``, its name in torchvision's ``Sequential`` of convolution, ReLU and pooling."""
     keys, index = {}, 0
     for block, convs in enumerate(BLOCK_CONVS[architecture], 1):
         for conv in range(1, convs + 1):
@@ -152,13 +152,13 @@ def torchvision_keys(architecture: str) -> dict[str, str]:
 
 
 def load_vgg(source: str | Path, until: str = "relu4_1", pooling: Pooling = "max") -> VGG:
-    """A frozen VGG with weights.
+    """Load a frozen VGG with weights.
 
     Args:
         source: A name of ``WEIGHTS`` (fetched by torchvision, cached in its folder), or a ``.safetensors`` file with
             torchvision's names (``features.0.weight`` …) for VGG-16 or VGG-19 weights of the ImageNet input convention;
             a narrower network than the paper's is known by its first convolution.
-        until: The last layer that is needed.
+        until: The last layer to compute.
         pooling: As for ``VGG``.
 
     Raises:

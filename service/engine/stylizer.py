@@ -198,9 +198,9 @@ class Stylizer:
     ) -> Iterator[None]:
         """Paste every tile into the canvas; tiles that only take statistics give nothing to paste."""
         for tile in paint_tiled(loaded.network, content, style, self._tile_px):
-            if tile.box is not None and tile.painted is not None:
+            if tile.box is not None and tile.output is not None:
                 keeps_chroma = one.color == "luminance"
-                painted = keep_chroma(content.pixels(tile.box), tile.painted) if keeps_chroma else tile.painted
+                painted = keep_chroma(content.pixels(tile.box), tile.output) if keeps_chroma else tile.output
                 canvas.paste(to_images(painted)[0], (tile.box.left, tile.box.top))
             yield
 

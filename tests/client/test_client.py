@@ -25,14 +25,14 @@ from stylize_client import (
     JobPreview,
     JobProgress,
     JobStatus,
-    Picture,
     ProblemError,
     Retries,
-    UnexpectedAnswer,
+    StylizedImage,
+    UnexpectedResponse,
     Unreachable,
     WaitedTooLong,
 )
-from stylize_client.connection import translated
+from stylize_client.connection import httpx_errors
 
 LONG_STYLE = photo(128, 16, seed=1)
 ONCE = Retries(attempts=1)
@@ -47,7 +47,7 @@ def client(service: Service) -> Iterator[Client]:
         yield client
 
 
-def image(picture: Picture, format: str = "JPEG") -> Image.Image:
+def image(picture: StylizedImage, format: str = "JPEG") -> Image.Image:
     painted = Image.open(BytesIO(picture.data))
     assert painted.format == format and picture.media_type == f"image/{format.lower()}"
     return painted
@@ -282,7 +282,7 @@ def reached(client: Client) -> Exception | None:
 def test_another_server(other_server: str) -> None:
     with Client(other_server, retries=ONCE) as client:
         assert refusal(lambda: client.style("first"), 404).title == "Not Found"
-        with pytest.raises(UnexpectedAnswer, match="GET /models was answered 200, but not as Stylize answers"):
+        with pytest.raises(UnexpectedResponse, match="got a response to GET /models with status 200 that is not"):
             client.models()
 
 
@@ -310,7 +310,7 @@ def test_an_idempotency_key_that_is_none(key: Any) -> None:
 
 
 def test_what_http_cannot_say_is_not_unreachable() -> None:
-    with pytest.raises(ValueError, match="no request that HTTP allows"), translated(httpx.URL("http://a")):
+    with pytest.raises(ValueError, match="not allowed by HTTP"), httpx_errors(httpx.URL("http://a")):
         raise httpx.LocalProtocolError("Illegal header value")
 
 

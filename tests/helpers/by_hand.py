@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from io import BytesIO
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 from processes import Service
@@ -28,11 +28,12 @@ def any_picture(format: str = "JPEG") -> bytes:
 class WorkerByHand:
     """Ready from the beginning; what it claims stays claimed until it is answered."""
 
-    def __init__(self, service: Service, name: str = "by hand") -> None:
+    def __init__(self, service: Service, name: str = "by hand", **settings: Any) -> None:
         self._name = name
-        self._place = {
+        self._given = {
             "redis_url": service.settings["STYLIZE_REDIS_URL"],
             "key_prefix": service.settings["STYLIZE_KEY_PREFIX"],
+            **settings,
         }
 
         async def begin(queue: JobQueue) -> None:
@@ -59,7 +60,7 @@ class WorkerByHand:
         return self.ask(lambda queue: queue.complete(claim, Result(error=error)))
 
     def ask(self, call: Callable[[JobQueue], Coroutine[None, None, T]], block_ms: int = 1000) -> T:
-        settings = Settings(**self._place, block_ms=block_ms)
+        settings = Settings(block_ms=block_ms, **self._given)
 
         async def asked() -> T:
             queue = JobQueue(settings.redis_url or "", settings, self._name)

@@ -54,7 +54,7 @@ def painted(network: StyleNetwork, picture: LargeImage, style: Style) -> torch.T
         if tile.box is not None:
             place = tile.box.within(whole(canvas))
             assert canvas[place].isnan().all(), "painted twice"
-            canvas[place] = tile.painted
+            canvas[place] = tile.output
     total = paint_steps(network, picture, TILE_PX)
     assert steps == [(step, total) for step in range(1, total + 1)]
     assert canvas.isfinite().all(), "a place is not painted"

@@ -104,12 +104,12 @@ def test_networks_paint_in_tiles(network: StyleNetwork) -> None:
 
     style = network.stored_style(0).with_seed(1).with_alpha(0.5)
     for tile in paint_tiled(network, LargeImage(40, 72, read), style, tile_px=48):
-        assert tile.painted is None or tile.painted.device == CUDA
+        assert tile.output is None or tile.output.device == CUDA
     first, second = styles(network)
     placed = place([first, second], spatial_masks(weights(Box(0, 0, 40, 72)), torch.ones(1, 2, device=CUDA)))
     placed = Style(placed.scales, placed.shifts, seeds=(1,))
     for tile in paint_tiled(network, LargeImage(40, 72, read, weights), placed, tile_px=48):
-        assert tile.painted is None or tile.painted.device == CUDA
+        assert tile.output is None or tile.output.device == CUDA
 
 
 @pytest.mark.parametrize("name", ["adain", "swift"])

@@ -104,9 +104,9 @@ def test_learned_styles_paint_on_the_gpu_what_they_paint_on_the_cpu(
 
 def test_statistics_are_fp32_whatever_the_features(tiny_checkpoints: Path) -> None:
     features = (torch.randn(2, 8, 512, 512, device=CUDA) + 100).half()
-    mean, deviation = instance_statistics(features)
-    assert mean.dtype == deviation.dtype == torch.float32
-    assert torch.allclose(deviation, torch.ones_like(deviation), atol=0.05)
+    mean, std = instance_statistics(features)
+    assert mean.dtype == std.dtype == torch.float32
+    assert torch.allclose(std, torch.ones_like(std), atol=0.05)
     out = adaptive_instance_norm(features, torch.full((2, 8), 3.0, device=CUDA), torch.zeros(2, 8, device=CUDA))
     assert torch.allclose(instance_statistics(out)[1], torch.full((2, 8, 1, 1), 3.0, device=CUDA), atol=0.02)
 

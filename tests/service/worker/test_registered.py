@@ -23,11 +23,11 @@ from model_store.runtime import Runtime
 from model_store.style import Style
 from service.engine.stylizer import Stylizer
 from service.errors import NotFound
-from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits
 from service.queue.job import Job, Result
 from service.queue.queue import JobQueue
 from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker.pipeline import Worker
 from service.worker.registered import PAINTING_PX, bounded_painting
