@@ -87,5 +87,6 @@ def _certificates() -> ssl.SSLContext:
         if variable is None:
             raise
         raise ValueError(
-            f"got {variable}={os.environ[variable]!r}, from which no certificates can be read ({err}): change or unset it"
+            f"got {variable}={os.environ[variable]!r}, from which no certificates can be read ({err}): "
+            "change or unset it"
         ) from err
