@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: serve test check bench screens train-adain up clean
+.PHONY: serve test check docs bench screens train-adain up clean
 .DEFAULT_GOAL := serve
 
 $(READY): pyproject.toml constraints.txt
@@ -21,6 +21,9 @@ check: $(READY)  ## What is not a test: lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY)  ## The table of fields in docs/api.md, from service/request.py
+	$(BIN)/python -m service.http.field_table
 
 bench: $(READY)  ## Engine, controls, large pictures and service, each beside its baseline
 	$(BIN)/python -m bench

@@ -12,7 +12,7 @@ from service import images
 from service.engine.stylizer import Stylizer
 from service.images import ImageLimits
 from service.queue.job import Job
-from service.resolve import job_parameters
+from service.resolve import resolve
 from service.settings import Settings
 from service.worker.codecs import decode_job
 
@@ -47,5 +47,5 @@ class BareLoop:
 
     def _job(self, ask: Ask, settings: Settings) -> Job:
         request = ask.as_request()
-        parameters = job_parameters(request, settings, self._stylizer.catalog)
-        return Job(request.request_id, parameters.model_dump(), request.blobs)
+        parameters = resolve(request, self._stylizer.catalog, settings, request_id="bench")
+        return Job("bench", parameters.travelling(), request.blobs())

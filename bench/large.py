@@ -82,27 +82,21 @@ class LargeRun:
         from service.images import ImageLimits
         from service.queue.job import Job
         from service.request import StylizeRequest
-        from service.resolve import job_parameters
+        from service.resolve import resolve
         from service.worker.codecs import decode_job
 
-        asked = StylizeRequest(
-            request_id="bench",
+        asked = StylizeRequest[bytes](
             content=content,
-            styles=[],
-            style_ids=[self._style_id],
+            style_id=[self._style_id],
             model=self._model_id,
-            weights=None,
-            alpha=1.0,
             size="original",
             format="jpeg",
-            quality=None,
-            accept=None,
             seed=self._seed,
         )
-        parameters = job_parameters(asked, self._settings, self._stylizer.catalog)
+        parameters = resolve(asked, self._stylizer.catalog, self._settings, request_id="bench")
         with stopwatch() as decode:
             limits = ImageLimits(len(content), self._settings.max_image_pixels)
-            decoded = decode_job(Job("bench", parameters.model_dump(), asked.blobs), self._stylizer, limits)
+            decoded = decode_job(Job("bench", parameters.travelling(), asked.blobs()), self._stylizer, limits)
         with stopwatch() as model:
             if is_tiled:
                 for progress in self._stylizer.paint_tiled(parameters.model, decoded.input):

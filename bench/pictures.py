@@ -49,19 +49,15 @@ class Ask:
         """The files of the form."""
         return {"content": self.content} if self.upload is None else {"content": self.content, "style": self.upload}
 
-    def as_request(self) -> StylizeRequest:
+    def as_request(self) -> StylizeRequest[bytes]:
         """The request as the API parses it."""
-        return StylizeRequest(
-            request_id="bench",
+        return StylizeRequest[bytes](
             content=self.content,
-            styles=[] if self.upload is None else [self.upload],
-            style_ids=[] if self.style_id is None else [self.style_id],
-            weights=None,
+            style=[] if self.upload is None else [self.upload],
+            style_id=[] if self.style_id is None else [self.style_id],
             alpha=self.alpha,
             size=self.size,
             format="jpeg",
-            quality=None,
-            accept=None,
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from model_store import checkpoint
 from model_store.adain import FEATURE_SCALE, AdaIN
-from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS
+from model_store.vgg import BLOCK_CONVS, block_channels
 
 
 class ReferencePainter:
@@ -56,7 +56,7 @@ def reference_networks(network: AdaIN) -> tuple[nn.Sequential, nn.Sequential]:
 def _encoder(architecture: str) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
     in_channels = 3
-    for block, channels in enumerate(BLOCK_CHANNELS[:4]):
+    for block, channels in enumerate(block_channels()[:4]):
         if block > 0:
             layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
         for _ in range(BLOCK_CONVS[architecture][block] if block < 3 else 1):
@@ -67,7 +67,7 @@ def _encoder(architecture: str) -> nn.Sequential:
 
 def _decoder(architecture: str) -> nn.Sequential:
     """Build the encoder backwards; nearest upsampling in place of pooling; no ReLU at the end."""
-    first, second, third, fourth = BLOCK_CHANNELS[:4]
+    first, second, third, fourth = block_channels()[:4]
     middle = [third] * (BLOCK_CONVS[architecture][2] - 1)
     stages = ((fourth, third), (third, *middle, second), (second, second, first), (first, first, 3))
     layers: list[nn.Module] = []

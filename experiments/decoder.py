@@ -67,7 +67,7 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
     cells: list[tuple[Image.Image, str]] = [(to_images(shown[0])[0], "photo"), (to_images(shown[1])[0], "style")]
     for label, (join, build) in DECODERS.items():
         torch.manual_seed(schedule.seed)
-        task = DecoderTask(build("vgg19" if "conv3_4" in vgg.convs else "vgg16"), join, vgg)
+        task = DecoderTask(build("vgg19" if "conv3_4" in vgg.convs else "vgg16", vgg.width), join, vgg)
         crops = PairCrops(inputs.content, schedule.recipe, schedule.steps, schedule.seed, style=inputs.style)
         curve = schedule.train(label, task, crops)
         curves.append(curve)

@@ -1,6 +1,7 @@
 """Baselines of AdaIN's decoder (Huang & Belongie 2017, section 7.1) and their training task. None is served."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_loss, st
 from model_store.runtime import Runtime, to_runtime
 from model_store.statistics import instance_statistics
 from model_store.style import Style
-from model_store.vgg import BLOCK_CHANNELS, VGG
+from model_store.vgg import VGG, WIDTH
 from train.loop import Task
 
 Join = Callable[[Tensor, Tensor], Tensor]
@@ -46,9 +47,9 @@ class OwnScaleAndShift(nn.Module):
         return self.norm(features, Style((scale,), (shift,)))  # type: ignore[no-any-return]
 
 
-def decoder_with(norm: type[InstanceNorm], architecture: str) -> nn.Sequential:
+def decoder_with(norm: type[InstanceNorm], architecture: str, width: int = WIDTH) -> nn.Sequential:
     """Build the mirrored decoder with a normalisation after each of its convolutions but the last."""
-    *inner, last = mirrored_decoder(architecture)
+    *inner, last = mirrored_decoder(architecture, width)
     layers: list[nn.Module] = []
     for layer in inner:
         layers.append(layer)
@@ -58,20 +59,20 @@ def decoder_with(norm: type[InstanceNorm], architecture: str) -> nn.Sequential:
     return nn.Sequential(*layers, last)
 
 
-def wide_decoder(architecture: str) -> nn.Sequential:
+def wide_decoder(architecture: str, width: int = WIDTH) -> nn.Sequential:
     """Build the mirrored decoder for concatenated features of content and style."""
-    decoder = mirrored_decoder(architecture)
-    first = padded_conv(2 * BLOCK_CHANNELS[3], BLOCK_CHANNELS[2])
+    decoder = mirrored_decoder(architecture, width)
+    first = padded_conv(16 * width, 4 * width)
     nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
     nn.init.zeros_(first.bias)  # type: ignore[arg-type]
     decoder[0] = first
     return decoder
 
 
-DECODERS: dict[str, tuple[Join, Callable[[str], nn.Sequential]]] = {
+DECODERS: dict[str, tuple[Join, Callable[[str, int], nn.Sequential]]] = {
     "AdaIN, no norm": (restyled, mirrored_decoder),
-    "AdaIN, instance norm": (restyled, lambda architecture: decoder_with(InstanceNorm, architecture)),
-    "AdaIN, batch norm": (restyled, lambda architecture: decoder_with(BatchNorm, architecture)),
+    "AdaIN, instance norm": (restyled, partial(decoder_with, InstanceNorm)),
+    "AdaIN, batch norm": (restyled, partial(decoder_with, BatchNorm)),
     "concatenation": (concatenated, wide_decoder),
 }
 

@@ -19,7 +19,7 @@ from model_store.layers import StyledNorm
 from model_store.network import AnyStyle, Stage
 from model_store.statistics import Statistics
 from model_store.style import Style
-from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, IMAGENET, VGG, InputConvention
+from model_store.vgg import BLOCK_CONVS, IMAGENET, VGG, WIDTH, InputConvention, block_channels
 
 FEATURE_SCALE = 50.0
 """Typical size of an active relu4_1 feature of VGG-16 and VGG-19 with the authors' weights."""
@@ -47,6 +47,7 @@ class AdaIN(AnyStyle):
         mean: tuple[float, float, float] = IMAGENET.mean,
         std: tuple[float, float, float] = IMAGENET.std,
         styles: int = 0,
+        vgg_width: int = WIDTH,
     ) -> None:
         """Build the network without weights.
 
@@ -55,14 +56,16 @@ class AdaIN(AnyStyle):
             mean: Mean of the encoder's input convention.
             std: Std of the encoder's input convention.
             styles: Number of named styles that are stored with the network, as rows of statistics.
+            vgg_width: Channels of the encoder's first block; the decoder mirrors it.
         """
         super().__init__()
-        self.encoder = VGG(architecture, "relu4_1", InputConvention(tuple(mean), tuple(std)))  # type: ignore[arg-type]
+        convention = InputConvention(tuple(mean), tuple(std))  # type: ignore[arg-type]
+        self.encoder = VGG(architecture, "relu4_1", convention, width=vgg_width)
         self.encoder.requires_grad_(False)
         self.restyle = StyledNorm(0, keeps_own=True)
-        self.decoder = mirrored_decoder(architecture)
-        self.register_buffer("style_scales", torch.ones(styles, BLOCK_CHANNELS[3]))
-        self.register_buffer("style_shifts", torch.zeros(styles, BLOCK_CHANNELS[3]))
+        self.decoder = mirrored_decoder(architecture, vgg_width)
+        self.register_buffer("style_scales", torch.ones(styles, block_channels(vgg_width)[3]))
+        self.register_buffer("style_shifts", torch.zeros(styles, block_channels(vgg_width)[3]))
 
     def forward(self, content: Tensor, style: Style) -> Tensor:
         """Encode, give the features the style's statistics, decode: shapes as for ``StyleNetwork``."""
@@ -102,12 +105,12 @@ class AdaIN(AnyStyle):
         )
 
 
-def mirrored_decoder(architecture: str) -> nn.Sequential:
+def mirrored_decoder(architecture: str, width: int = WIDTH) -> nn.Sequential:
     """Build the encoder backwards: 512→256, ×2, 256→256 …, 256→128, ×2, 128→128, 128→64, ×2, 64→64, 64→3.
 
     ReLU after every convolution but the last. VGG-16 has two convolutions 256→256 where VGG-19 has three.
     """
-    first, second, third, fourth = BLOCK_CHANNELS[:4]
+    first, second, third, fourth = block_channels(width)[:4]
     middle = BLOCK_CONVS[architecture][2] - 1
     convs: list[nn.Module] = [padded_conv(fourth, third), UpsampledConv(third, third)]
     convs += [padded_conv(third, third) for _ in range(middle - 1)]

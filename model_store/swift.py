@@ -25,7 +25,7 @@ from model_store.layers import StyledNorm, StyledScale
 from model_store.network import AnyStyle, Stage
 from model_store.statistics import Statistics
 from model_store.style import Style
-from model_store.vgg import BLOCK_CHANNELS, IMAGENET, VGG, InputConvention
+from model_store.vgg import IMAGENET, VGG, WIDTH, InputConvention, block_channels
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.25
 """Typical mean and std of a photo's pixels, for the first convolution's input."""
@@ -61,6 +61,7 @@ class Swift(AnyStyle):
         std: tuple[float, float, float] = IMAGENET.std,
         styles: int = 0,
         style_shrink: int = 1,
+        vgg_width: int = WIDTH,
     ) -> None:
         """Build the network: the encoder without weights, the rest as the identity.
 
@@ -75,14 +76,16 @@ class Swift(AnyStyle):
             styles: Number of named styles that are stored with the network.
             style_shrink: Factor by which style images are made smaller before VGG encodes them. At 2, encoding a new
                 style costs about as much as a forward pass; at 1, seven times as much.
+            vgg_width: Channels of the style encoder's first block.
         """
         super().__init__()
         self.style_shrink = style_shrink
-        self.encoder = VGG(architecture, "relu4_1", InputConvention(tuple(mean), tuple(std)))  # type: ignore[arg-type]
+        convention = InputConvention(tuple(mean), tuple(std))  # type: ignore[arg-type]
+        self.encoder = VGG(architecture, "relu4_1", convention, width=vgg_width)
         self.encoder.requires_grad_(False)
         head = 4 * PIXEL_CHANNELS
         self.widths = (half_width, width, *[width] * (2 * blocks), half_width, head, 3)
-        self.predictor = StylePredictor(2 * sum(BLOCK_CHANNELS[:4]), code, 2 * sum(self.widths))
+        self.predictor = StylePredictor(2 * sum(block_channels(vgg_width)[:4]), code, 2 * sum(self.widths))
         self._add_layers(width, half_width, blocks)
         self.register_buffer("style_rows", torch.zeros(styles, 2 * sum(self.widths)))
         self.content_row = nn.Parameter(torch.zeros(2 * sum(self.widths[:-2])))

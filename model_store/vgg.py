@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from model_store.convolutions import padded_conv
 
-BLOCK_CHANNELS = (64, 128, 256, 512, 512)
+WIDTH = 64
+"""Channels of the first block, in the paper."""
+
 Pooling = Literal["max", "average"]
 POOLINGS: dict[Pooling, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 BLOCK_CONVS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -57,6 +59,7 @@ class VGG(nn.Module):
         until: str = "relu4_1",
         convention: InputConvention = IMAGENET,
         pooling: Pooling = "max",
+        width: int = WIDTH,
     ) -> None:
         """Build the network without weights.
 
@@ -66,8 +69,10 @@ class VGG(nn.Module):
             convention: Input convention of the weights that will be loaded.
             pooling: Between the blocks: ``max``, as the weights were trained, or ``average``, which Gatys et al. (2016,
                 section 2) prefer for optimisation.
+            width: Channels of the first block; see ``block_channels``.
         """
         super().__init__()
+        self.width = width
         self.pool = POOLINGS[pooling](2)
         self.register_buffer("mean", torch.tensor(convention.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(convention.std).view(1, 3, 1, 1), persistent=False)
@@ -75,7 +80,7 @@ class VGG(nn.Module):
         self.convs = nn.ModuleDict()
         in_channels = 3
         for layer in self.layers:
-            out_channels = BLOCK_CHANNELS[int(layer[4]) - 1]
+            out_channels = block_channels(width)[int(layer[4]) - 1]
             self.convs[conv_name(layer)] = padded_conv(in_channels, out_channels)
             in_channels = out_channels
 
@@ -105,6 +110,11 @@ class VGG(nn.Module):
             if layer in wanted:
                 features[layer] = x
         return features
+
+
+def block_channels(width: int = WIDTH) -> tuple[int, ...]:
+    """Channels of each block: 64, 128, 256, 512 and 512 in the paper, in proportion for another ``width``."""
+    return (width, 2 * width, 4 * width, 8 * width, 8 * width)
 
 
 def layer_names(architecture: str, until: str) -> tuple[str, ...]:
@@ -146,7 +156,8 @@ def load_vgg(source: str | Path, until: str = "relu4_1", pooling: Pooling = "max
 
     Args:
         source: A name of ``WEIGHTS`` (fetched by torchvision, cached in its folder), or a ``.safetensors`` file with
-            torchvision's names (``features.0.weight`` …) for VGG-16 or VGG-19 weights of the ImageNet input convention.
+            torchvision's names (``features.0.weight`` …) for VGG-16 or VGG-19 weights of the ImageNet input convention;
+            a narrower network than the paper's is known by its first convolution.
         until: The last layer to compute.
         pooling: As for ``VGG``.
 
@@ -158,9 +169,12 @@ def load_vgg(source: str | Path, until: str = "relu4_1", pooling: Pooling = "max
         tensors = _from_torchvision(architecture, weights_name)
     else:
         tensors, convention = _from_file(Path(source)), IMAGENET
-        # Only VGG-19 has a fourth convolution in block 3, which moves conv4_1 from features.17 to features.19.
-        architecture = "vgg19" if tensors.get("features.19.weight", torch.empty(0, 512)).shape[1] == 256 else "vgg16"
-    vgg = VGG(architecture, until, convention, pooling)
+        # Only VGG-19 has a fourth convolution in block 3, which moves conv4_1, where channels double, from features.17
+        # to features.19.
+        doubling = tensors.get("features.19.weight", torch.empty(1, 1)).shape
+        architecture = "vgg19" if doubling[0] == 2 * doubling[1] else "vgg16"
+    width = len(tensors.get("features.0.bias", torch.empty(WIDTH)))
+    vgg = VGG(architecture, until, convention, pooling, width)
     keys = torchvision_keys(architecture)
     state = {}
     for name, parameter in vgg.convs.state_dict().items():

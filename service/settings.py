@@ -105,7 +105,21 @@ class HttpSettings(CommonSettings):
         description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
         " allows all. Without any, only pages of the API's own origin may.",
     )
-    body_idle_s: Seconds = Field(30.0, description="A body that stops arriving for so long is answered 408.")
+    header_within_s: Seconds = Field(10.0, description="A connection without a whole header for so long is ended.")
+    body_idle_s: Seconds = Field(
+        30.0,
+        description="A body that stops arriving for so long, or comes at less than 1 kB/s after four times as long, is"
+        " answered 408.",
+    )
+    unread_s: Seconds = Field(30.0, description="A response of which no byte could be sent for so long is given up.")
+    keep_alive_s: Count = Field(
+        75, description="How long a connection without a request is kept: longer than a load balancer keeps it."
+    )
+    max_connections: Count = Field(
+        4096,
+        description="Connections of one API process; one more ends the one that is idle for longest. Fewer, where the"
+        " system allows fewer open files.",
+    )
     max_event_streams: Count = Field(
         256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
     )
@@ -138,21 +152,17 @@ class QueueSettings(CommonSettings):
         1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
     )
     result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
-    job_picture_ttl_s: Seconds = Field(3600.0, description="How long the picture of such a job can be fetched.")
+    job_picture_ttl_s: Seconds = Field(
+        3600.0,
+        description="How long the picture of such a job can be fetched, and that of a request with an Idempotency-Key"
+        " by sending it again.",
+    )
     job_pictures_mb: Count = Field(
-        128, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
+        192, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
     )
     job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
     max_deliveries: Count = Field(3, description="A job that outlived this many workers is dead-lettered.")
     max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
-    idempotency_ttl_s: Seconds = Field(
-        86_400.0, description="How long a request's answer is kept for who sends it again with its Idempotency-Key."
-    )
-    idempotency_mb: Count = Field(
-        64,
-        description="What these answers may take in Redis, in MiB; beyond, the oldest are forgotten first, and one that"
-        " would take more than an eighth is not kept.",
-    )
 
 
 class WorkerSettings(CommonSettings):

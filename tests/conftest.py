@@ -63,7 +63,9 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
         NamedStyle(id=name, title=name.title(), artist="Nobody", year=1900, rights="Free")
         for name in ("first", "second")
     )
-    header = CheckpointMetadata(network="adain", arguments={"styles": 2}, styles=styles, licence="Apache-2.0")
+    header = CheckpointMetadata(
+        network="adain", arguments={**tiny.ADAIN, "styles": 2}, styles=styles, licence="Apache-2.0"
+    )
     checkpoint.save(network, folder / "adain.safetensors", header)
     (folder / "previews").mkdir()
     Image.new("RGB", (16, 16), "red").save(folder / "previews" / "first.webp")
@@ -103,7 +105,7 @@ def bright_networks(every_network: Path, tmp_path_factory: pytest.TempPathFactor
     checkpoint.save(
         network,
         folder / "adain.safetensors",
-        CheckpointMetadata(network="adain", arguments={"styles": 2}, styles=styles),
+        CheckpointMetadata(network="adain", arguments={**tiny.ADAIN, "styles": 2}, styles=styles),
     )
     return folder
 

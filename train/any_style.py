@@ -12,7 +12,7 @@ from model_store.checkpoint import load
 from model_store.checkpoint_metadata import read_metadata
 from model_store.network import AnyStyle
 from model_store.runtime import Runtime, to_runtime
-from model_store.vgg import VGG, WeightsError, load_vgg
+from model_store.vgg import VGG, WIDTH, WeightsError, load_vgg
 from train.data import Batch
 from train.loop import Task
 from train.pools import Drawn, Pools
@@ -104,7 +104,9 @@ class AnyStyleTask(Task):
 
 
 def _encoder_arguments(vgg: VGG) -> dict[str, Any]:
+    narrow = {} if vgg.width == WIDTH else {"vgg_width": vgg.width}
     return {
+        **narrow,
         "architecture": "vgg19" if "conv3_4" in vgg.convs else "vgg16",
         "mean": vgg.mean.flatten().tolist(),
         "std": vgg.std.flatten().tolist(),

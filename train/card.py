@@ -42,11 +42,15 @@ PYRAMID = """\
 The pyramid generator of texture networks (Ulyanov et al. 2016, arXiv 1603.03417) with {norm} norm (1607.08022): it
 paints in the styles it has learned, with noise at every scale; another `seed` gives another picture."""
 
+ANOTHER = """\
+The network `{network}` of `model_store.checkpoint.NETWORKS`, with {norm} norm{conditional}."""
+
 SUMMARIES = {"swift": SWIFT, "adain": ADAIN, "residual": RESIDUAL, "pyramid": PYRAMID}
 
 
 def _summary(metadata: CheckpointMetadata) -> str:
-    text = SUMMARIES[metadata.network].format(
+    text = SUMMARIES.get(metadata.network, ANOTHER).format(
+        network=metadata.network,
         encoder=str(metadata.arguments.get("architecture")).upper().replace("VGG", "VGG-"),
         norm=metadata.norm,
         conditional=" (Dumoulin et al. 2017, arXiv 1610.07629)" if metadata.norm == "conditional" else "",

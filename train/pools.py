@@ -16,12 +16,9 @@ from torch import Tensor
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS
 from model_store.pixels import from_bytes, shrunk
 from model_store.statistics import mean_std
-from model_store.vgg import BLOCK_CHANNELS, VGG
+from model_store.vgg import VGG, block_channels
 from train.data import Batch
 from train.recipe import PoolSizes
-
-STATISTICS = [2 * channels for channels in BLOCK_CHANNELS[: len(STYLE_LAYERS)]]
-"""Length of each style layer's part of a row of statistics: means, then stds."""
 
 
 class Drawn(NamedTuple):
@@ -124,7 +121,9 @@ def statistics_row(features: dict[str, Tensor]) -> Tensor:
 
 def by_layer(rows: Tensor) -> dict[str, Tensor]:
     """Reverse ``statistics_row``: (B, 1920) → by layer (B, 2·C), as ``perceptual.style_loss`` compares them."""
-    return dict(zip(STYLE_LAYERS, torch.split(rows, STATISTICS, dim=1), strict=True))
+    shares = block_channels(1)[: len(STYLE_LAYERS)]
+    parts = torch.split(rows, [rows.shape[1] // sum(shares) * share for share in shares], dim=1)
+    return dict(zip(STYLE_LAYERS, parts, strict=True))
 
 
 def _image(crop: Tensor) -> Tensor:

@@ -122,6 +122,10 @@ class ColourSpace:
         return _profile(b"GRAY" if is_grey else b"RGB ", tags)
 
 
+ADOBE_RGB = ColourSpace(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), D65), gamma(563 / 256))
+"""Adobe RGB (1998), which cameras name by EXIF alone."""
+
+
 def from_code_points(primaries: int, transfer: int) -> ColourSpace | None:
     """Look up the colour space of two code points of H.273; ``None``: sRGB, as for reserved and unspecified ones."""
     if primaries not in (PRIMARIES.keys() - {1}) and transfer not in CURVES:

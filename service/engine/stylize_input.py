@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from PIL import Image
@@ -13,8 +12,7 @@ from model_store.large_image import Box, LargeImage
 from model_store.pixels import to_mask, to_tensor
 from model_store.spatial_masks import mask_weights
 from model_store.style import Style
-
-Color = Literal["style", "match", "luminance"]
+from service.request import Color
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,12 @@ time, not requests.
 """
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
 from time import monotonic
 
-from service.errors import DeadlinePassed, NoWorker, ServiceError, Unavailable
+from service.errors import Conflict, DeadlinePassed, NoWorker, ServiceError, Unavailable
 from service.queue.job import Job, Result
-from service.queue.job_records import JobRecords
 from service.queue.job_status import Accepted
 from service.queue.queue import JobQueue, QueueStatus
 from service.settings import QueueSettings
@@ -40,10 +38,9 @@ class Awaited:
 class Dispatcher:
     """Submits jobs and hands out results; ``start`` before use, ``stop`` after."""
 
-    def __init__(self, queue: JobQueue, records: JobRecords, settings: QueueSettings) -> None:
+    def __init__(self, queue: JobQueue, settings: QueueSettings) -> None:
         """Nothing is read before ``start``."""
         self._queue = queue
-        self._records = records
         self._timeout_s = settings.request_timeout_s
         self._job_timeout_s = settings.job_timeout_s
         self._awaited: dict[str, Awaited] = {}
@@ -61,22 +58,31 @@ class Dispatcher:
         for awaited in self._awaited.values():
             _resolve(awaited.future, Unavailable("the service is stopping: try again"))
 
-    async def submit(self, job: Job) -> Result:
+    async def submit(self, job: Job, accepted: Accepted | None = None) -> Result:
         """Enqueue a job and wait for its result. If the waiting is cancelled, so is the job.
 
+        Args:
+            job: The job.
+            accepted: Beginning of its record, if it has one: of a job that may have been enqueued before.
+
         Raises:
+            Conflict: It was enqueued before, and waits, runs or has its result.
             NoWorker: Nobody would do it.
             QueueFull: Too many wait already.
             QueueUnreachable: Redis does not answer.
             DeadlinePassed: It was not done in time.
             ServiceError: What the worker answered instead of a picture.
         """
+        if job.id in self._awaited:
+            raise already_awaited()
         await self._require_worker()
         deadline = monotonic() + self._timeout_s
         awaited = Awaited(job, deadline, asyncio.get_running_loop().create_future())
         self._awaited[job.id] = awaited
         try:
-            await self._queue.enqueue(job, self._timeout_s)
+            is_new = await self._queue.enqueue(job, self._timeout_s, accepted)
+            if not is_new and accepted is not None:
+                raise already_awaited()
             async with asyncio.timeout(deadline - monotonic()):
                 result = await awaited.future
         except (TimeoutError, asyncio.CancelledError) as err:
@@ -91,7 +97,7 @@ class Dispatcher:
         return result
 
     async def accept(self, job: Job, accepted: Accepted) -> None:
-        """Enqueue a job that nobody waits for here: ``JobRecords`` tells what becomes of it.
+        """Enqueue the job of an asynchronous request, with a record; if it was enqueued before, nothing changes.
 
         Raises:
             NoWorker: Nobody would do it.
@@ -99,13 +105,7 @@ class Dispatcher:
             QueueUnreachable: Redis does not answer.
         """
         await self._require_worker()
-        await self._records.open(job.id, accepted)
-        try:
-            await self._queue.enqueue(job, self._job_timeout_s)
-        except ServiceError:
-            with contextlib.suppress(ServiceError):  # nobody knows of it, and it expires
-                await self._records.discard(job.id)
-            raise
+        await self._queue.enqueue(job, self._job_timeout_s, accepted, is_awaited=False)
 
     async def status(self) -> QueueStatus:
         """How the queue is doing."""
@@ -157,6 +157,14 @@ class Dispatcher:
             await self._queue.enqueue(awaited.job, awaited.deadline - monotonic())
             if job_id not in self._awaited:  # the client left while we enqueued
                 await self._cancel(job_id)
+
+
+def already_awaited() -> Conflict:
+    """Make the error for a request whose job another request waits for."""
+    return Conflict(
+        "a request with this Idempotency-Key is being answered: wait for that answer, or try again later",
+        retry_after_s=1,
+    )
 
 
 def _resolve(future: asyncio.Future[Result], outcome: Result | ServiceError) -> None:

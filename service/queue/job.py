@@ -42,7 +42,7 @@ class Claim:
     Attributes:
         job: What to do.
         entry: Its place in the stream.
-        reply_to: The API process that took it in, and waits for it unless the job has a record.
+        reply_to: The API process that waits for it; empty if none does.
         deadline: On this process's monotonic clock, in seconds.
         waited_ms: From enqueue to this claim.
         deliveries: How many workers have had it, this one included.

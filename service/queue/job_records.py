@@ -1,6 +1,6 @@
-"""``JobRecords``: jobs that nobody waits for on the line. Each has a record, which outlives the job and its picture.
+"""``JobRecords``: records of jobs whose result is kept: of asynchronous requests, and of those with an Idempotency-Key.
 
-    record       opened before the job is enqueued; kept ``job_record_ttl_s`` after its end
+    record       opened when the job is enqueued; kept ``job_record_ttl_s`` after its end
     job          the queue's; in it the uploads, the progress and the picture so far; gone with the job's end
     result       the picture; kept ``job_picture_ttl_s``, less where all of them take too much
 
@@ -9,7 +9,7 @@ Redis: whichever API process is asked gives the same answer.
 """
 
 from service.queue.job import Result
-from service.queue.job_status import Accepted, JobStatus, Outcome
+from service.queue.job_status import JobStatus, Outcome
 from service.queue.keys import Keys
 from service.queue.queue import GROUP
 from service.queue.redis_client import RedisClient, translated
@@ -22,25 +22,7 @@ class JobRecords:
     def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
         """``redis`` may be the queue's."""
         self._redis = redis
-        self._settings = settings
         self._keys = Keys(settings.key_prefix)
-
-    async def open(self, job_id: str, accepted: Accepted) -> None:
-        """Before the job is enqueued: from now on one can ask for it."""
-        picture_ms, record_ms = (
-            int(ttl_s * 1000) for ttl_s in (self._settings.job_picture_ttl_s, self._settings.job_record_ttl_s)
-        )
-        fields = {"accepted": accepted.to_json(), "picture_ms": picture_ms, "record_ms": record_ms}
-        async with translated():
-            pipe = self._redis.commands.pipeline()
-            pipe.hset(self._keys.record(job_id), mapping=fields)
-            pipe.pexpire(self._keys.record(job_id), record_ms + int(self._settings.job_timeout_s * 1000))
-            await pipe.execute()
-
-    async def discard(self, job_id: str) -> None:
-        """The job was not accepted after all."""
-        async with translated():
-            await self._redis.commands.unlink(self._keys.record(job_id))
 
     async def status(self, job_id: str) -> JobStatus | None:
         """How a job is doing; ``None`` if there is no record of it, or not any more."""

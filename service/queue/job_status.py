@@ -22,12 +22,14 @@ class Accepted:
         request_id: Of the request that brought it.
         format: Of its picture, one of ``FORMATS``.
         seed: Of the noise, if its network takes some.
+        fingerprint: Hash of the request, if it had an ``Idempotency-Key``: another one may not come with that key.
     """
 
     created_s: float
     request_id: str
     format: str
     seed: int | None
+    fingerprint: str = ""
 
     def to_json(self) -> str:
         """For the record."""

@@ -10,8 +10,6 @@
     pictures            shelf: the results of such jobs                                    job_records, queue
     style:ID            hash: a registered style; has no expiry                            style_store
     styles              sorted set: the ids of registered styles, by number                style_store
-    answer:NAME         hash: what a request with an Idempotency-Key was answered          answer_store
-    answers             shelf: such answers                                                answer_store
     slots:CLIENT        sorted set: the requests of an API key that run now                slots
 All have one prefix. ``shelf`` says what a shelf is.
 """
@@ -80,15 +78,6 @@ class Keys:
     def styles(self) -> tuple[str, str]:
         """The ids of all registered styles by their number, and the last number that was given."""
         return f"{self.prefix}:styles", f"{self.prefix}:styles:last"
-
-    def answer(self, name: str) -> str:
-        """Of a request with an ``Idempotency-Key``."""
-        return f"{self.prefix}:answer:{name}"
-
-    @property
-    def answers(self) -> tuple[str, str]:
-        """The shelf of such answers: its list and its size."""
-        return f"{self.prefix}:answers", f"{self.prefix}:answers:bytes"
 
     def slots(self, client: str) -> str:
         """The running requests of one client, by the time until which they hold their slots."""

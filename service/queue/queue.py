@@ -16,8 +16,8 @@ cancelled job is never computed, and late work costs one look-up.
 - In that lane, pictures in tiles, which someone may wait for on the line, go before optimisations, which take minutes:
   those that wait stay behind, one that runs is preempted (``report`` says so) and goes on later. Each of the two kinds
   may fill the lane up to the limit.
-- Who does not wait on the line opens a record first (``job_records``): then the result is kept there to be fetched, and
-  no reply is sent.
+- A job may have a record (``job_records``): then its result is kept to be fetched. An asynchronous request's job is not
+  awaited, so no reply is sent.
 - Commands and blocking reads have a connection pool each; redis-py's socket timeout must exceed the block time.
 
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
@@ -35,7 +35,7 @@ from service.errors import JobFailed, QueueFull
 from service.queue.heartbeat import WorkerBeat
 from service.queue.job import LANES, Claim, Job, Lane, Result, Standing, blob_fields, blobs_of
 from service.queue.job_progress import JobProgress, Saved
-from service.queue.job_status import Outcome
+from service.queue.job_status import Accepted, Outcome
 from service.queue.keys import Keys
 from service.queue.redis_client import BLOCK_MS, RedisClient, translated
 from service.settings import QueueSettings
@@ -89,25 +89,50 @@ class JobQueue:
 
     # ---- the API's side -------------------------------------------------------------------------------------------
 
-    async def enqueue(self, job: Job, time_left_s: float) -> None:
+    async def enqueue(
+        self, job: Job, time_left_s: float, accepted: Accepted | None = None, is_awaited: bool = True
+    ) -> bool:
         """Accept a job; a second call with the same id changes nothing.
+
+        Args:
+            job: The job.
+            time_left_s: Time until its deadline.
+            accepted: Beginning of its record, if it has one (``job_records``): then a failed job may be enqueued again.
+            is_awaited: This process waits for the result.
+
+        Returns:
+            Whether the job is new; ``False`` if it was enqueued before, and waits, runs or has its result.
 
         Raises:
             QueueFull: As many jobs of its lane as allowed wait or run, or Redis has no memory left.
             QueueUnreachable: Redis does not answer.
         """
         limit = self._limits[job.lane]
-        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "reply_to", self.name]
+        fields: list[str | bytes] = [
+            "parameters",
+            json.dumps(job.parameters),
+            "reply_to",
+            self.name if is_awaited else "",
+        ]
         fields += ["lane", str(LANES.index(job.lane) + 1)]  # which of the streams, for scripts that are given all
         fields += blob_fields(job.blobs)
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        accepted = await self.redis.run(
+        picture_ms = int(self._settings.job_picture_ttl_s * 1000)
+        record_ms = int(self._settings.job_record_ttl_s * 1000)
+        record: list[str | int] = ["" if accepted is None else accepted.to_json(), picture_ms, record_ms]
+        outcome = await self.redis.run(
             "enqueue",
-            [self._keys.stream(job.lane), self._keys.job(job.id), self._keys.result(job.id)],
-            [GROUP, limit, lives_ms, job.id, int(job.is_preemptible), *fields],
+            [
+                self._keys.stream(job.lane),
+                self._keys.job(job.id),
+                self._keys.result(job.id),
+                self._keys.record(job.id),
+            ],
+            [GROUP, limit, lives_ms, job.id, int(job.is_preemptible), *record, *fields],
         )
-        if not accepted:
+        if not outcome:
             raise QueueFull(f"{limit} jobs are waiting already: try again later", _retry_after_s(job))
+        return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
         """Nobody waits for the job any more: take it out, unless a worker is computing it this moment."""
@@ -128,15 +153,14 @@ class JobQueue:
         return [job_id.decode() for job_id in popped[1]] if popped else []
 
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
-        """The results that are there, by job id; each is given out once."""
+        """Read the results that are there, by job id; one that is not kept for its record is removed."""
         job_ids = list(job_ids)
-        async with translated():
-            pipe = self.redis.commands.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hgetall(self._keys.result(job_id))
-                pipe.unlink(self._keys.result(job_id))
-            answers = (await pipe.execute())[::2]
-        return {job_id: Result.from_fields(fields) for job_id, fields in zip(job_ids, answers, strict=True) if fields}
+        found = await self.redis.run("take_results", [self._keys.result(job_id) for job_id in job_ids])
+        return {
+            job_id: Result.from_fields(dict(zip(fields[::2], fields[1::2], strict=True)))
+            for job_id, fields in zip(job_ids, found, strict=True)
+            if fields
+        }
 
     # ---- the worker's side ----------------------------------------------------------------------------------------
 
@@ -231,10 +255,11 @@ class JobQueue:
                 GROUP,
                 claim.entry,
                 job_id,
+                int(bool(claim.reply_to)),
                 int(self._settings.result_ttl_s * 1000),
                 Outcome.of(result.error).to_json(),
                 self._settings.job_pictures_mb * 2**20,
-                len(result.image),
+                len(result.image) + sum(map(len, result.blobs.values())),
                 *result.to_fields(),
             ],
         )

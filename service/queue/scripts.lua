@@ -82,11 +82,20 @@ end
 
 ---- jobs -------------------------------------------------------------------------------------------------------------
 
--- Returns 1 if the job is accepted, or was before (this may be a retry); 0 if its lane has no room for its kind.
-function steps.enqueue(group, limit, lives_ms, job_id, preemptible, ...)
-  local stream, job, result = unpack(KEYS)
-  if redis.call('EXISTS', job, result) > 0 then return 1 end
+-- Returns 1 if the job is new; 2 if it was enqueued before, and waits, runs or has its result; 0 if its lane has no room
+-- for its kind. With `accepted` a record is opened, in place of that of an earlier try that failed.
+function steps.enqueue(group, limit, lives_ms, job_id, preemptible, accepted, picture_ms, record_ms, ...)
+  local stream, job, result, record = unpack(KEYS)
+  if redis.call('EXISTS', job) == 1 then return 2 end
+  if redis.call('EXISTS', result) == 1 and (accepted == '' or redis.call('HEXISTS', result, 'error') == 0) then
+    return 2
+  end
   if is_full(stream, preemptible, tonumber(limit)) then return 0 end
+  if accepted ~= '' then
+    redis.call('UNLINK', result, record)
+    redis.call('HSET', record, 'accepted', accepted, 'picture_ms', picture_ms, 'record_ms', record_ms)
+    redis.call('PEXPIRE', record, record_ms + lives_ms)
+  end
   redis.call('HSET', job, 'enqueued_ms', now_ms(), ...)
   redis.call('PEXPIRE', job, lives_ms)
   put(stream, group, job, job_id, preemptible)
@@ -104,25 +113,39 @@ end
 
 -- Returns 1 if this was the first result of a job that is still wanted. It begins with a step that needs no memory:
 -- then Redis lets it store the result even where its memory is full.
-function steps.complete(group, entry, job_id, lives_ms, outcome, limit_bytes, bytes, ...)
+-- A result is kept for a job with a record, and for who waits for the job, until it is taken.
+function steps.complete(group, entry, job_id, awaited, lives_ms, outcome, limit_bytes, bytes, ...)
   local stream, job, result, replies, record, pictures, pictures_bytes = unpack(KEYS)
   remove_entry(stream, group, entry)
   if redis.call('DEL', job) == 0 then return 0 end
   local picture_ms, record_ms = unpack(redis.call('HMGET', record, 'picture_ms', 'record_ms'))
-  if picture_ms then -- an asynchronous request: the record tells what became of it
+  if picture_ms then
     redis.call('HSET', record, 'outcome', outcome)
     redis.call('PEXPIRE', record, record_ms)
-    if bytes == '0' then return 1 end
   end
+  local is_kept = picture_ms and bytes ~= '0' and (awaited == '0' or tonumber(bytes) <= tonumber(limit_bytes))
+  if awaited == '0' and not is_kept then return 1 end
   redis.call('HSET', result, ...)
-  redis.call('PEXPIRE', result, picture_ms or lives_ms)
-  if picture_ms then
+  redis.call('PEXPIRE', result, is_kept and picture_ms or lives_ms)
+  if is_kept then
+    redis.call('HSET', result, 'is_kept', '1')
     store_capped(pictures, pictures_bytes, limit_bytes, result, bytes, picture_ms)
-  else
+  end
+  if awaited == '1' then
     redis.call('RPUSH', replies, job_id)
     redis.call('PEXPIRE', replies, lives_ms)
   end
   return 1
+end
+
+-- KEYS: the results. One that is not kept is given out once.
+function steps.take_results()
+  local results = {}
+  for i, result in ipairs(KEYS) do
+    results[i] = redis.call('HGETALL', result)
+    if redis.call('HEXISTS', result, 'is_kept') == 0 then redis.call('UNLINK', result) end
+  end
+  return results
 end
 
 -- `delivered`: earlier deliveries, which the new entry does not know.
@@ -151,7 +174,7 @@ function steps.beat(worker, info)
   return 1
 end
 
----- records of asynchronous jobs -------------------------------------------------------------------------------------
+---- records of jobs --------------------------------------------------------------------------------------------------
 
 -- KEYS after the third: each lane's stream. A position of 0: a worker has the job.
 function steps.job_status(group)

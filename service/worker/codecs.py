@@ -17,13 +17,11 @@ from service import images
 from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed, ModelUnavailable, ServiceError
-from service.http.schemas import Facts, StylePart, StylizeParameters
-from service.images import ImageLimits
-from service.mix import check_shorter_side
+from service.images import ImageLimits, check_style_size, naming
 from service.queue.job import Claim, Job, Result
 from service.queue.style_store import digest_of
+from service.request import Facts, StylePart, StylizeParameters
 from service.settings import CommonSettings
-from service.which import naming
 from service.worker.batching import Shape
 from service.worker.held_jobs import log_fields
 from service.worker.registered import RegisteredStyles, bounded_painting, encoding_of, gone, needs_pixels
@@ -195,7 +193,7 @@ class StyleSources:
 
     def _pixels(self, file: bytes) -> Image.Image:
         image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
-        check_shorter_side(image.width, image.height)
+        check_style_size(image.width, image.height)
         return image
 
 

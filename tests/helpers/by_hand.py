@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from io import BytesIO
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 from processes import Service
@@ -28,10 +28,12 @@ def any_picture(format: str = "JPEG") -> bytes:
 class WorkerByHand:
     """Ready from the beginning; what it claims stays claimed until it is answered."""
 
-    def __init__(self, service: Service, name: str = "by hand") -> None:
+    def __init__(self, service: Service, name: str = "by hand", **settings: Any) -> None:
         self._name = name
         self._settings = Settings(
-            redis_url=service.settings["STYLIZE_REDIS_URL"], key_prefix=service.settings["STYLIZE_KEY_PREFIX"]
+            redis_url=service.settings["STYLIZE_REDIS_URL"],
+            key_prefix=service.settings["STYLIZE_KEY_PREFIX"],
+            **settings,
         )
 
         async def begin(queue: JobQueue) -> None:

@@ -64,7 +64,7 @@ def painted(network: StyleNetwork, picture: LargeImage, style: Style) -> torch.T
 def adain(architecture: str = "vgg16") -> AdaIN:
     """Random, with a picture of visible contrast."""
     torch.manual_seed(0)
-    network = tiny.adain(styles=2) if architecture == "vgg16" else AdaIN(architecture, styles=2).eval()
+    network = tiny.adain(styles=2) if architecture == "vgg16" else AdaIN(architecture, styles=2, **tiny.ADAIN).eval()
     network.requires_grad_(False)
     if architecture != "vgg16":
         for name, parameter in network.encoder.named_parameters():

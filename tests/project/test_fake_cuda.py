@@ -125,7 +125,9 @@ def test_styles_are_encoded(name: str) -> None:
 
 @pytest.mark.parametrize("start", ["content", "noise"])
 def test_gatys(start: Any) -> None:
-    gatys = Gatys(to_runtime(VGG("vgg16", "relu4_1"), RUNTIME), GatysOptions(optimiser="adam", start=start, seed=1))
+    gatys = Gatys(
+        to_runtime(VGG("vgg16", "relu4_1", width=8), RUNTIME), GatysOptions(optimiser="adam", start=start, seed=1)
+    )
     scale = Scale(gatys, pixels(1), gatys.encode_style(pixels(1)), None)
     assert {loss.device for loss in scale._losses()} == {CUDA}
     assert scale.iterate.device == CUDA
@@ -221,7 +223,7 @@ def test_one_step_of_every_recipe(name: str) -> None:
         task, style = tasks[kind](network, {}, recipe), uint8(2, 64)
     else:
         generator = tiny.learned("residual").requires_grad_(True)
-        vgg = VGG("vgg16", max(recipe.content_layer, *recipe.style_layers)).requires_grad_(False)
+        vgg = VGG("vgg16", max(recipe.content_layer, *recipe.style_layers), width=8).requires_grad_(False)
         task = GeneratorTask(Plan(generator, "residual", {}), vgg, recipe, [torch.rand(1, 3, 64, 64)] * 2)
         style = DRAWS
     step(task, Batch(uint8(2, 64), style, (), 0, draw))
@@ -230,5 +232,5 @@ def test_one_step_of_every_recipe(name: str) -> None:
 @pytest.mark.parametrize("name", list(DECODERS))
 def test_one_step_of_every_decoder(name: str) -> None:
     join, build = DECODERS[name]
-    task = DecoderTask(build("vgg16"), join, VGG("vgg16", "relu4_1").requires_grad_(False))
+    task = DecoderTask(build("vgg16", 8), join, VGG("vgg16", "relu4_1", width=8).requires_grad_(False))
     step(task, Batch(uint8(2, 64), uint8(2, 64), (), random.Random(0).randrange(9), Draw(64, 2, "0")))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import SWIFT, images, vgg_file
+from tiny import SWIFT, WIDTH, images, vgg_file
 
 from model_store import checkpoint
 from model_store.checkpoint_metadata import CheckpointMetadata
@@ -158,7 +158,7 @@ def test_the_oldest_leave_a_full_pool(vgg: VGG) -> None:
         pools.take(batch(uint8(2, 32, seed), uint8(2, 32, seed)))
     state = pools.state()
     assert torch.equal(state["contents"][32], torch.cat([uint8(2, 32, 3), uint8(2, 32, 4)]))
-    assert state["styles"].shape == (6, 2, 1920)
+    assert state["styles"].shape == (6, 2, 2 * 15 * WIDTH)
 
 
 def test_restored_pools_draw_the_same_to_the_bit(vgg: VGG) -> None:

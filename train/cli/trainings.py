@@ -42,7 +42,7 @@ def adain(run: Run, content: ContentOption, style: PaintingsOption, vgg: Encoder
 def generator(
     run: Run,
     content: ContentOption,
-    network: Annotated[str, typer.Option(help="residual or pyramid.")] = "residual",
+    network: Annotated[str, typer.Option(help="residual, pyramid or another that learns its styles.")] = "residual",
     norm: Annotated[str, typer.Option(help="instance (one style), conditional or batch.")] = "conditional",
     style: StyleOption = None,
     styles: StylesOption = None,

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from fastapi import Header, Response
 
 from service.formats import FORMATS
-from service.http.schemas import Facts
 from service.queue.job import Result
+from service.request import Facts
 
 Responses = dict[int | str, dict[str, Any]]
 """Documentation of an endpoint's responses, by status."""

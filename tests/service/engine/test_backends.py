@@ -41,7 +41,7 @@ def network_of(name: str) -> StyleNetwork:
     network = NETWORKS[name]()
     if name == "adain":
         torch.manual_seed(1)
-        network.style_scales.uniform_(0.1, 2.0)
+        network.style_scales.uniform_(0.2, 4.0)
         network.style_shifts.uniform_(0.0, 1.0)
     return network
 

@@ -299,7 +299,7 @@ def test_its_answers_may_be_read_with_our_headers(client: httpx.Client) -> None:
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://app.example", f"{PAGE}:8443", "null"])
 def test_a_page_of_another_origin_may_not(client: httpx.Client, origin: str) -> None:
     answer = preflight(client, origin)
-    problem(answer, 400, None, "because of its origin", "STYLIZE_CORS_ORIGINS allows origins")
+    problem(answer, 400, None, "the origin of this request", "STYLIZE_CORS_ORIGINS names the origins")
     assert "access-control-allow-origin" not in answer.headers
     answer = client.get("/styles", headers={**bearer(ALICE), "Origin": origin})
     assert "access-control-allow-origin" not in answer.headers
@@ -307,8 +307,8 @@ def test_a_page_of_another_origin_may_not(client: httpx.Client, origin: str) -> 
 
 
 def test_what_is_not_done_here_is_refused(client: httpx.Client) -> None:
-    problem(preflight(client, PAGE, method="PUT"), 400, None, "because of its method")
-    problem(preflight(client, PAGE, headers="x-other"), 400, None, "because of its headers")
+    problem(preflight(client, PAGE, method="PUT"), 400, None, "the method of this request")
+    problem(preflight(client, PAGE, headers="x-other"), 400, None, "the headers of this request")
 
 
 # ---- headers for browsers -----------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ class Api:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.worker = WorkerByHand(service)
+        self.worker = WorkerByHand(service, job_pictures_mb=1)
         self._pool = ThreadPoolExecutor(16)
 
     def stylize(
@@ -73,12 +73,12 @@ class Api:
 
 @pytest.fixture(scope="module")
 def module_api(services: Services, tiny_checkpoints: Path) -> Api:
-    return Api(services.shared(tiny_checkpoints, workers=0, idempotency_mb=1))
+    return Api(services.shared(tiny_checkpoints, workers=0))
 
 
 @pytest.fixture
 def api(module_api: Api) -> Api:
-    module_api.worker = WorkerByHand(module_api.service)  # a fresh beat
+    module_api.worker = WorkerByHand(module_api.service, job_pictures_mb=1)  # a fresh beat
     return module_api
 
 
@@ -186,7 +186,7 @@ def test_who_leaves_frees_the_key(api: Api, key: str) -> None:
 def test_an_answer_that_is_too_large_is_computed_again(api: Api, key: str) -> None:
     for _ in range(2):
         answer = api.stylize(key)
-        api.paint(any_picture() + bytes(2**20 // 8))
+        api.paint(any_picture() + bytes(2**20))
         assert answer.result().status_code == 200 and REPLAYED not in answer.result().headers
 
 

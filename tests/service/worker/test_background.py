@@ -17,10 +17,10 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
-from service.http.schemas import StylePart, StylizeParameters
 from service.queue.job import Claim, Job, Result
 from service.queue.job_progress import JobProgress
 from service.queue.queue import JobQueue
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker import background
 from service.worker.device import NO_MEMORY, DeviceFailed

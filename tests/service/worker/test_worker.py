@@ -14,9 +14,9 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed
-from service.http.schemas import StylePart, StylizeParameters
 from service.queue.job import Job, Result
 from service.queue.queue import JobQueue
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker.device import DeviceFailed
 from service.worker.pipeline import Worker

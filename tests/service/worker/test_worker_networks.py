@@ -11,8 +11,8 @@ from test_worker import work
 from model_store.runtime import Runtime
 from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
-from service.http.schemas import StylePart, StylizeParameters
 from service.queue.job import Job
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 
 
