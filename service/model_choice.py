@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def find_model(
     request: StylizeRequest[bytes], catalog: Catalog, registered: Container[str], default: str
 ) -> ModelEntry:
-    """The network that paints all the styles.
+    """Find the network that paints all the styles.
 
     Args:
         request: The request.
@@ -52,15 +52,18 @@ def find_model(
 
 
 def preferred(model_ids: Iterable[str], catalog: Catalog, default: str) -> str:
-    """The one of these networks that paints if none is asked for: the default, else one for any style, else by name."""
+    """Choose among networks if none is asked for: the default, else one for any style, else the first by name."""
     any_style = {model.id for model in catalog.any_style}
     return min(model_ids, key=lambda model_id: (model_id != default, model_id not in any_style, model_id))
 
 
 def default_model(catalog: Catalog, name: str) -> ModelEntry | None:
-    """The network for images if none is asked for: the one of this name, or else, if it is not there, the first.
+    """Find the network for style images if none is asked for: the one of this name, else the first for any style.
 
-    It may be damaged: another one would paint other pictures, so it does not take its place. ``None`` if there is none.
+    It may be damaged: another one would paint other pictures, so it does not take its place.
+
+    Returns:
+        The network; ``None`` if no network takes style images.
     """
     found = next((model for model in catalog.models if model.id == name), None)
     if found is not None and (found.any_style or found.problem is not None):
@@ -69,7 +72,7 @@ def default_model(catalog: Catalog, name: str) -> ModelEntry | None:
 
 
 def upload_model(catalog: Catalog, default: str) -> ModelEntry:
-    """The same, fit for use.
+    """Find the network for style images if none is asked for, and refuse a damaged one.
 
     Raises:
         ModelUnavailable: It is damaged.
@@ -116,7 +119,7 @@ def _models_of(style_id: str, catalog: Catalog) -> set[str]:
 
 
 def _checked(name: str, able: set[str], catalog: Catalog) -> ModelEntry:
-    """The network that was asked for."""
+    """Find the network that was asked for, which must be among those that are able to paint."""
     model = known_model(name, catalog)
     if model.problem is not None:
         raise ModelUnavailable(f"the network {name!r} cannot be used: {model.problem}", "model")
@@ -127,7 +130,7 @@ def _checked(name: str, able: set[str], catalog: Catalog) -> ModelEntry:
 
 
 def known_model(name: str, catalog: Catalog) -> ModelEntry:
-    """The network of this id, damaged or not.
+    """Find the network of this id, damaged or not.
 
     Raises:
         NotFound: There is none; lists those that there are.

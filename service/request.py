@@ -89,7 +89,7 @@ class StylizeOptions(BaseModel):
         None,
         description="The network: for style images and registered styles one with `any_style`, for an id one of its"
         " `models`. When not given, the service's default if that can paint all the styles, else one that can.",
-        examples=["adain"],
+        examples=[HttpSettings.model_fields["default_model"].default],
     )
     method: Annotated[Method, BeforeValidator(_known_method)] = Field(
         "feedforward",

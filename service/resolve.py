@@ -165,7 +165,7 @@ def _result_size(text: str, photo: Header, settings: HttpSettings) -> tuple[int,
 def _ids_with_painting(
     request: Request, catalog: Catalog, registered: Container[str], model: ModelEntry
 ) -> frozenset[str]:
-    """The request's ids whose painting the network can encode: it is registered, or beside the checkpoints."""
+    """Ids in the request whose painting the network can encode: it is registered, or beside the checkpoints."""
     if not model.any_style:
         return frozenset()
     here = {style.id for style in catalog.styles if style.style_image is not None}
@@ -173,7 +173,7 @@ def _ids_with_painting(
 
 
 def _without_painting(request: Request, with_painting: Container[str]) -> str | None:
-    """The first of the request's ids that has none."""
+    """First id in the request that has none."""
     return next((style_id for style_id in request.style_id if style_id not in with_painting), None)
 
 
@@ -204,7 +204,7 @@ def _style_sizes(
 def _check_optimisation(
     request: Request, with_painting: Container[str], longer_px: int, settings: HttpSettings
 ) -> None:
-    """Refuse what ``method=gatys``, which takes minutes and needs the paintings, cannot do."""
+    """Refuse what ``method=gatys`` cannot do: it takes minutes, and needs the paintings."""
     if request.steps is not None and not 1 <= request.steps <= settings.max_steps:
         raise InvalidField(f"got {request.steps}: steps must be from 1 to {settings.max_steps}", "steps")
     if style_id := _without_painting(request, with_painting):
@@ -279,7 +279,7 @@ def _weights(text: str | None, count: int) -> list[float]:
 
 
 def _seed(request: Request, model: ModelEntry) -> int | None:
-    """The noise's, for a network that takes some: drawn here if not given, so that the answer can say it."""
+    """Seed of the noise, for a network that takes some: drawn here if not given, so that the response can say it."""
     if "seed" not in model.controls:
         return None
     return randbelow(MAX_SEED + 1) if request.seed is None else request.seed

@@ -1,4 +1,4 @@
-"""Which photo is painted into which file: files, whole folders, and pipes."""
+"""Photos and their output files: single files, whole folders, and pipes."""
 
 import os
 import sys
@@ -14,44 +14,44 @@ PIPE = "-"
 """Stands for stdin or stdout."""
 
 SUFFIXES = (".jpg", *(f".{name}" for name in FORMATS))
-"""Of the files of a folder that are taken for photos; upper case too."""
+"""Endings of the files in a folder that are taken for photos, in lower or upper case."""
 
 
 @dataclass(frozen=True)
 class FilePair:
-    """One photo, and where its picture goes; ``None`` is stdin or stdout."""
+    """A photo and its output file; ``None`` is stdin or stdout."""
 
     source: Path | None
     output: Path | None
 
     def __str__(self) -> str:
-        """The photo's name."""
+        """Name the photo."""
         return str(self.source) if self.source is not None else "stdin"
 
     @property
     def format(self) -> str | None:
-        """By the output's name; ``None`` leaves it to the photo."""
+        """Format by the output's name; ``None`` leaves it to the photo."""
         if self.output is None or not self.output.suffix:
             return None
         return self.output.suffix[1:].lower()
 
     def read(self) -> bytes:
-        """The photo's file."""
+        """Read the photo's file."""
         return self.source.read_bytes() if self.source is not None else sys.stdin.buffer.read()
 
-    def write(self, picture: bytes) -> None:
-        """Put the picture where it belongs: all of it, or nothing."""
+    def write(self, image: bytes) -> None:
+        """Write the output: all of it, or nothing."""
         if self.output is None:
-            sys.stdout.buffer.write(picture)
+            sys.stdout.buffer.write(image)
             sys.stdout.buffer.flush()
         elif self.output.exists() and not self.output.is_file():
-            self.output.write_bytes(picture)  # a device or a pipe
+            self.output.write_bytes(image)  # a device or a pipe
         else:
-            write_whole(self.output, picture)
+            write_whole(self.output, image)
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Under another name first, so that a file of this name is complete, whatever happens meanwhile."""
+    """Write a file under another name and rename it, so that a file of this name is always complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -65,16 +65,16 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[FilePair]:
-    """An pair for every photo.
+    """Pair every photo with its output file.
 
     Args:
         sources: Files, folders, or ``-`` alone for stdin.
-        out: ``-`` for stdout; a file, for one photo; else a folder. Stdin goes to stdout when not given.
-        format: Of the pictures, in a folder JPEG when not given; their names end so. Photos whose names differ in
-            their ending alone keep it in front of that.
+        out: ``-`` for stdout; a file, for one photo; else a folder. If ``None``, stdin goes to stdout.
+        format: Format of the outputs, and ending of their names in a folder; JPEG there if ``None``. Photos whose
+            names differ in their ending alone keep it in front of that.
 
     Raises:
-        InvalidField: Something is not there, or results would get into each other's way, or into a photo's.
+        InvalidField: A photo is not there, or an output would overwrite another one or a photo.
     """
     if format is not None:
         choose_format(None, format, False)
@@ -123,12 +123,12 @@ def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> Fil
 
 
 def _is_file(target: Path) -> bool:
-    """Whether ``--out`` is one file: it has an ending, or is there and no folder."""
+    """Tell whether ``--out`` is a single file: it has an ending, or exists and is no folder."""
     return not target.is_dir() and (bool(target.suffix) or target.exists())
 
 
 def _photos(source: Path, target: Path) -> Iterator[Path]:
-    """Names of the photos below ``source``, in order; hidden ones and those below ``target`` are left out."""
+    """List the photos below ``source``, in order; hidden ones and those below ``target`` are left out."""
     if source.is_file():
         yield Path(source.name)
         return

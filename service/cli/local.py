@@ -1,4 +1,4 @@
-"""Paint in this process, without server or queue. Photos that become equally large share a forward pass."""
+"""Painting in this process, without server or queue. Photos that become equally large share a forward pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ from service.worker.codecs import Decoded, decode_job
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A photo that is decoded and not yet painted."""
+    """A decoded photo that is not yet painted."""
 
     pair: FilePair
     decoded: Decoded
 
     @property
     def shape(self) -> Shape:
-        """What it must share with the others of its batch."""
+        """Shape that a batch has in common."""
         return self.decoded.shape
 
 
@@ -69,7 +69,7 @@ class LocalPainter:
     def __init__(
         self, stylizer: Stylizer, request: StylizeRequest[bytes], settings: Settings, display: ProgressDisplay
     ) -> None:
-        """Tells ``display`` of every photo."""
+        """Paint with ``stylizer``, and report every photo to ``display``."""
         self._stylizer = stylizer
         self._request = request
         self._settings = settings
@@ -77,7 +77,7 @@ class LocalPainter:
         self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
 
     def paint(self, pairs: Sequence[FilePair]) -> None:
-        """All of them; no more than a batch is decoded ahead."""
+        """Paint all photos; no more than a batch is decoded ahead."""
         waiting: list[Waiting] = []
         for pair in pairs:
             try:
@@ -102,7 +102,7 @@ class LocalPainter:
         return decode_job(Job(parameters.request_id, parameters.travelling(), request.blobs()), self._stylizer, limits)
 
     def _without_next_batch(self, waiting: list[Waiting]) -> list[Waiting]:
-        """Paint the oldest, and those that fit to it; what is left."""
+        """Paint the oldest and those that fit it; returns the others."""
         batch = next_batch(waiting, self._limits)
         try:
             painted = self._stylizer.paint(batch[0].shape.model, [one.decoded.input for one in batch])
@@ -119,7 +119,7 @@ class LocalPainter:
         return painted
 
     def _in_steps(self, one: Waiting) -> Image.Image:
-        """By optimisation, or tile by tile."""
+        """Paint by optimisation, or tile by tile."""
         parameters, painting = one.decoded.parameters, one.decoded.input
         if parameters.method == "gatys":
             for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
@@ -138,7 +138,7 @@ class LocalPainter:
             self._keep(one, painted)
 
     def _keep(self, one: Waiting, painted: Image.Image) -> None:
-        """Write the picture, and say what came of it."""
+        """Write the output, and report it."""
         parameters = one.decoded.parameters
         try:
             picture = DecodedImage(painted, one.decoded.content.alpha)
@@ -150,5 +150,5 @@ class LocalPainter:
 
 
 def _text(error: Exception) -> str:
-    """One line."""
+    """Put an error on one line."""
     return error.detail if isinstance(error, ServiceError) else str(error).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Have a running service paint: several photos in flight at once."""
+"""Painting by a running service, with several requests at once."""
 
 import asyncio
 import signal
@@ -25,10 +25,10 @@ from stylize_client import (
 )
 
 PATIENCE = Retries(attempts=1000, max_wait_s=600.0)
-"""A folder's photos fill a queue by themselves: they wait for room."""
+"""A folder's photos alone can fill the queue: they wait for room."""
 
 LARGE_PX = 2048
-"""Larger pictures may take longer than a request may: they are jobs."""
+"""Larger outputs may take longer than a synchronous request: they are jobs."""
 
 
 async def paint_there(
@@ -50,7 +50,7 @@ async def paint_there(
     left: Iterator[FilePair] = iter(pairs)
 
     async def paint_some(client: AsyncClient) -> None:
-        for pair in left:  # all take from the same
+        for pair in left:  # all tasks take from the same iterator
             display.done(await _outcome(client, pair, request, options, display))
 
     with _ended_in_order():
@@ -61,7 +61,7 @@ async def paint_there(
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """SIGTERM ends what is under way as Ctrl-C does, and then this process."""
+    """Let SIGTERM cancel requests as Ctrl-C does, before it ends this process."""
     task = asyncio.current_task()
     assert task is not None
     was_told = False
@@ -84,7 +84,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _check(request: StylizeRequest[bytes], server: str, api_key: str | None) -> None:
-    """What would fail for every photo is better said once, and at once."""
+    """Check once, before any photo, what would fail for all of them."""
     with Client(server, api_key, retries=Retries(attempts=1)) as client:
         client.models()
         for style_id in request.style_id:
@@ -129,7 +129,7 @@ async def _outcome(
 
 
 async def _picture_of(job: AsyncJob, pair: FilePair, display: ProgressDisplay) -> StylizedImage:
-    """Wait for it; who stops waiting cancels it."""
+    """Wait for a job's output; if the waiting is cancelled, so is the job."""
 
     def tell(status: JobStatus) -> None:
         display.step(pair, round(status.progress * 100), 100)

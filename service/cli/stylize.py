@@ -1,4 +1,4 @@
-"""``stylize``: paint files, folders and pipes, in this process or by a running service."""
+"""``stylize``: paints files, folders and pipes, in this process or by a running service."""
 
 import asyncio
 import sys
@@ -23,10 +23,10 @@ def stylize(
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="A file for one photo, a folder for several, - for stdout.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Paint also what is in the folder already.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Paint again what is in the folder already.")] = False,
     server: Server = None,
     api_key: Key = None,
-    in_flight: Annotated[int, typer.Option(min=1, max=64, help="Photos that the service is sent at once.")] = 4,
+    in_flight: Annotated[int, typer.Option(min=1, max=64, help="Requests to the service at once.")] = 4,
     **fields: Any,
 ) -> None:
     """Paint files: in this process, or by a running service."""
@@ -41,10 +41,10 @@ def stylize(
 
 
 def _unfinished(pairs: list[FilePair], out: str | None) -> list[FilePair]:
-    """What is in a folder already was painted before; a file that is named itself shall be painted now."""
+    """Leave out photos whose output exists in the folder; a single output file is always written."""
     if any(pair.output is None for pair in pairs):
         if sys.stdout.isatty():
-            raise InvalidField("a picture is nothing for a terminal: name a file with --out, or a pipe", "out")
+            raise InvalidField("an image cannot be shown in a terminal: name a file with --out, or use a pipe", "out")
         return pairs
     is_folder = out is not None and [pair.output for pair in pairs] != [Path(out)]
     return [pair for pair in pairs if pair.output and not (is_folder and pair.output.exists())]
@@ -58,7 +58,7 @@ def _paint(
     in_flight: int,
     display: ProgressDisplay,
 ) -> None:
-    """Here or there; what is imported for the one costs the other nothing."""
+    """Paint in this process or by a service, and import only what that needs."""
     if not pairs:
         return
     if server:

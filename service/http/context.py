@@ -1,21 +1,26 @@
 """Context of the endpoints of one API process, and work that ends when its client leaves."""
 
 import asyncio
+import os
+import platform
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
+from model_store.catalog import default_folder
 from model_store.catalog_watch import CatalogWatch
 from service.errors import ClientLeft
 from service.http.metrics import Metrics
 from service.http.responses.job_events import Listeners
 from service.queue.dispatch import Dispatcher
 from service.queue.job_records import JobRecords
+from service.queue.limits import Slots
+from service.queue.queue import JobQueue
 from service.queue.style_store import StyleStore
-from service.settings import HttpSettings
+from service.settings import Settings
 from service.tasks import end_tasks
 
 T = TypeVar("T")
@@ -23,27 +28,59 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Context:
-    """Objects that ``create_app`` makes once for all endpoints.
+    """Objects that all endpoints share.
 
     Attributes:
         settings: Settings of the process.
         watch: The networks and the styles of the checkpoints.
-        dispatcher: The queue.
-        records: Records of asynchronous jobs.
+        queue: The queue, and its connections to Redis.
+        dispatcher: Enqueues jobs and hands out results.
+        records: Records of jobs.
         styles: The registered styles.
+        slots: Running requests of each client.
         listeners: Number of clients that listen to events.
         metrics: Metrics of the process.
         stopping: Set when the process is told to stop, so that endless responses end.
     """
 
-    settings: HttpSettings
+    settings: Settings
     watch: CatalogWatch
+    queue: JobQueue
     dispatcher: Dispatcher
     records: JobRecords
     styles: StyleStore
+    slots: Slots
     listeners: Listeners
-    metrics: Metrics
-    stopping: Event
+    metrics: Metrics = field(default_factory=Metrics)
+    stopping: Event = field(default_factory=Event)
+
+    async def close(self) -> None:
+        """Stop reading replies, and close all connections."""
+        await self.dispatcher.stop()
+        await self.slots.stop()
+        await self.queue.close()
+
+
+def make_context(settings: Settings) -> Context:
+    """Make the context of a process; nothing is connected before its first use.
+
+    Raises:
+        CatalogError: The folder of checkpoints does not exist.
+        ValueError: ``settings.redis_url`` is missing or malformed.
+    """
+    if settings.redis_url is None:
+        raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` starts its own")
+    queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
+    return Context(
+        settings=settings,
+        watch=CatalogWatch(settings.checkpoints or default_folder()),
+        queue=queue,
+        dispatcher=Dispatcher(queue, settings),
+        records=JobRecords(queue.redis, settings),
+        styles=StyleStore(queue.redis, settings),
+        slots=Slots(settings.redis_url, settings),
+        listeners=Listeners(settings.max_event_streams),
+    )
 
 
 def _context(request: Request) -> Context:

@@ -15,6 +15,12 @@ from service.settings import Settings
 
 Document = dict[str, Any]
 
+DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
+
+Where the service asks for an API key, send it as `Authorization: Bearer KEY`. Errors are `application/problem+json`
+(RFC 9457): they say what was got, what is allowed and what to do. Every path supports OPTIONS, and HEAD if it supports
+GET."""
+
 TAGS = [
     {"name": "stylize", "description": "Paint a photo."},
     {"name": "jobs", "description": "Requests that were sent with `Prefer: respond-async`."},

@@ -43,15 +43,17 @@ class ConcurrencyLimit:
                 " answer of one"
             )
 
-        async def give_then_send(message: Message) -> None:
+        async def give() -> None:
             nonlocal slot
-            if slot is not None and message["type"] == "http.response.start":
+            if slot is not None:
                 given, slot = self._slots.give(client, slot), None
                 await asyncio.wait({given}, timeout=GIVE_PATIENCE_S)
+
+        async def give_then_send(message: Message) -> None:
+            await give()
             await send(message)
 
         try:
             await self._app(scope, receive, give_then_send)
         finally:
-            if slot is not None:
-                self._slots.give(client, slot)
+            await give()  # before ``Problems`` responds to an error

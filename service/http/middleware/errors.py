@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Problems:
-    """Responds to errors of the middleware inside, and to unexpected errors: with a generic text, and a log entry."""
+    """Responds to errors of the tree, and to unexpected ones: with a generic text, and a log entry."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Wrap ``app``."""
@@ -65,16 +65,9 @@ class Problems:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Respond to every error of ``app``'s endpoints with a problem."""
-    app.add_exception_handler(ServiceError, _service_error)
+    """Respond to errors of FastAPI and Starlette with a problem."""
     app.add_exception_handler(RequestValidationError, _invalid_fields)
     app.add_exception_handler(HTTPException, _http_error)
-
-
-async def _service_error(request: Request, error: Exception) -> Response:
-    error = cast(ServiceError, error)
-    request.app.state.context.metrics.rejected.labels(type(error).__name__).inc()
-    return problem_response(error, request.state.request_id)
 
 
 async def _invalid_fields(request: Request, error: Exception) -> Response:

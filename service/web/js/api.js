@@ -19,7 +19,7 @@ export class Problem extends Error {
     this.retryAfterS = retryAfterS;
   }
 
-  /** Whether the same request may succeed a little later. */
+  /** The same request may succeed a little later. */
   get passes() {
     return this.retryAfterS > 0 && [429, 503].includes(this.status);
   }
@@ -97,7 +97,7 @@ export async function stylize(form, signal) {
 }
 
 /**
- * What an answer with a picture says.
+ * Facts in the headers of a response with an image.
  * @param {Response} answer
  * @param {number} began
  * @returns {Promise<Painted>}

@@ -1,7 +1,7 @@
-/** Strength, colours, strokes, size, seed, method, format. What the network does not heed cannot be set. */
+/** Strength, colours, strokes, size, seed, method, format. Disables what the network does not support. */
 
 import { $, showText } from "./dom.js";
-import { hasPictures, heeds } from "./mix.js";
+import { hasPictures, supports } from "./mix.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const NEEDS_PICTURE = "For styles whose painting is here: of these, only what was learned from it is.";
@@ -50,11 +50,11 @@ export function createControls(store, optimise) {
     seed.value = String(look.seed);
     format.value = look.format;
 
-    alpha.disabled = !isEmpty && !heeds(mix, "alpha");
-    strokes.disabled = !isEmpty && !(heeds(mix, "style_size") && hasAll);
+    alpha.disabled = !isEmpty && !supports(mix, "alpha");
+    strokes.disabled = !isEmpty && !(supports(mix, "style_size") && hasAll);
     showText($("#strokes-hint"), strokes.disabled ? NEEDS_PICTURE : "");
-    $("#seed-field").hidden = !heeds(mix, "seed");
-    check("color", look.color, (value) => isEmpty || (heeds(mix, "color") && (value !== "match" || hasAll)));
+    $("#seed-field").hidden = !supports(mix, "seed");
+    check("color", look.color, (value) => isEmpty || (supports(mix, "color") && (value !== "match" || hasAll)));
     check("method", look.method, (value) => value !== "gatys" || isEmpty || hasAll);
     const isOptimised = look.method === "gatys" && (isEmpty || hasAll);
     showText($("#method-hint"), methodHint(isOptimised, isEmpty || hasAll));
@@ -81,7 +81,7 @@ function methodHint(/** @type {boolean} */ isOptimised, /** @type {boolean} */ i
 }
 
 /**
- * How much of a slider's track is filled, and its value in words.
+ * Fills a slider's track up to its value, and shows the value in words.
  * @param {HTMLInputElement} input
  */
 export function fillTrack(input) {

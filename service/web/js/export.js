@@ -1,4 +1,4 @@
-/** What can be taken away: the picture, the request as code, the masks. */
+/** Downloads: the picture, the request as code, the masks. */
 
 import { $, announce, el } from "./dom.js";
 import { address } from "./api.js";

@@ -96,7 +96,7 @@ export function createIntake(store, notice) {
     take(document.activeElement?.closest("#styles, #mix") ? "style" : "photo", file);
   });
 
-  // ---- dropping: the two halves of the page say what a file shall be
+  // ---- dropping: the two halves of the page choose between photo and style
 
   const area = $("#drop");
   const hasFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files");

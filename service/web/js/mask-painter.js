@@ -3,12 +3,12 @@
 import { $, announce, el } from "./dom.js";
 import { fillTrack } from "./controls.js";
 import { drawMasks, drawStroke, restOf } from "./mask-strokes.js";
-import { heeds } from "./mix.js";
+import { supports } from "./mix.js";
 import { effective } from "./request.js";
 
 const OVERLAY_PX = 640;
 const KEY_STEP = 0.02;
-/** What has an undoing of its own. */
+/** Elements that have their own undo. */
 const WRITTEN_IN = "input:not([type=range], [type=radio]), select, textarea";
 
 /**
@@ -73,7 +73,7 @@ export function createMaskPainter(store, stage) {
   function drawTools() {
     const { mix, mask } = store.get();
     const { isOptimised } = effective(store.get());
-    const isPossible = heeds(mix, "mask") && !isOptimised;
+    const isPossible = supports(mix, "mask") && !isOptimised;
     if (!isPossible) setMode(false);
     mode.disabled = !isPossible;
     const there = mask.strokes.length > 0;

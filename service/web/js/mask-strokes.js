@@ -13,10 +13,10 @@
  */
 
 const STEP = 0.12;
-/** Of the diameter, between two dabs. */
+/** Distance of two dabs as a share of the diameter. */
 
 /**
- * What is where nothing was painted, if nobody chose: the photo around one style; the first style around another one, or
+ * Default for places where nothing was painted: the photo around one style; the first style around another one, or
  * around the photo.
  * @param {{elsewhere: string | null, strokes: MaskStroke[]}} mask
  * @param {string[]} keys Of the styles.
@@ -72,7 +72,7 @@ export function drawStroke(masks, stroke, from) {
   }
 }
 
-/** Where a brush touches, close enough to be a line. */
+/** Points of a brush stroke, close enough to be a line. */
 function* dabs(/** @type {MaskStroke} */ { points, size }, /** @type {number} */ from, /** @type {any} */ { width, height }) {
   const step = Math.max(1, size * Math.max(width, height) * STEP);
   for (let index = Math.max(0, from); index < points.length; index++) {

@@ -9,7 +9,7 @@
  * @property {number | null} year
  * @property {string[]} models Networks that can paint it.
  * @property {string} [kind] Of a style that the service knows.
- * @property {string[]} controls What its network heeds.
+ * @property {string[]} controls Controls that its network supports.
  * @property {boolean} hasPicture Whether the painting itself can be encoded anew.
  * @property {string | null} preview A path of the API.
  * @property {{blob: Blob, name: string, url: string} | null} upload
@@ -21,7 +21,7 @@
 export const MOST = 4;
 export const CENTRE = { x: 0.5, y: 0.5 };
 
-/** Where all styles have the same share. */
+/** Point where all styles have the same share. */
 const centre = (/** @type {number} */ count) => (count === 3 ? { x: 0.5, y: 1 / 3 } : CENTRE);
 
 /**
@@ -78,14 +78,14 @@ export function without(mix, key) {
 }
 
 /**
- * What the network of the mix heeds; nothing without a style.
+ * Tells whether the network of the mix supports a control; none without a style.
  * @param {Mix} mix
  * @param {string} control
  */
-export const heeds = (mix, control) => mix.slots.length > 0 && mix.slots[0].controls.includes(control);
+export const supports = (mix, control) => mix.slots.length > 0 && mix.slots[0].controls.includes(control);
 
 /**
- * Whether all paintings of the mix can be encoded anew: for stroke size, recolouring and optimisation.
+ * Tells whether all paintings of the mix can be encoded anew: for stroke size, recolouring and optimisation.
  * @param {Mix} mix
  */
 export const hasPictures = (mix) => mix.slots.length > 0 && mix.slots.every((slot) => slot.hasPicture);

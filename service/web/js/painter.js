@@ -9,7 +9,7 @@ import { isSamePicture } from "./state.js";
 import { factsOf, titleOf } from "./words.js";
 
 const BUSY_AFTER_MS = 250;
-/** What a preview looks the same with. */
+/** Options that do not change a preview. */
 const NOT_PREVIEWED = ["size", "steps"];
 
 /**

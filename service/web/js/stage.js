@@ -11,7 +11,7 @@ export function createStage() {
   const compare = createCompare();
   let isMasking = false;
   const view = createViewport({ isMasking: () => isMasking, drag: compare.follow });
-  let passing = ""; // address of a preview, which nobody needs once there is another picture
+  let passing = ""; // address of a preview, which is not needed once there is another picture
   let turn = 0;
 
   return {

@@ -82,7 +82,7 @@ function withMix(/** @type {Mask} */ mask, /** @type {import("./mix.js").Mix} */
 export const reduce = (state, action) => ({ ...state, ...REDUCERS[action.type](state, action) });
 
 /**
- * Whether two states ask for the same picture; the format of its file makes no difference.
+ * Tells whether two states ask for the same picture, in whatever format.
  * @param {State} one
  * @param {State} other
  */

@@ -105,7 +105,7 @@ export function createViewport({ isMasking, drag }) {
   return { fit };
 }
 
-/** Where a side begins: in the middle if all of it is seen, else without a gap at either end. */
+/** Begin of a side: centred if all of it is seen, else without a gap at either end. */
 function held(/** @type {number} */ at, /** @type {number} */ room, /** @type {number} */ length, /** @type {number} */ offset) {
   if (length <= room) return (room - length) / 2 - offset;
   return Math.min(-offset, Math.max(room - length - offset, at));
