@@ -35,7 +35,7 @@ from service.queue.heartbeat import FORGET_WORKER_MS, QueueStatus, read_status
 from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields, blobs_of
 from service.queue.keys import GROUP, Keys
 from service.queue.records import Accepted, Outcome
-from service.queue.redis_client import BLOCK_MS, RedisClient
+from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
 
 CANCEL_GRACE_MS = 1000
@@ -56,7 +56,7 @@ class JobQueue:
 
     def __init__(self, url: str, settings: QueueSettings, name: str) -> None:
         """Connections are made when first used."""
-        self.redis = RedisClient(url)
+        self.redis = RedisClient(url, settings.block_ms)
         self.name = name
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
@@ -115,10 +115,10 @@ class JobQueue:
         return None if entry is None else JobProgress.from_fields(fields)
 
     async def replies(self) -> list[str]:
-        """Ids of jobs of this API process that have been answered; waits up to ``BLOCK_MS`` for the first."""
+        """Ids of jobs of this API process that have been answered; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
             popped = await self.redis.blocking.blmpop(
-                BLOCK_MS / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
+                self._settings.block_ms / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
             )
         return [job_id.decode() for job_id in popped[1]] if popped else []
 
@@ -136,10 +136,11 @@ class JobQueue:
         await self.redis.run("prepare", self._keys.streams, [GROUP])
 
     async def claim(self, count: int, lane: Lane = "interactive") -> list[Claim]:
-        """Up to ``count`` waiting jobs, oldest first; waits up to ``BLOCK_MS`` for the first."""
+        """Up to ``count`` waiting jobs, oldest first; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
             streams = {self._keys.stream(lane): ">"}
-            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=BLOCK_MS)
+            block_ms = self._settings.block_ms
+            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=block_ms)
         return await self._load(lane, [entry for _, stream in answer for entry in stream])
 
     async def claim_suspect(self) -> Claim | None:

@@ -22,8 +22,6 @@ from redis.backoff import ExponentialBackoff
 from service.errors import QueueFull, QueueUnreachable, Unavailable
 
 SOCKET_TIMEOUT_S = 5.0
-BLOCK_MS = 1000
-"""Time that a read waits for news; also the time within which a worker notices that it should stop."""
 
 LOG_AGAIN_S = 60.0
 """A reason that was not met for so long is logged again."""
@@ -45,17 +43,17 @@ class RedisClient:
 
     Attributes:
         commands: redis-py's client for commands, which answer at once.
-        blocking: The one for reads that wait up to ``BLOCK_MS``. A read is not repeated after an error: what it popped
+        blocking: The one for reads that wait up to ``block_ms``. A read is not repeated after an error: what it popped
             before the connection broke would be lost.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, block_ms: int = 0) -> None:
         """Any, because redis-py's annotations cover both its protocols and both its text modes at once."""
         retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2)
         never = Retry(ExponentialBackoff(), retries=0)
         self.commands: Any = Redis.from_url(url, protocol=2, socket_timeout=SOCKET_TIMEOUT_S, retry=retry)
         self.blocking: Any = Redis.from_url(
-            url, protocol=2, socket_timeout=BLOCK_MS / 1000 + SOCKET_TIMEOUT_S, retry=never
+            url, protocol=2, socket_timeout=block_ms / 1000 + SOCKET_TIMEOUT_S, retry=never
         )
         # redis-py loads it where Redis does not know it (any more).
         self._scripts = self.commands.register_script(Path(__file__).with_name("scripts.lua").read_text("utf-8"))

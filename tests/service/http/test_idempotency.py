@@ -68,7 +68,7 @@ class Api:
         assert self.worker.fail(claim, error)
 
     def has_no_work(self) -> bool:
-        return self.worker.claim() == []
+        return self.worker.claim(within_ms=50) == []
 
 
 @pytest.fixture(scope="module")

@@ -335,7 +335,7 @@ def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_ch
 def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoints: Path) -> None:
     def painted(alpha: float, *styles: tuple[float, Image.Image]) -> np.ndarray:
         uploads = [(weight, Upload(str(index), image)) for index, (weight, image) in enumerate(styles)]
-        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=4)
+        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=16)
         return last.output[0].numpy()
 
     stylizer = Stylizer(tiny_checkpoints, Runtime(torch.device("cpu"), torch.float32), 8)
@@ -350,7 +350,7 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
 def test_colours_are_the_photos_if_so_wished(tiny_checkpoints: Path) -> None:
     def painted(color: str) -> np.ndarray:
         wish = StylizeInput(content, [(1.0, Upload("it", style))], 1.0, color=color)
-        *_, last = stylizer.optimise("adain", wish, steps=4)
+        *_, last = stylizer.optimise("adain", wish, steps=16)
         return last.output[0].numpy()
 
     def chroma(image: np.ndarray) -> np.ndarray:
