@@ -24,7 +24,7 @@ WORKER_GONE_MS = 30_000
 """Without a sign of life for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
 
 SWEEP_EVERY_S = 10.0
-COUNT_EVERY_S = 1.0
+COUNT_EVERY_S = 0.2
 RECONNECT_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -143,14 +143,14 @@ class Dispatcher:
         swept_at = counted_at = monotonic()
         while True:
             try:
-                if monotonic() - counted_at > COUNT_EVERY_S:
-                    for info in await self._queue.uncounted():
-                        self._count_result(info)
-                    counted_at = monotonic()
                 if monotonic() - swept_at > SWEEP_EVERY_S:
                     await self._sweep()
                     swept_at = monotonic()
                 await self._deliver(await self._queue.replies())
+                if monotonic() - counted_at > COUNT_EVERY_S:
+                    for info in await self._queue.uncounted():
+                        self._count_result(info)
+                    counted_at = monotonic()
             except ServiceError:  # the client of Redis has logged it
                 await asyncio.sleep(RECONNECT_S)
                 swept_at = -float("inf")  # what was lost meanwhile must be looked for
