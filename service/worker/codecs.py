@@ -14,7 +14,7 @@ from PIL import Image
 
 from model_store.image_files import DecodedImage
 from service import images
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed, ModelUnavailable, ServiceError
 from service.images import ImageLimits, check_style_size, naming
@@ -118,7 +118,7 @@ class Codecs:
 
 
 def decode_job(
-    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, bytes | Upload] | None = None
+    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, bytes | StyleImage] | None = None
 ) -> Decoded:
     """Decode content image and masks at the size of the output, and the style images that are not remembered.
 
@@ -154,11 +154,11 @@ class StyleSources:
 
     parameters: StylizeParameters
     blobs: Mapping[str, bytes]
-    registered: Mapping[str, bytes | Upload]
+    registered: Mapping[str, bytes | StyleImage]
     stylizer: Stylizer
     limits: ImageLimits
 
-    def source(self, part: StylePart) -> str | Upload:
+    def source(self, part: StylePart) -> str | StyleImage:
         """Return one style, as the stylizer takes it.
 
         Raises:
@@ -167,27 +167,27 @@ class StyleSources:
         if part.upload is not None:
             uploads = [other.upload for other in self.parameters.styles if other.upload is not None]
             with naming("style", uploads.index(part.upload), len(uploads)):
-                return self._upload(self.blobs[part.upload])
+                return self._style_image(self.blobs[part.upload])
         assert part.style_id is not None
         if part.digest is not None:
             return self._registered(part.style_id)
-        return self._upload(self._shipped(part.style_id)) if part.from_painting else part.style_id
+        return self._style_image(self._shipped(part.style_id)) if part.from_painting else part.style_id
 
-    def _upload(self, file: bytes) -> Upload:
+    def _style_image(self, file: bytes) -> StyleImage:
         """Return a style image; without its pixels where its encoding is remembered and the method needs no more."""
         encoding = encoding_of(digest_of(file), self.parameters.style_size)
         if not needs_pixels(self.parameters):
             remembered = self.stylizer.remembered(self.parameters.model, encoding)
             if remembered is not None:
                 return remembered
-        return Upload(encoding, self._pixels(file))
+        return StyleImage(encoding, self._pixels(file))
 
-    def _registered(self, style_id: str) -> Upload:
-        """Return a registered style, as an upload of the file that is kept of it."""
+    def _registered(self, style_id: str) -> StyleImage:
+        """Return a registered style, by the file that is kept of it."""
         found = self.registered.get(style_id)
         if found is None:
             raise gone(style_id)
-        return found if isinstance(found, Upload) else self._upload(found)
+        return found if isinstance(found, StyleImage) else self._style_image(found)
 
     def _shipped(self, style_id: str) -> bytes:
         """Read the style image that lies beside the checkpoints, as it is now."""

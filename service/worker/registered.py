@@ -10,7 +10,7 @@ from time import monotonic
 
 from model_store.image_files import DecodedImage
 from service import images
-from service.engine.stylize_input import Upload
+from service.engine.stylize_input import StyleImage
 from service.engine.stylizer import Stylizer
 from service.errors import NotFound, QueueUnreachable
 from service.images import ImageLimits
@@ -33,14 +33,14 @@ class RegisteredStyles:
         self._store = store
         self._stylizer = stylizer
 
-    async def fetch(self, claim: Claim) -> dict[str, bytes | Upload]:
+    async def fetch(self, claim: Claim) -> dict[str, bytes | StyleImage]:
         """A job's registered styles, by id: as remembered where that will do, else their file; without those deleted.
 
         Raises:
             QueueUnreachable: Redis did not answer before the job's deadline.
         """
         parameters = StylizeParameters.model_validate(claim.job.parameters)
-        found: dict[str, bytes | Upload] = {}
+        found: dict[str, bytes | StyleImage] = {}
         for part in parameters.styles:
             if part.style_id is None or part.digest is None:
                 continue
@@ -67,7 +67,7 @@ def needs_pixels(parameters: StylizeParameters) -> bool:
 
 
 def encoding_of(digest: str, size_px: int) -> str:
-    """The name under which a stylizer remembers what became of a painting at a size: its ``Upload.digest``."""
+    """Return the ``StyleImage.digest`` of a file that is encoded at a size: a stylizer remembers it under that."""
     return f"{digest}@{size_px}"
 
 
