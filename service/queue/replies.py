@@ -21,7 +21,7 @@ from service.settings import QueueSettings
 from service.tasks import end_tasks
 
 WORKER_GONE_MS = 30_000
-"""Without a sign of life for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
+"""Without a heartbeat for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
 
 SWEEP_EVERY_S = 10.0
 COUNT_EVERY_S = 0.2
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Awaited:
-    """A job that someone waits for."""
+    """A job that a coroutine of this process awaits."""
 
     job: Job
     deadline: float
@@ -45,7 +45,7 @@ class Dispatcher:
     def __init__(
         self, queue: JobQueue, settings: QueueSettings, count_result: Callable[[Mapping[str, Any]], None]
     ) -> None:
-        """Nothing is read before ``start``.
+        """Read nothing before ``start``.
 
         Args:
             queue: The queue.
@@ -65,7 +65,7 @@ class Dispatcher:
         self._reader = asyncio.create_task(self._read_replies(), name="reply reader")
 
     async def stop(self) -> None:
-        """Stop reading; who still waits gets an error."""
+        """Stop reading; what is still awaited ends with an error."""
         if self._reader is not None:
             await end_tasks([self._reader])
         for awaited in self._awaited.values():
@@ -80,11 +80,11 @@ class Dispatcher:
 
         Raises:
             Conflict: It was enqueued before, and waits, runs or has its result.
-            NoWorker: Nobody would do it.
+            NoWorker: No worker would do it.
             QueueFull: Too many wait already.
             QueueUnreachable: Redis does not answer.
             DeadlinePassed: It was not done in time.
-            ServiceError: What the worker answered instead of a picture.
+            ServiceError: The worker's error, in place of a picture.
         """
         if job.id in self._awaited:
             raise already_awaited()
@@ -113,7 +113,7 @@ class Dispatcher:
         """Enqueue the job of an asynchronous request, with a record; if it was enqueued before, nothing changes.
 
         Raises:
-            NoWorker: Nobody would do it.
+            NoWorker: No worker would do it.
             QueueFull: Too many wait already.
             QueueUnreachable: Redis does not answer.
         """
@@ -121,7 +121,7 @@ class Dispatcher:
         await self._queue.enqueue(job, self._job_timeout_s, accepted, is_awaited=False)
 
     async def status(self) -> QueueStatus:
-        """How the queue is doing."""
+        """Read the queue's status."""
         return await self._queue.status()
 
     async def _require_worker(self) -> None:
@@ -184,7 +184,7 @@ def already_awaited() -> Conflict:
 
 
 def _resolve(future: asyncio.Future[Result], outcome: Result | ServiceError) -> None:
-    """Guarded: a client that left has cancelled its future, and a second result must harm nobody."""
+    """Resolve a future, unless it is done: a client that left has cancelled it, and a second result is ignored."""
     if future.done():
         return
     if isinstance(outcome, ServiceError):
