@@ -31,6 +31,7 @@ from time import monotonic
 from typing import Any
 
 from service.errors import JobFailed, QueueFull
+from service.queue.contract import CONTRACT
 from service.queue.heartbeat import FORGET_WORKER_MS, QueueStatus, read_status
 from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields, blobs_of
 from service.queue.keys import GROUP, Keys
@@ -92,6 +93,7 @@ class JobQueue:
         limit = settings.max_queue if job.lane == "interactive" else settings.max_background_queue
         reply_to = self.name if is_awaited else ""
         fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "reply_to", reply_to]
+        fields += ["contract", str(CONTRACT)]
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
         picture_ms, record_ms = int(settings.job_picture_ttl_s * 1000), int(settings.job_record_ttl_s * 1000)
         record: list[str | int] = ["" if accepted is None else accepted.to_json(), picture_ms, record_ms]
@@ -233,7 +235,8 @@ class JobQueue:
 
     async def heartbeat(self, about: Mapping[str, Any]) -> None:
         """Tell that this worker lives; ``about`` is its description of itself."""
-        await self.redis.run("heartbeat", [self._keys.workers], [self.name, json.dumps(about)])
+        told = json.dumps({"contract": CONTRACT, **about})
+        await self.redis.run("heartbeat", [self._keys.workers], [self.name, told])
 
     async def leave(self) -> None:
         """Stop being a worker. What this process was given without learning of it goes back to its stream."""
