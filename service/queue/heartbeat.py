@@ -32,6 +32,11 @@ class WorkerInfo:
         at_ms, _, about = value.partition(b" ")
         return cls(name.decode(), now_ms - float(at_ms), json.loads(about))
 
+    @property
+    def contract(self) -> int:
+        """``CONTRACT`` of its version; 0 of one that knew no such number."""
+        return int(self.about.get("contract", 0))
+
     def is_ready(self, patience_ms: float) -> bool:
         """Tell whether it takes jobs, judged by a heartbeat not older than ``patience_ms``."""
         return self.age_ms < patience_ms and self.about["state"] == "ready"

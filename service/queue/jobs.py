@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, ClassVar, Literal
 
 from service.errors import ServiceError, error_from_json
+from service.queue.contract import from_document
 
 Lane = Literal["interactive", "background", "suspect"]
 LANES: tuple[Lane, ...] = ("interactive", "background", "suspect")
@@ -66,7 +67,7 @@ class JobProgress:
     def from_fields(cls, values: Sequence[bytes | None]) -> "JobProgress":
         """Read the values of ``FIELDS``; ``None`` where there is no such field."""
         told, preview = values
-        return cls(**json.loads(told), preview=preview or b"") if told is not None else cls()
+        return from_document(cls, {**json.loads(told), "preview": preview or b""}) if told is not None else cls()
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from time import monotonic
 from typing import Any
 
 from service.errors import JobFailed, QueueFull
+from service.queue.contract import CONTRACT
 from service.queue.heartbeat import FORGET_WORKER_MS, QueueStatus, read_status
 from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields, blobs_of
 from service.queue.keys import GROUP, Keys
@@ -94,7 +95,8 @@ class JobQueue:
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
         record = "" if accepted is None else accepted.to_json()
         record_ms = (int(ttl_s * 1000) for ttl_s in (settings.job_picture_ttl_s, settings.job_record_ttl_s))
-        fields = ("parameters", json.dumps(job.parameters), "reply_to", self.name if is_awaited else "")
+        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
+        fields += ["reply_to", self.name if is_awaited else ""]
         about: list[str | int] = [limit, lives_ms, job.id, int(job.is_preemptible), record, *record_ms]
         outcome = await self.redis.run(
             "enqueue",
@@ -242,7 +244,8 @@ class JobQueue:
 
     async def heartbeat(self, about: Mapping[str, Any]) -> None:
         """Tell that this worker lives; ``about`` is its description of itself."""
-        await self.redis.run("heartbeat", [self._keys.workers], [self.name, json.dumps(about)])
+        told = json.dumps({"contract": CONTRACT, **about})
+        await self.redis.run("heartbeat", [self._keys.workers], [self.name, told])
 
     async def leave(self) -> None:
         """Stop being a worker. What this process was given without learning of it goes back to its stream."""

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from service.errors import Conflict, DeadlinePassed, NoWorker, ServiceError, Unavailable
+from service.queue.contract import CONTRACT
 from service.queue.heartbeat import QueueStatus
 from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
@@ -59,6 +60,7 @@ class Dispatcher:
         self._awaited: dict[str, Awaited] = {}
         self._reader: asyncio.Task[None] | None = None
         self._workers_seen_at = -float("inf")
+        self._other_versions: set[str] = set()
 
     async def start(self) -> None:
         """Begin to read replies."""
@@ -128,9 +130,17 @@ class Dispatcher:
         if monotonic() - self._workers_seen_at < 1:
             return
         status = await self._queue.status()
+        self._note_versions(status)
         if not any(worker.is_ready(WORKER_GONE_MS) for worker in status.workers):
             raise NoWorker("no worker is running: try again later", retry_after_s=5)
         self._workers_seen_at = monotonic()
+
+    def _note_versions(self, status: QueueStatus) -> None:
+        """Log once of each worker that its version is another: it ignores fields that only this one knows."""
+        others = {worker.name: worker.contract for worker in status.workers if worker.contract != CONTRACT}
+        for name in others.keys() - self._other_versions:
+            log.warning("the worker %s writes contract %d, this process %d", name, others[name], CONTRACT)
+        self._other_versions = set(others)
 
     async def _cancel(self, job_id: str) -> None:
         try:
