@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 from answers import PHOTO
-from processes import Service, Services, free_port, wait_for
+from processes import Service, free_port, wait_for
 from raw_http import MULTIPART, PART, Answer, Connection
+from services import Services
 
 FORM = PART + PHOTO + b'\r\n--b\r\nContent-Disposition: form-data; name="style_id"\r\n\r\nnowhere\r\n--b--\r\n'
 OFFER = (
@@ -208,7 +209,7 @@ def test_when_all_are_busy_one_more_is_refused(service: Service) -> None:
     wait_for(lambda: httpx.get(f"{service.url}/healthz").status_code == 200, 5)
 
 
-def test_a_body_that_drips_is_refused(queue_url: str, tiny_checkpoints: Path) -> None:
+def test_a_body_that_drips_is_refused(services: Services, tiny_checkpoints: Path) -> None:
     with services.starter(tiny_checkpoints) as start:
         service = start(workers=0, body_idle_s=1, port=free_port())
         with Connection(service.url) as connection:
