@@ -148,8 +148,9 @@ class JobQueue:
         """Up to ``count`` waiting jobs, oldest first; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
             streams = {self._keys.stream(lane): ">"}
-            block_ms = self._settings.block_ms
-            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=block_ms)
+            answer = await self.redis.blocking.xreadgroup(
+                GROUP, self.name, streams, count=count, block=self._settings.block_ms
+            )
         return await self._load(lane, [entry for _, stream in answer for entry in stream])
 
     async def claim_suspect(self) -> Claim | None:

@@ -9,8 +9,10 @@ import httpx
 import pytest
 from answers import LIMIT, Post, problem
 from processes import photo, wait_for
+from redis import Redis
 
 from service.http.app import create_app
+from service.queue.keys import Keys
 from service.settings import Settings
 
 SERIES = (
@@ -129,7 +131,7 @@ async def get_in_process(settings: Settings, path: str) -> tuple[httpx.Response,
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get(path, headers={"X-Request-ID": "find-me"})
         metrics = app.state.context.metrics.exposition(None, settings.lease_ms).decode()
-    await app.state.context.dispatcher.stop()
+    await app.state.context.close()
     return answer, metrics
 
 
@@ -144,6 +146,24 @@ def test_the_unexpected_is_answered_generically_and_logged(
     assert any("secret" in str(record.exc_info) for record in caplog.records)
     assert 'stylize_rejected_total{reason="Unexpected"} 1.0' in metrics
     assert 'route="/fails",status="500"' in metrics
+
+
+def test_ready_and_metrics_write_nothing(settings: Settings) -> None:
+    redis, keys = Redis.from_url(settings.redis_url or ""), Keys(settings.key_prefix)
+
+    def everything() -> dict[bytes, bytes | None]:
+        return {key: redis.dump(key) for key in redis.scan_iter(f"{settings.key_prefix}*")}
+
+    redis.xgroup_create(keys.stream("interactive"), "workers", mkstream=True)
+    redis.xgroup_createconsumer(keys.stream("interactive"), "workers", "dead for years")
+    redis.hset(keys.workers, "dead for years", '1000 {"state": "ready"}')
+    before = everything()
+    assert len(before) == 2
+    for path, status in (("/readyz", 503), ("/metrics", 200)):
+        answer, _ = asyncio.run(get_in_process(settings, path))
+        assert answer.status_code == status
+    assert everything() == before
+    redis.close()
 
 
 def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
