@@ -1,6 +1,5 @@
 """Health, metrics, documentation, request ids and the unexpected: what those who run the service rely on."""
 
-import asyncio
 import re
 
 import httpx
@@ -99,10 +98,10 @@ async def get_in_process(settings: Settings, path: str) -> tuple[httpx.Response,
     return answer, metrics
 
 
-def test_the_unexpected_is_answered_generically_and_logged(
+async def test_the_unexpected_is_answered_generically_and_logged(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer, metrics = asyncio.run(get_in_process(settings, "/fails"))
+    answer, metrics = await get_in_process(settings, "/fails")
     body = problem(answer, 500, None, "this is our fault; the request's id helps to find it in the log")
     assert body["title"] == "Internal error"
     assert answer.headers["x-request-id"] == "find-me"
@@ -112,9 +111,9 @@ def test_the_unexpected_is_answered_generically_and_logged(
     assert 'route="/fails",status="500"' in metrics
 
 
-def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
+async def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"redis_url": "unix:///nowhere/at.all"})
-    answer, _ = asyncio.run(get_in_process(nowhere, "/readyz"))
+    answer, _ = await get_in_process(nowhere, "/readyz")
     body = problem(answer, 503, None, "the queue does not answer: try again later")
     assert body["title"] == "Queue unreachable"
     assert int(answer.headers["retry-after"]) > 0
