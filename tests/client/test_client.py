@@ -279,6 +279,7 @@ def reached(client: Client) -> Exception | None:
     return None
 
 
+@pytest.mark.processes
 def test_another_server(other_server: str) -> None:
     with Client(other_server, retries=ONCE) as client:
         assert refusal(lambda: client.style("first"), 404).title == "Not Found"
@@ -314,6 +315,7 @@ def test_what_http_cannot_say_is_not_unreachable() -> None:
         raise httpx.LocalProtocolError("Illegal header value")
 
 
+@pytest.mark.processes
 def test_it_needs_httpx_and_nothing_else() -> None:
     code = (
         "import sys, stylize_client;"

@@ -174,6 +174,7 @@ def test_the_log_names_the_client_and_never_a_key(
         assert secret not in logged
 
 
+@pytest.mark.processes
 def test_a_bad_setting_ends_the_process_at_start() -> None:
     settings = {"STYLIZE_API_KEYS": "alice:secret", "STYLIZE_REDIS_URL": "unix:///nowhere"}
     done = subprocess.run(
