@@ -1,6 +1,5 @@
 """Health, metrics, documentation, request ids and the unexpected: what those who run the service rely on."""
 
-import asyncio
 import os
 import re
 import time
@@ -135,10 +134,10 @@ async def get_in_process(settings: Settings, path: str) -> tuple[httpx.Response,
     return answer, metrics
 
 
-def test_the_unexpected_is_answered_generically_and_logged(
+async def test_the_unexpected_is_answered_generically_and_logged(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer, metrics = asyncio.run(get_in_process(settings, "/fails"))
+    answer, metrics = await get_in_process(settings, "/fails")
     body = problem(answer, 500, None, "this is our fault; the request's id helps to find it in the log")
     assert body["title"] == "Internal error"
     assert answer.headers["x-request-id"] == "find-me"
@@ -148,7 +147,7 @@ def test_the_unexpected_is_answered_generically_and_logged(
     assert 'route="/fails",status="500"' in metrics
 
 
-def test_ready_and_metrics_write_nothing(settings: Settings) -> None:
+async def test_ready_and_metrics_write_nothing(settings: Settings) -> None:
     redis, keys = Redis.from_url(settings.redis_url or ""), Keys(settings.key_prefix)
 
     def everything() -> dict[bytes, bytes | None]:
@@ -160,15 +159,15 @@ def test_ready_and_metrics_write_nothing(settings: Settings) -> None:
     before = everything()
     assert len(before) == 2
     for path, status in (("/readyz", 503), ("/metrics", 200)):
-        answer, _ = asyncio.run(get_in_process(settings, path))
+        answer, _ = await get_in_process(settings, path)
         assert answer.status_code == status
     assert everything() == before
     redis.close()
 
 
-def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
+async def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"redis_url": "unix:///nowhere/at.all"})
-    answer, _ = asyncio.run(get_in_process(nowhere, "/readyz"))
+    answer, _ = await get_in_process(nowhere, "/readyz")
     body = problem(answer, 503, None, "the queue does not answer: try again later")
     assert body["title"] == "Queue unreachable"
     assert int(answer.headers["retry-after"]) > 0
