@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: serve test check docs bench screens train-adain up clean
+.PHONY: serve test test-fast check docs bench screens train-adain up clean
 .DEFAULT_GOAL := serve
 
 $(READY): pyproject.toml constraints.txt
@@ -14,8 +14,14 @@ $(READY): pyproject.toml constraints.txt
 serve: $(READY)  ## Run embedded Redis, the API and one worker, until Ctrl-C
 	$(BIN)/python -m service serve
 
+# Two processes, each with the files, or the browser tests, that share what is slow to start.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+
 test: $(READY)  ## All tests; GPU tests run where CUDA is
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) --durations=10
+
+test-fast: $(READY)  ## Within a minute: all that needs no process, no browser and little time
+	$(BIN)/python -m pytest $(PARALLEL) -m "not processes and not browser and not slow"
 
 check: $(READY)  ## What is not a test: lint, format, types
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.engine.stylizer import Stylizer
 from service.images import ImageLimits
-from service.queue.job import Job
+from service.queue.jobs import Job
 from service.resolve import resolve
 from service.settings import Settings
 from service.worker.codecs import decode_job

@@ -93,7 +93,7 @@ class Requests:
         from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
-        from service.queue.job import Job
+        from service.queue.jobs import Job
         from service.resolve import resolve
         from service.worker.codecs import decode_job
 

@@ -80,7 +80,7 @@ class LargeRun:
         from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
-        from service.queue.job import Job
+        from service.queue.jobs import Job
         from service.request import StylizeRequest
         from service.resolve import resolve
         from service.worker.codecs import decode_job

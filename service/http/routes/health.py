@@ -21,9 +21,9 @@ async def live() -> Liveness:
 async def ready(context: ContextOfProcess) -> Readiness:
     """Tell whether Redis responds and a worker is ready."""
     status = await context.dispatcher.status()
-    workers = sum(beat.is_ready(context.settings.lease_ms) for beat in status.workers)
+    workers = sum(worker.is_ready(context.settings.lease_ms) for worker in status.workers)
     if workers == 0:
-        states = ", ".join(str(beat.says["state"]) for beat in status.workers)
+        states = ", ".join(str(worker.about["state"]) for worker in status.workers)
         raise NoWorker("no worker is ready" + (f" ({states})" if states else ""))
     return Readiness(ready=True, queue_depth=status.depth, workers=workers)
 
