@@ -19,7 +19,7 @@ MAX_ASPECT = 8
 """Longer side over shorter side: a style image, encoded with its longer side at 512 pixels, keeps 64 of the other."""
 
 MIN_SHORTER_PX = 16
-"""Of a result, and of a style image: two places of AdaIN's coarsest grid, whose statistics would not exist for one."""
+"""Shortest side of an output or a style image: two cells of AdaIN's coarsest grid, since one cell has no deviation."""
 
 PILLOW_NAMES = tuple(spec.pillow for spec in FORMATS.values())
 

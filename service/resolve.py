@@ -18,6 +18,9 @@ from service.settings import HttpSettings
 
 Request = StylizeRequest[bytes]
 
+CONTROLS = ("weights", "alpha", "seed", "mask", "color")
+"""Fields that a network may not support: its ``controls`` name those that it does."""
+
 NOTHING_REGISTERED: Mapping[str, str] = MappingProxyType({})
 
 
@@ -121,14 +124,8 @@ def _check_controls(request: Request, model: ModelEntry) -> None:
         raise InvalidField(
             f"got {request.style_count} styles, but the network {model.id!r} mixes none: send one", "style_id"
         )
-    given = {
-        "weights": request.weights is not None,
-        "alpha": request.alpha != 1,
-        "seed": request.seed is not None,
-        "mask": bool(request.mask),
-        "color": request.color != "style",
-    }
-    for name, is_given in given.items():
+    for name in CONTROLS:
+        is_given = getattr(request, name) != type(request).model_fields[name].default
         if is_given and name not in model.controls:
             raise InvalidField(
                 f"the network {model.id!r} takes no {name}: leave it out, or take a style whose controls name it", name

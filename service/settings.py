@@ -182,6 +182,10 @@ class QueueSettings(CommonSettings):
         192, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
     )
     job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
+    block_ms: Annotated[int, Field(ge=10, le=10_000)] = Field(
+        1000,
+        description="How long a read of the queue waits for news; a worker that is to stop notices it in that time.",
+    )
     max_deliveries: Count = Field(3, description="A job that outlived this many workers is dead-lettered.")
     max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
 
@@ -213,6 +217,10 @@ class WorkerSettings(CommonSettings):
         2048,
         description="What the networks on the device may take, weights alone, in MiB. Those not used for longest leave;"
         " one that is larger runs alone.",
+    )
+    warm_up_px: Annotated[int, Field(ge=64)] = Field(
+        512,
+        description="Side of the larger of two images that a worker paints before it is ready: no job pays for it.",
     )
     forward_timeout_s: Seconds = Field(
         120.0, description="A forward pass, of a batch or of a tile, that takes longer ends its worker process."

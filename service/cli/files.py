@@ -94,17 +94,21 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Fi
             raise InvalidField(f"got {what} and the file {target}: name a folder for --out", "out")
         pairs = [FilePair(photos[0][0], target)]
     else:
-        ending = f".{format or 'jpg'}"
-        shared = Counter(name.with_suffix("") for name in {name for _, name in photos})
-        pairs = [
-            FilePair(
-                root / name if root.is_dir() else root,
-                target / (f"{name}{ending}" if shared[name.with_suffix("")] > 1 else name.with_suffix(ending)),
-            )
-            for root, name in photos
-        ]
+        pairs = _into_folder(photos, target, f".{format or 'jpg'}")
     _check(pairs, format)
     return pairs
+
+
+def _into_folder(photos: Sequence[tuple[Path, Path]], target: Path, ending: str) -> list[FilePair]:
+    """Pair photos, each with its source and its name below that, with files in a folder."""
+    shared = Counter(name.with_suffix("") for name in {name for _, name in photos})
+    return [
+        FilePair(
+            root / name if root.is_dir() else root,
+            target / (f"{name}{ending}" if shared[name.with_suffix("")] > 1 else name.with_suffix(ending)),
+        )
+        for root, name in photos
+    ]
 
 
 def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> FilePair:

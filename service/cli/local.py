@@ -16,7 +16,7 @@ from service.cli.progress import Outcome, ProgressDisplay
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
 from service.images import ImageLimits
-from service.queue.job import Job
+from service.queue.jobs import Job
 from service.request import StylizeRequest
 from service.resolve import resolve
 from service.settings import Settings

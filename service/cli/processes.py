@@ -70,10 +70,10 @@ def worker_health() -> None:
     async def lives(settings: Settings) -> bool:
         queue = JobQueue(_queue_url(settings), settings, "worker-health")
         try:
-            beats = (await queue.status()).workers
+            workers = (await queue.status()).workers
         finally:
             await queue.close()
-        return any(beat.says["host"] == platform.node() and beat.is_ready(settings.lease_ms) for beat in beats)
+        return any(worker.about["host"] == platform.node() and worker.is_ready(settings.lease_ms) for worker in workers)
 
     with clear_errors():
         alive = asyncio.run(lives(load_settings()))

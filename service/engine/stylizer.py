@@ -28,7 +28,7 @@ from service.engine.style_cache import StyleCache, StyleRows, encoder_of
 from service.engine.stylize_input import StylizeInput, TiledProgress, Upload
 from service.errors import ModelUnavailable
 
-WARM_UP_PX = (256, 512)
+WARM_UP_PX = 512
 
 TIDY_EVERY = 8
 """Tiles after which freed memory is given back: every tile would cost time, rarely would cost memory."""
@@ -45,6 +45,7 @@ class Stylizer:
         model_memory_bytes: float = math.inf,
         tile_px: int = TILE_PX,
         backend: BackendName = "auto",
+        warm_up_px: int = WARM_UP_PX,
     ) -> None:
         """Read the catalog; nothing is loaded before it is used.
 
@@ -55,6 +56,7 @@ class Stylizer:
             model_memory_bytes: Most bytes of the networks' weights on the device, see ``ModelCache``.
             tile_px: Longest side of a tile of ``paint_tiled``.
             backend: Carries out the networks' plain path, see ``service.engine.backends``.
+            warm_up_px: Side of the larger of the two images that ``warm_up`` paints.
 
         Raises:
             CatalogError: No such folder, or no usable checkpoint in it.
@@ -66,6 +68,7 @@ class Stylizer:
         self._cache = StyleCache(style_cache_entries)
         self._rows = StyleRows(self._cache, runtime.device)
         self._tile_px = tile_px
+        self._warm_up_px = warm_up_px
         if all(model.problem is not None for model in self.catalog.models):
             raise self._nothing_usable()
 
@@ -85,7 +88,7 @@ class Stylizer:
         return self._models.problems
 
     def warm_up(self, model_id: str = "") -> None:
-        """Load this network, or else the first that can be loaded, and paint with it at common sizes.
+        """Load this network, or else the first that can be loaded, and paint with it at two sizes.
 
         So the first request does not pay for it; the others are loaded by theirs, and the service is ready soon. Where
         there is no such network, one for any style comes first.
@@ -104,7 +107,7 @@ class Stylizer:
         raise self._nothing_usable()
 
     def _warm_up(self, model: ModelEntry) -> None:
-        for side_px in WARM_UP_PX:
+        for side_px in (self._warm_up_px // 2, self._warm_up_px):
             image = Image.new("RGB", (side_px, side_px), (128, 96, 64))
             style = model.styles[0].id if model.styles else Upload("warm-up", image)
             self.paint(model.id, [StylizeInput(image, [(1.0, style)], 1.0, seed=0)])

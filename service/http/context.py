@@ -16,11 +16,11 @@ from model_store.catalog_watch import CatalogWatch
 from service.errors import ClientLeft, Unavailable
 from service.http.metrics import Metrics
 from service.http.responses.job_events import Listeners
-from service.queue.dispatch import Dispatcher
-from service.queue.job_records import JobRecords
-from service.queue.limits import Slots
+from service.queue.limits import RunningRequests
 from service.queue.queue import JobQueue
-from service.queue.style_store import StyleStore
+from service.queue.records import JobRecords
+from service.queue.replies import Dispatcher
+from service.queue.styles import StyleStore
 from service.settings import Settings
 from service.tasks import end_tasks
 
@@ -42,7 +42,7 @@ class Context:
         dispatcher: Enqueues jobs and hands out results.
         records: Records of jobs.
         styles: The registered styles.
-        slots: Running requests of each client.
+        running: Running requests of each client.
         listeners: Number of clients that listen to events.
         metrics: Metrics of the process.
         header_threads: Threads in which headers of files are read.
@@ -55,7 +55,7 @@ class Context:
     dispatcher: Dispatcher
     records: JobRecords
     styles: StyleStore
-    slots: Slots
+    running: RunningRequests
     listeners: Listeners
     metrics: Metrics = field(default_factory=Metrics)
     stopping: Event = field(default_factory=Event)
@@ -79,7 +79,7 @@ class Context:
         """Stop reading replies, and close all connections."""
         self.header_threads.shutdown(wait=False, cancel_futures=True)
         await self.dispatcher.stop()
-        await self.slots.stop()
+        await self.running.stop()
         await self.queue.close()
 
 
@@ -100,7 +100,7 @@ def make_context(settings: Settings) -> Context:
         dispatcher=Dispatcher(queue, settings),
         records=JobRecords(queue.redis, settings),
         styles=StyleStore(queue.redis, settings),
-        slots=Slots(settings.redis_url, settings),
+        running=RunningRequests(queue.redis, settings),
         listeners=Listeners(settings.max_event_streams),
     )
 

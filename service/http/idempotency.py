@@ -4,7 +4,7 @@ The key names the job: its id is a hash of client and key, so enqueueing it twic
 (``queue.job_records``) holds a fingerprint of the request, and its result is kept as that of an asynchronous job is. A
 key belongs to one client, whose name its API key has, and to one request: method, path, fields, files, ``Accept`` and
 ``Prefer``; not the multipart boundary, which clients choose anew. A request that was refused, failed or was left by its
-client is done again, and its key may come with another request once its record is gone.
+client is done again, and its key may come with a corrected request.
 """
 
 import asyncio
@@ -18,9 +18,8 @@ from starlette.datastructures import UploadFile
 
 from service.errors import InvalidField
 from service.http.responses.files import TEXT
-from service.queue.dispatch import already_awaited
-from service.queue.job_records import JobRecords
-from service.queue.job_status import JobStatus
+from service.queue.records import JobRecords, JobStatus
+from service.queue.replies import already_awaited
 
 FIELD = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -74,13 +73,15 @@ async def earlier_job(keyed: KeyedRequest, records: JobRecords) -> JobStatus | N
     """Find the job of an earlier request with the same key, if it is remembered.
 
     Raises:
-        InvalidField: That was another request.
+        InvalidField: That was another request, and has not failed.
         QueueUnreachable: Redis does not answer.
     """
     status = await records.status(keyed.job_id)
-    if status is not None and status.accepted.fingerprint != keyed.fingerprint:
-        raise InvalidField("it came with another request before: send the same one again, or a new key", FIELD)
-    return status
+    if status is None or status.accepted.fingerprint == keyed.fingerprint:
+        return status
+    if status.error is not None or status.state == "cancelled":
+        return None
+    raise InvalidField("it came with another request before: send the same one again, or a new key", FIELD)
 
 
 def require_end(job: JobStatus) -> None:

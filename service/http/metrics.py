@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.queue.heartbeat import WorkerBeat
-from service.queue.queue import QueueStatus
+from service.queue.heartbeat import QueueStatus, WorkerInfo
 from service.request import Facts
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -70,13 +69,13 @@ class Metrics:
             self._set_workers(queue.workers, lease_ms)
         return generate_latest(self._registry)
 
-    def _set_workers(self, workers: Iterable[WorkerBeat], lease_ms: int) -> None:
+    def _set_workers(self, workers: Iterable[WorkerInfo], lease_ms: int) -> None:
         """Those that there are now, and no others."""
         self._worker_info.clear()
         self._held.clear()
-        for beat in workers:
-            says = beat.says
-            state = says["state"] if beat.age_ms < lease_ms else "silent"
-            host, device, dtype = (str(says.get(name, "")) for name in ("host", "device", "dtype"))
-            self._worker_info.labels(beat.name, host, state, device, dtype, ",".join(says.get("models", ()))).set(1)
-            self._held.labels(beat.name).set(says.get("held", 0))
+        for worker in workers:
+            about = worker.about
+            state = about["state"] if worker.age_ms < lease_ms else "silent"
+            host, device, dtype = (str(about.get(name, "")) for name in ("host", "device", "dtype"))
+            self._worker_info.labels(worker.name, host, state, device, dtype, ",".join(about.get("models", ()))).set(1)
+            self._held.labels(worker.name).set(about.get("held", 0))

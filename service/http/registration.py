@@ -18,9 +18,9 @@ from service.http.forms import RegisterStyleForm
 from service.http.idempotency import KeyedRequest, earlier_job, require_end
 from service.images import ImageLimits, fitted, read_header
 from service.model_choice import upload_model
-from service.queue.job import Job
-from service.queue.job_status import Accepted
-from service.queue.style_store import RegisteredStyle, digest_of
+from service.queue.jobs import Job
+from service.queue.records import Accepted
+from service.queue.styles import RegisteredStyle, digest_of
 from service.request import StylePart, StylizeParameters
 from service.settings import HttpSettings
 

@@ -1,22 +1,25 @@
 """``Keys``: every Redis key of ours. Who reads or writes one takes its name from here, and says here what is in it.
 
-    jobs, jobs:background    streams, one per lane: the ids of waiting and running jobs    queue
+    jobs, jobs:LANE     streams, one per lane: the ids of waiting and running jobs         queue
     job:ID              hash, the job's life: parameters, uploads, progress                queue
-    result:ID           hash: a picture with its facts, or an error                        queue, job_records
+    result:ID           hash: a picture with its facts, or an error                        queue, records
     replies:NAME        list: ids of answered jobs that an API process waits for           queue
-    workers             hash: the last sign of life of each worker                         queue
+    workers             hash: the last heartbeat of each worker                         queue
     dead, redelivered   stream of jobs given up, counter of those whose worker died        queue
-    record:ID           hash: a job that nobody waits for on the line, and its outcome     job_records, queue
-    pictures            shelf: the results of such jobs                                    job_records, queue
-    style:ID            hash: a registered style; has no expiry                            style_store
-    styles              sorted set: the ids of registered styles, by number                style_store
-    slots:CLIENT        sorted set: the requests of an API key that run now                slots
-All have one prefix. ``shelf`` says what a shelf is.
+    record:ID           hash: a job whose result is kept, and its outcome                  records, queue
+    pictures            size-capped store: the results of such jobs                        records, queue
+    style:ID            hash: a registered style; has no expiry                            styles
+    styles              sorted set: the ids of registered styles, by number                styles
+    running:CLIENT      sorted set: the requests of an API key that run now                limits
+All have one prefix. ``scripts.lua`` says what a size-capped store is.
 """
 
 from dataclasses import dataclass
 
-from service.queue.job import LANES, Lane
+from service.queue.jobs import LANES, Lane
+
+GROUP = "workers"
+"""The consumer group of every lane's stream."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Keys:
 
     @property
     def workers(self) -> str:
-        """Their beats, by name."""
+        """Their heartbeats, by name."""
         return f"{self.prefix}:workers"
 
     @property
@@ -67,7 +70,7 @@ class Keys:
 
     @property
     def pictures(self) -> tuple[str, str]:
-        """The shelf of results that wait to be fetched: its list and its size."""
+        """The size-capped store of results that wait to be fetched: its list and its size."""
         return f"{self.prefix}:pictures", f"{self.prefix}:pictures:bytes"
 
     def style(self, style_id: str) -> str:
@@ -79,6 +82,6 @@ class Keys:
         """The ids of all registered styles by their number, and the last number that was given."""
         return f"{self.prefix}:styles", f"{self.prefix}:styles:last"
 
-    def slots(self, client: str) -> str:
-        """The running requests of one client, by the time until which they hold their slots."""
-        return f"{self.prefix}:slots:{client}"
+    def running(self, client: str) -> str:
+        """The running requests of one client, by the time until which they count."""
+        return f"{self.prefix}:running:{client}"

@@ -14,7 +14,7 @@ from service.settings import Settings
 
 EXIT_NOT_STARTED = 3
 TICKS_PER_S = 10
-"""Of uvicorn's main loop."""
+"""Rate of uvicorn's main loop."""
 
 
 class Server(uvicorn.Server):
@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Look after the connections every second."""
+        """Check the connections every second."""
         if counter % TICKS_PER_S == 0:
             now = monotonic()
             for connection in list(self.server_state.connections):

@@ -1,10 +1,10 @@
-"""``Connection``: HTTP/1.1 as uvicorn speaks it by httptools, with bounds for what a client may make us keep.
+"""``Connection``: uvicorn's HTTP/1.1 (httptools) with limits on what a client can make the process keep.
 
 - An offer to upgrade (``h2c`` of Java's HttpClient and ``curl --http2``, ``websocket``) is not taken; the request is
   handled as HTTP/1.1 (RFC 9110, section 7.8). The parser would drop its body, so it sees the request without the offer.
 - HTTP/1.0 gets no chunks: where a response has no length, the connection's end is its end.
-- A header has a size and a time, a request has one ``Host``, and a response that nobody reads is given up.
-- There are so many connections; one more ends the one that was idle for longest.
+- Headers are limited in size and time, a request has one ``Host``, and a response that is not read is given up.
+- The number of connections is limited; one more closes the one that was idle for longest.
 """
 
 import logging
@@ -22,11 +22,11 @@ from service.http.responses.problems import plain_problem_response
 from service.settings import HttpSettings
 
 MAX_HEADER_BYTES = 2**16
-"""Also of what stands between the pieces of a body: chunk extensions and trailers."""
+"""Limit of a header, and of what stands between the pieces of a body: chunk extensions and trailers."""
 
 MAX_DESCRIPTORS = 65_536
 OTHER_DESCRIPTORS = 128
-"""Files and connections of the process beside its clients'."""
+"""Descriptors of the process besides its clients' connections."""
 
 OFFER = frozenset({b"connection", b"upgrade", b"http2-settings"})
 """Header fields of an offer to upgrade."""
@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection. ``server_state`` and the rest are uvicorn's."""
+    """A client's connection."""
 
     settings: HttpSettings
     max_connections: int
-    """Of a process; ``connection_class`` sets both."""
+    """Limit of the process; ``connection_class`` sets both attributes."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Nothing is connected yet."""
@@ -56,7 +56,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Say whether no request is being handled."""
+        """Tell whether no request is being handled."""
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: Any) -> None:
@@ -77,7 +77,7 @@ class Connection(HttpToolsProtocol):
         self._waits_for_header_since = self._last_active = monotonic()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse received bytes."""
         if self.transport is None or self.transport.is_closing():
             return
         self._last_active = monotonic()
@@ -88,13 +88,13 @@ class Connection(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request that we understand")))
+            self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, "this is no valid HTTP/1.1 request")))
             return
         if self._silent_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self._refuse(*_too_long())
 
     def _feed(self, data: bytes) -> None:
-        """Parse what came; a request that offers an upgrade once more, without the offer."""
+        """Parse received bytes; a request that offers an upgrade is parsed again without the offer."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as stop:
@@ -121,7 +121,7 @@ class Connection(HttpToolsProtocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser with a field of the header, or of the trailer, which nobody asks for."""
+        """Called by the parser with a field of the header, or of the trailer, which is ignored."""
         self._count(len(name) + len(value) + 4)
         if self._in_header:
             super().on_header(name, value)
@@ -160,7 +160,7 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def watch(self, now: float) -> None:
-        """End the connection if its client lets it wait for too long; called every second or so."""
+        """Close the connection if its client makes it wait for too long; called about every second."""
         if self.transport is None or (self.transport.is_closing() and not self.transport.get_write_buffer_size()):
             return
         unsent_bytes = self.transport.get_write_buffer_size()
@@ -186,7 +186,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError("header")
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Respond to what is not a request yet, and end the connection."""
+        """Respond to an incomplete or malformed request, and close the connection."""
         log.info("refused what is no request", extra={"status": int(status), "detail": detail})
         if self.is_idle or not self.cycle.response_started:
             response = plain_problem_response(status, status.phrase, detail, uuid4().hex)

@@ -18,8 +18,8 @@ from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed, ModelUnavailable, ServiceError
 from service.images import ImageLimits, check_style_size, naming
-from service.queue.job import Claim, Job, Result
-from service.queue.style_store import digest_of
+from service.queue.jobs import Claim, Job, Result
+from service.queue.styles import digest_of
 from service.request import Facts, StylePart, StylizeParameters
 from service.settings import CommonSettings
 from service.worker.batching import Shape
@@ -66,14 +66,20 @@ class Encoded:
 
 
 class Codecs:
-    """Decodes claimed jobs and encodes their outputs, while the device works."""
+    """Decodes claimed jobs and encodes their outputs, while the device works.
+
+    Attributes:
+        decoders: As many as jobs can be decoded at a time.
+    """
 
     def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: CommonSettings) -> None:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
         self._styles = styles
         self._limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
-        self._pool = ThreadPoolExecutor(max(2, (os.cpu_count() or 2) // 2), "codec")
+        threads = max(2, (os.cpu_count() or 2) // 2)
+        self._pool = ThreadPoolExecutor(threads, "codec")
+        self.decoders = asyncio.Semaphore(threads)
 
     async def decode(self, claim: Claim) -> Decoded:
         """Decode a job's images.

@@ -14,8 +14,8 @@ from service.engine.stylize_input import Upload
 from service.engine.stylizer import Stylizer
 from service.errors import NotFound, QueueUnreachable
 from service.images import ImageLimits
-from service.queue.job import Claim
-from service.queue.style_store import StyleStore
+from service.queue.jobs import Claim
+from service.queue.styles import StyleStore
 from service.request import StylizeParameters
 from service.worker.held_jobs import RETRY_S
 

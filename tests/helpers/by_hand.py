@@ -9,8 +9,7 @@ from PIL import Image
 from processes import Service
 
 from service.errors import ServiceError
-from service.queue.job import Claim, Lane, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Claim, JobProgress, Lane, Result
 from service.queue.queue import JobQueue
 from service.settings import Settings
 
@@ -30,20 +29,21 @@ class WorkerByHand:
 
     def __init__(self, service: Service, name: str = "by hand", **settings: Any) -> None:
         self._name = name
-        self._settings = Settings(
-            redis_url=service.settings["STYLIZE_REDIS_URL"],
-            key_prefix=service.settings["STYLIZE_KEY_PREFIX"],
+        self._given = {
+            "redis_url": service.settings["STYLIZE_REDIS_URL"],
+            "key_prefix": service.settings["STYLIZE_KEY_PREFIX"],
             **settings,
-        )
+        }
 
         async def begin(queue: JobQueue) -> None:
             await queue.prepare()
-            await queue.beat({"state": "ready", "problems": {}})
+            await queue.heartbeat({"state": "ready", "problems": {}})
 
         self.ask(begin)
 
-    def claim(self, count: int = 1, lane: Lane = "interactive") -> list[Claim]:
-        return self.ask(lambda queue: queue.claim(count, lane))
+    def claim(self, count: int = 1, lane: Lane = "interactive", within_ms: int = 2000) -> list[Claim]:
+        """Waiting jobs; the first may come within this time."""
+        return self.ask(lambda queue: queue.claim(count, lane), within_ms)
 
     def tell(self, claim: Claim, step: int, steps: int) -> bool:
         """How far a job is; answers whether it is still wanted."""
@@ -58,9 +58,11 @@ class WorkerByHand:
     def fail(self, claim: Claim, error: ServiceError) -> bool:
         return self.ask(lambda queue: queue.complete(claim, Result(error=error)))
 
-    def ask(self, call: Callable[[JobQueue], Coroutine[None, None, T]]) -> T:
+    def ask(self, call: Callable[[JobQueue], Coroutine[None, None, T]], block_ms: int = 1000) -> T:
+        settings = Settings(block_ms=block_ms, **self._given)
+
         async def asked() -> T:
-            queue = JobQueue(self._settings.redis_url or "", self._settings, self._name)
+            queue = JobQueue(settings.redis_url or "", settings, self._name)
             try:
                 return await call(queue)
             finally:

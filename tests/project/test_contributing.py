@@ -22,7 +22,8 @@ from train.generator import new_network
 
 def test_the_files_are_there() -> None:
     named = re.findall(
-        r"`((?:service|model_store|tests|train)/[\w/]*(?:\.\w+)?)`", (ROOT / "CONTRIBUTING.md").read_text()
+        r"`((?:service|model_store|stylize_client|tests|train)/[\w/]*(?:\.\w+)?)`",
+        (ROOT / "CONTRIBUTING.md").read_text(),
     )
     assert len(named) > 5
     assert [name for name in named if not (ROOT / name).exists()] == []

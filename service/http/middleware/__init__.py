@@ -32,7 +32,7 @@ def add_middleware(app: FastAPI, context: Context) -> None:
     """Wrap ``app``; the last one that is added is the outermost."""
     settings, metrics = context.settings, context.metrics
     app.add_middleware(Methods)
-    app.add_middleware(ConcurrencyLimit, slots=context.slots, most=settings.max_requests_per_key)
+    app.add_middleware(ConcurrencyLimit, running=context.running, most=settings.max_requests_per_key)
     app.add_middleware(KeyGuard, keys=KeyRing(settings.api_keys))
     app.add_middleware(Problems, metrics=metrics)
     if settings.cors_origins:

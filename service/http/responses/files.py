@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Header, Response
 
 from service.formats import FORMATS
-from service.queue.job import Result
+from service.queue.jobs import Result
 from service.request import Facts
 
 Responses = dict[int | str, dict[str, Any]]

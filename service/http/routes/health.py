@@ -9,7 +9,7 @@ from service.errors import NoWorker, ServiceError
 from service.http.context import ContextOfProcess
 from service.http.responses.problems import problem_statuses
 from service.http.schemas import Liveness, Readiness
-from service.queue.heartbeat import WorkerBeat
+from service.queue.heartbeat import WorkerInfo
 
 router = APIRouter(tags=["operations"])
 
@@ -24,17 +24,17 @@ async def live() -> Liveness:
 async def ready(context: ContextOfProcess) -> Readiness:
     """Tell whether Redis responds and a worker is ready."""
     status = await context.dispatcher.status()
-    workers = sum(beat.is_ready(context.settings.lease_ms) for beat in status.workers)
+    workers = sum(worker.is_ready(context.settings.lease_ms) for worker in status.workers)
     if workers == 0:
         raise NoWorker("no worker is ready" + _states(status.workers, context.settings.lease_ms))
     return Readiness(ready=True, queue_depth=status.depth, workers=workers)
 
 
-def _states(workers: Sequence[WorkerBeat], lease_ms: int) -> str:
+def _states(workers: Sequence[WorkerInfo], lease_ms: int) -> str:
     """List what the workers last said, in brackets, and which of them have fallen silent."""
     states = [
-        str(beat.says["state"]) if beat.age_ms < lease_ms else f"silent for {beat.age_ms / 1000:.0f} s"
-        for beat in workers
+        str(worker.about["state"]) if worker.age_ms < lease_ms else f"silent for {worker.age_ms / 1000:.0f} s"
+        for worker in workers
     ]
     return f" ({', '.join(states)})" if states else ""
 

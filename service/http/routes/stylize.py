@@ -22,10 +22,8 @@ from service.http.idempotency import (
 from service.http.responses.files import OUTPUT, output_response
 from service.http.responses.jobs import ACCEPTED, JobView, accept_of_output, accepted_response, prefers_async
 from service.http.responses.problems import problem_statuses
-from service.queue.job import Job
-from service.queue.job_progress import JobProgress
-from service.queue.job_records import JobRecords
-from service.queue.job_status import Accepted, JobStatus
+from service.queue.jobs import Job, JobProgress
+from service.queue.records import Accepted, JobRecords, JobStatus
 from service.request import MAX_STYLES, Facts, StylizeParameters, StylizeRequest
 from service.resolve import resolve
 from service.settings import HttpSettings

@@ -168,7 +168,7 @@ def test_the_stylizer_paints_a_batch_by_openvino(tmp_path: Path, tiny_checkpoint
         StylizeInput(photo(45, 38, 1), [(1.0, "two"), (3.0, "one")], 0.6),
         StylizeInput(photo(45, 38, 2), [(1.0, Upload("it", style_picture(48, 40), None))], 1.0),
     ]
-    painters = {name: Stylizer(folder, FP32, 8, backend=name) for name in ("torch", "openvino")}
+    painters = {name: Stylizer(folder, FP32, 8, backend=name, warm_up_px=64) for name in ("torch", "openvino")}
     painters["openvino"].warm_up("swift")
     assert painters["openvino"]._models.get("swift").forward._request is not None
     expected, painted = (painters[name].paint("swift", batch) for name in ("torch", "openvino"))

@@ -184,8 +184,7 @@ def test_the_cache_forgets_what_was_not_used_for_longest() -> None:
     assert cache.get(("adain", "a")) is None
 
 
-def test_warming_up_leaves_nothing_behind(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
+def test_warming_up_leaves_nothing_behind(make: Make) -> None:
     stylizer = make()
     stylizer.warm_up()
     assert stylizer.remembered("adain", "warm-up") is None
@@ -216,7 +215,7 @@ def folder(every_network: Path, tmp_path: Path) -> Path:
 
 
 def of(folder: Path, dtype: torch.dtype = torch.float32, **options: float) -> Stylizer:
-    return Stylizer(folder, Runtime(CPU, dtype), 8, **options)
+    return Stylizer(folder, Runtime(CPU, dtype), 8, **{"warm_up_px": 64, **options})
 
 
 LEARNED = {"coast": ("sea", "sky", "sand"), "ink": ("ink",), "old": ("old",), "noisy": ("moss", "rust")}
@@ -283,8 +282,7 @@ def test_learned_styles_mix_by_weight(every_network: Path) -> None:
 # ---- a folder that changes ----------------------------------------------------------------------------------------
 
 
-def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
+def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path) -> None:
     stylizer = of(every_network)
     assert stylizer.models == (), "nothing is loaded before it is used"
     stylizer.warm_up()
@@ -292,10 +290,7 @@ def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path, mon
 
 
 @pytest.mark.parametrize("harm", ["damaged", "cut", "missing"])
-def test_warming_up_without_that_network_takes_another(
-    folder: Path, harm: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
+def test_warming_up_without_that_network_takes_another(folder: Path, harm: str) -> None:
     path = folder / "adain.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-3] + b"???" if harm == "damaged" else content[:-3])

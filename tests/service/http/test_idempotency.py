@@ -68,7 +68,7 @@ class Api:
         assert self.worker.fail(claim, error)
 
     def has_no_work(self) -> bool:
-        return self.worker.claim() == []
+        return self.worker.claim(within_ms=50) == []
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +158,16 @@ def test_a_failure_is_tried_again(api: Api, key: str, error: ServiceError, statu
     again = api.stylize(key)
     api.paint()
     assert again.result().status_code == 200 and REPLAYED not in again.result().headers
+
+
+def test_a_request_that_failed_may_be_mended_under_its_key(api: Api, key: str) -> None:
+    first = api.stylize(key)
+    api.fail(InvalidField("truncated", "content"))
+    assert first.result().status_code == 422
+    mended = api.stylize(key, content=STYLE)
+    api.paint()
+    assert mended.result().status_code == 200
+    problem(api.stylize(key).result(), 422, "Idempotency-Key", "it came with another request before")
 
 
 def test_a_refused_request_may_be_mended_under_its_key(api: Api, key: str) -> None:

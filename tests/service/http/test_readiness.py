@@ -5,11 +5,11 @@ from urllib.parse import urljoin
 import httpx
 
 from service.http.routes.health import _states
-from service.queue.heartbeat import WorkerBeat
+from service.queue.heartbeat import WorkerInfo
 
 
 def test_a_worker_that_is_silent_is_not_said_to_be_ready() -> None:
-    beats = [WorkerBeat("a", 12_400, {"state": "ready"}), WorkerBeat("b", 10, {"state": "warming up"})]
+    beats = [WorkerInfo("a", 12_400, {"state": "ready"}), WorkerInfo("b", 10, {"state": "warming up"})]
     assert _states(beats, 10_000) == " (silent for 12 s, warming up)"
     assert _states([], 10_000) == ""
 

@@ -9,8 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
-from service.queue.job import Job, Result, Standing
-from service.queue.job_progress import JobProgress, Saved
+from service.queue.jobs import Job, JobProgress, Result, Saved, Standing
+from service.queue.keys import GROUP, Keys
 from service.queue.queue import CANCEL_GRACE_MS, JobQueue
 from service.settings import Settings
 
@@ -23,6 +23,10 @@ async def queues(settings: Settings, *names: str) -> AsyncIterator[list[JobQueue
     finally:
         for queue in made:
             await queue.close()
+
+
+async def lease_ends(settings: Settings) -> None:
+    await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
 
 
 def job(name: str) -> Job:
@@ -99,13 +103,32 @@ def test_the_first_result_wins(settings: Settings) -> None:
             await one.prepare()
             await api.enqueue(job("a"), 5)
             (claim,) = await one.claim(1)
-            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            second = await two.reclaim()
+            assert await one.begin(claim)
+            await lease_ends(settings)
+            assert await two.reclaim() == 1
+            second = await two.claim_suspect()
             assert second is not None and second.deliveries == 2
             assert await two.complete(second, Result(b"second", {}))
             assert not await one.complete(claim, Result(b"first", {}))
             assert (await api.take_results(["a"]))["a"].image == b"second"
-            assert (await api.status()).redelivered == 1
+            status = await api.status()
+            assert (status.depth, status.redelivered) == (0, 1)
+
+
+def test_a_worker_that_stood_still_may_answer_first(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api", "one", "two") as (api, one, two):
+            await one.prepare()
+            await api.enqueue(job("a"), 5)
+            (claim,) = await one.claim(1)
+            await one.begin(claim)
+            await lease_ends(settings)
+            assert await two.reclaim() == 1
+            await one.extend([claim])
+            await one.release([claim])  # it is not this worker's any more
+            assert await one.complete(claim, Result(b"first", {}))
+            assert await two.claim_suspect() is None
+            assert (await api.status()).depth == 0
 
     asyncio.run(scenario())
 
@@ -119,23 +142,57 @@ def test_a_living_worker_keeps_its_jobs(settings: Settings) -> None:
             for _ in range(4):
                 await asyncio.sleep(settings.heartbeat_s)
                 await one.extend(claims)
-                assert not await two.has_orphans()
-            assert await two.reclaim() is None
+                assert await two.reclaim() == 0
 
     asyncio.run(scenario())
 
 
-def test_only_one_of_two_workers_gets_an_orphan(settings: Settings) -> None:
+def test_what_a_dead_worker_had_not_begun_goes_back_at_once(settings: Settings) -> None:
     async def scenario() -> None:
         async with queues(settings, "api", "dead", "one", "two") as (api, dead, one, two):
             await dead.prepare()
             for name in "abcd":
                 await api.enqueue(job(name), 5)
-            assert len(await dead.claim(4)) == 4
-            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            claims = await asyncio.gather(*(queue.reclaim() for queue in (one, two) for _ in range(4)))
-            ids = [claim.job.id for claim in claims if claim is not None]
-            assert sorted(ids) == sorted(set(ids)) and set(ids) <= set("abcd") and ids
+            claims = await dead.claim(4)
+            assert await dead.begin(claims[1])
+            await lease_ends(settings)
+            assert sorted(await asyncio.gather(one.reclaim(), two.reclaim())) == [0, 4]
+            assert [(claim.job.id, claim.deliveries) for claim in await one.claim(9)] == [("a", 1), ("c", 1), ("d", 1)]
+            suspect = await two.claim_suspect()
+            assert suspect is not None and (suspect.job.id, suspect.deliveries, suspect.lane) == ("b", 2, "suspect")
+            status = await api.status()
+            assert (status.depth, status.redelivered) == (4, 4)
+
+    asyncio.run(scenario())
+
+
+def test_one_worker_at_a_time_has_a_suspect(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api", "dead", "one", "two") as (api, dead, one, two):
+            await dead.prepare()
+            for name in "ab":
+                await api.enqueue(job(name), 5)
+            for claim in await dead.claim(4):
+                await dead.begin(claim)
+            await lease_ends(settings)
+            assert await one.reclaim() == 2
+            taken = await asyncio.gather(*(queue.claim_suspect() for queue in (one, two, one, two)))
+            (first,) = [claim for claim in taken if claim is not None]
+            for _ in range(3):
+                assert await two.claim_suspect() is None
+                await asyncio.sleep(settings.heartbeat_s)
+                await one.extend([first])
+            assert await two.reclaim() == 0
+            await one.complete(first, Result(b"image", {}))
+            second = await two.claim_suspect()
+            assert second is not None and {first.job.id, second.job.id} == {"a", "b"}
+            await lease_ends(settings)
+            assert await one.reclaim() == 1
+            again = await one.claim_suspect()
+            assert again is not None and again.deliveries == 2, "it had not begun"
+            await api.cancel(again.job.id)
+            assert not await one.begin(again)
+            assert (await api.status()).depth == 0
 
     asyncio.run(scenario())
 
@@ -145,17 +202,56 @@ def test_a_job_that_outlives_its_workers_is_dead_lettered(settings: Settings) ->
         async with queues(settings, "api", "worker") as (api, worker):
             await worker.prepare()
             await api.enqueue(job("poison"), 30)
-            assert len(await worker.claim(1)) == 1
-            for deliveries in range(2, settings.max_deliveries + 1):
-                await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-                claim = await worker.reclaim()
+            (claim,) = await worker.claim(1)
+            for deliveries in range(1, settings.max_deliveries + 1):
                 assert claim is not None and claim.deliveries == deliveries
-            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            assert await worker.reclaim() is None
+                assert await worker.begin(claim)
+                await lease_ends(settings)
+                assert await worker.reclaim() == 1
+                claim = await worker.claim_suspect()
+            assert claim is None
             assert isinstance((await api.take_results(["poison"]))["poison"].error, JobFailed)
             status = await api.status()
             assert (status.depth, status.dead_lettered) == (0, 1)
 
+    asyncio.run(scenario())
+
+
+def test_what_a_worker_was_given_without_learning_of_it_is_not_lost_when_it_leaves(settings: Settings) -> None:
+    async def scenario() -> None:
+        async with queues(settings, "api", "one", "two") as (api, one, two):
+            await one.prepare()
+            await api.enqueue(job("a"), 5)
+            assert await one.claim(1)  # as if the reply had been lost
+            await one.leave()
+            assert [claim.job.id for claim in await two.claim(1)] == ["a"]
+
+    asyncio.run(scenario())
+
+
+def test_reading_the_status_changes_nothing_and_long_dead_workers_are_forgotten_by_the_living(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def consumers(queue: JobQueue) -> set[str]:
+        stream = Keys(settings.key_prefix).stream("interactive")
+        return {info["name"].decode() for info in await queue.redis.commands.xinfo_consumers(stream, GROUP)}
+
+    async def scenario() -> None:
+        async with queues(settings, "api", "dead", "one") as (api, dead, one):
+            await dead.prepare()
+            await dead.heartbeat({"state": "ready"})
+            await dead.claim(1)
+            await asyncio.sleep(0.2)
+            assert (await api.status()).workers == ()
+            assert await consumers(api) == {"dead"}
+            assert await api.redis.commands.hlen(Keys(settings.key_prefix).workers) == 1
+            await one.heartbeat({"state": "ready"})
+            await one.reclaim()
+            assert [worker.name for worker in (await api.status()).workers] == ["one"]
+            assert await consumers(api) == set()
+
+    monkeypatch.setattr("service.queue.heartbeat.FORGET_WORKER_MS", 150)
+    monkeypatch.setattr("service.queue.queue.FORGET_WORKER_MS", 150)
     asyncio.run(scenario())
 
 
@@ -246,6 +342,10 @@ def test_a_redis_without_memory_is_a_full_queue(settings: Settings) -> None:
                 await redis.config_set("maxmemory", 1)
                 with pytest.raises(QueueFull, match="no memory"):
                     await api.enqueue(big, 5)
+                assert await worker.begin(claim)
+                await worker.extend([claim])
+                await worker.heartbeat({"state": "ready"})
+                await worker.reclaim()
                 assert await worker.complete(claim, Result(b"image", {}))  # answers still go out
             finally:
                 await redis.config_set("maxmemory", before["maxmemory"])
@@ -282,7 +382,7 @@ def test_nothing_stays_behind(settings: Settings) -> None:
             await asyncio.sleep(0.3 + CANCEL_GRACE_MS / 1000)
             keys = [key.decode() async for key in redis.scan_iter(f"{settings.key_prefix}:*")]
             await redis.aclose()
-        assert sorted(keys) == [f"{settings.key_prefix}:jobs{lane}" for lane in ("", ":background")]
+        assert sorted(keys) == [f"{settings.key_prefix}:jobs{lane}" for lane in ("", ":background", ":suspect")]
 
     asyncio.run(scenario())
 
@@ -299,13 +399,13 @@ def test_a_queue_that_is_away_says_so(settings: Settings) -> None:
     asyncio.run(scenario())
 
 
-def test_workers_are_seen_by_their_beat(settings: Settings) -> None:
+def test_workers_are_seen_by_their_heartbeat(settings: Settings) -> None:
     async def scenario() -> None:
         async with queues(settings, "api", "worker") as (api, worker):
             await worker.prepare()
-            await worker.beat({"state": "ready"})
-            (beat,) = (await api.status()).workers
-            assert beat.name == "worker" and beat.is_ready(500)
+            await worker.heartbeat({"state": "ready"})
+            (info,) = (await api.status()).workers
+            assert info.name == "worker" and info.is_ready(500)
             await asyncio.sleep(0.1)
             assert not (await api.status()).workers[0].is_ready(50)
             await worker.leave()
@@ -426,14 +526,18 @@ def test_a_lane_is_extended_reclaimed_and_cancelled_by_itself(settings: Settings
             await api.cancel("cancelled")
             claims = [*await one.claim(4), *await one.claim(4, "background")]
             assert [claim.job.id for claim in claims] == ["short", "long"]
+            for claim in claims:
+                await one.begin(claim)
             for _ in range(4):
                 await asyncio.sleep(settings.heartbeat_s)
                 await one.extend(claims)
-            assert await two.reclaim("background") is None and not await two.has_orphans()
-            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            reclaimed = await two.reclaim("background")
-            assert reclaimed is not None and (reclaimed.job.id, reclaimed.deliveries) == ("long", 2)
-            assert await two.has_orphans()  # the short one still is
+            assert await two.reclaim() == 0
+            await lease_ends(settings)
+            assert await two.reclaim() == 2
+            (reclaimed,) = await two.claim(1, "background")
+            assert (reclaimed.job.id, reclaimed.deliveries) == ("long", 2), "it does not run alone"
+            suspect = await two.claim_suspect()
+            assert suspect is not None and suspect.job.id == "short"
             await api.cancel("long")
             assert (await api.status()).background_depth == 0
 
@@ -470,15 +574,15 @@ def test_a_released_job_keeps_its_earlier_deliveries(settings: Settings) -> None
         async with queues(settings, "api", "one", "two") as (api, one, two):
             await one.prepare()
             await api.enqueue(long_job("a"), 5)
-            await one.claim(1, "background")
-            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            claim = await two.reclaim("background")
-            assert claim is not None and claim.deliveries == 2
-            await two.release([claim])
-            (claim,) = await one.claim(1, "background")
-            assert claim.deliveries == 2
-            await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            claim = await two.reclaim("background")
-            assert claim is not None and claim.deliveries == 3
+            for deliveries in (1, 2):
+                (claim,) = await one.claim(1, "background")
+                assert claim.deliveries == deliveries
+                await one.begin(claim)
+                await lease_ends(settings)
+                assert await two.reclaim() == 1
+                (claim,) = await two.claim(1, "background")
+                assert claim.deliveries == deliveries + 1
+                await two.begin(claim)
+                await two.release([claim])
 
     asyncio.run(scenario())

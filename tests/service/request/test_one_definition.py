@@ -16,6 +16,7 @@ from service.http.field_table import PAGE, field_table, with_table
 from service.http.forms import StylizeForm
 from service.request import StylizeOptions, StylizeParameters, StylizeRequest
 from service.settings import Settings
+from stylize_client import JobOptions
 
 FIELDS = StylizeForm.model_fields
 OPTIONS = inspect.signature(stylize).parameters
@@ -82,6 +83,12 @@ def test_an_option_out_of_its_bounds(
     result = run("stylize", tmp_path / "photo.jpg", "--style", "first", "-o", tmp_path / "x.jpg", option, value)
     assert result.exit_code == 2
     assert re.search(rf"'{option}'.* than or equal to {allowed}\b", on_one_line(result)), result.output
+
+
+def test_the_python_client_has_every_field() -> None:
+    renamed = {"styles": "style", "style_ids": "style_id", "masks": "mask"}
+    options = {renamed.get(name, name) for name in JobOptions.__annotations__}
+    assert options - {"idempotency_key"} == set(FIELDS) - {"content"}, "see stylize_client/options.py"
 
 
 def test_options_travel_to_the_worker_and_inputs_do_not() -> None:

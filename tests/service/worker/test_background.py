@@ -17,8 +17,7 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
-from service.queue.job import Claim, Job, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Claim, Job, JobProgress, Result
 from service.queue.queue import JobQueue
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
@@ -257,6 +256,7 @@ def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(settings: Sett
         await other.prepare()
         await other.enqueue(short_job("orphan"), 20)
         claims = await other.claim(1)
+        assert await other.begin(claims[0])
         await other.close()
         return claims
 
@@ -335,8 +335,8 @@ def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_ch
 def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoints: Path) -> None:
     def painted(alpha: float, *styles: tuple[float, Image.Image]) -> np.ndarray:
         uploads = [(weight, Upload(str(index), image)) for index, (weight, image) in enumerate(styles)]
-        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=4)
-        return last.picture[0].numpy()
+        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=16)
+        return last.output[0].numpy()
 
     stylizer = Stylizer(tiny_checkpoints, Runtime(torch.device("cpu"), torch.float32), 8)
     content, one, two = (Image.open(BytesIO(photo(seed=seed))) for seed in (0, 3, 5))
@@ -350,8 +350,8 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
 def test_colours_are_the_photos_if_so_wished(tiny_checkpoints: Path) -> None:
     def painted(color: str) -> np.ndarray:
         wish = StylizeInput(content, [(1.0, Upload("it", style))], 1.0, color=color)
-        *_, last = stylizer.optimise("adain", wish, steps=4)
-        return last.picture[0].numpy()
+        *_, last = stylizer.optimise("adain", wish, steps=16)
+        return last.output[0].numpy()
 
     def chroma(image: np.ndarray) -> np.ndarray:
         return image - np.tensordot((0.299, 0.587, 0.114), image, 1)

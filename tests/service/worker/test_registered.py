@@ -24,9 +24,9 @@ from model_store.style import Style
 from service.engine.stylizer import Stylizer
 from service.errors import NotFound
 from service.images import ImageLimits
-from service.queue.job import Job, Result
+from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
-from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.queue.styles import RegisteredStyle, StyleStore, digest_of
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker.pipeline import Worker
@@ -148,10 +148,10 @@ def test_it_paints_as_its_upload_does_and_is_encoded_once(settings: Settings, fo
         assert kept is not None and digest_of(kept) == style.digest
         one, again = [pixels(await stage.result(job(part))) for _ in range(2)]
         assert np.array_equal(one, again)
-        assert encoded == [64, 64], "by this worker, once"
+        assert encoded == [512, 512], "by this worker, once"
         upload = pixels(await stage.result(job({"upload": "style-0"}, style=kept)))
         assert np.array_equal(upload, one)
-        assert encoded == [64, 64], "the same file is the same style"
+        assert encoded == [512, 512], "the same file is the same style"
         original = pixels(await stage.result(job({"upload": "style-0"}, style=PAINTING)))
         assert np.abs(original - one).mean() < 6, "it was kept as a JPEG"
         mixed = pixels(await stage.result(job({"upload": "style-0"}, part, {"style_id": "first"}, style=PAINTING)))
@@ -171,7 +171,7 @@ def test_a_replaced_checkpoint_encodes_it_anew(settings: Settings, folder: Path,
         )
         await asyncio.sleep(LOOK_EVERY_S + 0.1)
         one, again = [pixels(await stage.result(job(part))) for _ in range(2)]
-        assert encoded == [64, 64], "registered, and once more"
+        assert encoded == [512, 512], "registered, and once more"
         assert np.array_equal(one, again) and not np.array_equal(one, before)
 
     play(settings, folder, scenario)
@@ -187,7 +187,7 @@ def test_every_network_for_any_style_paints_it(settings: Settings, folder: Path,
         part = {"style_id": style.id, "digest": style.digest}
         models = ("adain", "other", "adain", "other")
         pictures = [pixels(await stage.result(job(part, model=model))) for model in models]
-        assert encoded == [64, 64], "once by each"
+        assert encoded == [512, 512], "once by each"
         assert np.array_equal(pictures[0], pictures[2]) and np.array_equal(pictures[1], pictures[3])
         assert not np.array_equal(pictures[0], pictures[1])
 

@@ -18,8 +18,7 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput, TiledProgress
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed
-from service.queue.job import Job
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Job, JobProgress
 from service.request import StylePart
 from service.settings import Settings
 from service.worker import background

@@ -14,7 +14,7 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed
-from service.queue.job import Job, Result
+from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings

@@ -11,7 +11,7 @@ from test_worker import work
 from model_store.runtime import Runtime
 from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
-from service.queue.job import Job
+from service.queue.jobs import Job
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 

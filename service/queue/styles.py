@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from model_store.checkpoint_metadata import STYLE_ID
 from service.errors import Conflict
 from service.queue.keys import Keys
-from service.queue.redis_client import RedisClient, translated
+from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
 
 
@@ -67,7 +67,7 @@ class StyleStore:
         Raises:
             Conflict: As many are registered as are allowed to.
         """
-        async with translated():
+        async with self._redis.translated():
             count = await self._redis.commands.zcard(self._keys.styles[0])
         if count >= self._limit:
             raise self._full(count)
@@ -107,7 +107,7 @@ class StyleStore:
 
     async def after(self, number: int, count: int) -> list[tuple[int, RegisteredStyle]]:
         """The next ``count`` styles behind a number, each with its own; 0 is before the first."""
-        async with translated():
+        async with self._redis.translated():
             found = await self._redis.commands.zrangebyscore(
                 self._keys.styles[0], f"({number}", "+inf", start=0, num=count, withscores=True
             )
@@ -125,14 +125,14 @@ class StyleStore:
     async def _file(self, style_id: str, field: str) -> bytes | None:
         if not STYLE_ID.fullmatch(style_id):
             return None
-        async with translated():
+        async with self._redis.translated():
             file: bytes | None = await self._redis.commands.hget(self._keys.style(style_id), field)
         return file
 
     async def _load(self, style_ids: Sequence[str]) -> list[RegisteredStyle]:
         if not style_ids:
             return []
-        async with translated():
+        async with self._redis.translated():
             pipe = self._redis.commands.pipeline(transaction=False)
             for style_id in style_ids:
                 pipe.hget(self._keys.style(style_id), "about")

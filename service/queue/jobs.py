@@ -1,17 +1,16 @@
-"""``Job``, ``Claim`` and ``Result``: what goes through the queue, from the API to a worker and back."""
+"""``Job``, ``Claim``, ``JobProgress`` and ``Result``: the values that pass through the queue, to a worker and back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from service.errors import ServiceError, error_from_json
-from service.queue.job_progress import Saved
 
-Lane = Literal["interactive", "background"]
-LANES: tuple[Lane, ...] = ("interactive", "background")
+Lane = Literal["interactive", "background", "suspect"]
+LANES: tuple[Lane, ...] = ("interactive", "background", "suspect")
 BLOB = "blob:"
 """How the fields of a hash begin that hold blobs."""
 
@@ -36,20 +35,76 @@ class Job:
 
 
 @dataclass(frozen=True)
+class JobProgress:
+    """For people. The defaults are those of a job that no worker has begun.
+
+    Attributes:
+        step: Steps done.
+        steps: Steps in all; 0 as long as they are not known.
+        losses: By name, at the last step.
+        preview: The picture so far, small, as a JPEG file; empty if there is none yet.
+    """
+
+    FIELDS: ClassVar = ("progress", "preview")
+
+    step: int = 0
+    steps: int = 0
+    losses: Mapping[str, float] = field(default_factory=dict)
+    preview: bytes = b""
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return self.step / self.steps if self.steps else 0.0
+
+    def to_fields(self) -> list[str | bytes]:
+        """Names and values by turns, for a hash; without a preview, the last one stays."""
+        told = json.dumps({"step": self.step, "steps": self.steps, "losses": dict(self.losses)})
+        return ["progress", told, *(("preview", self.preview) if self.preview else ())]
+
+    @classmethod
+    def from_fields(cls, values: Sequence[bytes | None]) -> "JobProgress":
+        """From the values of ``FIELDS``; ``None`` where there is no such field."""
+        told, preview = values
+        return cls(**json.loads(told), preview=preview or b"") if told is not None else cls()
+
+
+@dataclass(frozen=True)
+class Saved:
+    """For workers: the steps done, and the picture that they led to, at its full size, as a file without loss."""
+
+    step: int
+    picture: bytes
+
+    def to_fields(self) -> list[str | bytes]:
+        """Names and values by turns, for a hash."""
+        return ["saved_step", str(self.step), "saved_picture", self.picture]
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[bytes, bytes]) -> "Saved | None":
+        """From a whole hash, if there is such a state in it."""
+        if b"saved_step" not in fields:
+            return None
+        return cls(int(fields[b"saved_step"]), fields[b"saved_picture"])
+
+
+@dataclass(frozen=True)
 class Claim:
     """A job that this worker holds.
 
     Attributes:
         job: What to do.
-        entry: Its place in the stream.
+        lane: Where it was claimed.
+        entry: Its place in the lane's stream.
         reply_to: The API process that waits for it; empty if none does.
         deadline: On this process's monotonic clock, in seconds.
         waited_ms: From enqueue to this claim.
-        deliveries: How many workers have had it, this one included.
+        deliveries: How many workers have begun it, this one included, whether it has begun or not.
         saved: How far an earlier worker came with it, if it told.
     """
 
     job: Job
+    lane: Lane
     entry: bytes
     reply_to: str
     deadline: float

