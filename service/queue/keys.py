@@ -1,4 +1,4 @@
-"""``Keys``: every Redis key of ours. Who reads or writes one takes its name from here, and says here what is in it.
+"""``Keys``: every Redis key of ours. Code that reads or writes one takes its name from here; its content stands here.
 
     jobs, jobs:LANE     streams, one per lane: the ids of waiting and running jobs         queue
     job:ID              hash, the job's life: parameters, uploads, progress                queue
@@ -32,28 +32,28 @@ class Keys:
     prefix: str
 
     def stream(self, lane: Lane) -> str:
-        """A lane's jobs."""
+        """A lane's stream."""
         return f"{self.prefix}:jobs" if lane == "interactive" else f"{self.prefix}:jobs:{lane}"
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Of all lanes, in the order of ``LANES``."""
+        """Streams of all lanes, in the order of ``LANES``."""
         return tuple(self.stream(lane) for lane in LANES)
 
     def job(self, job_id: str) -> str:
-        """From its acceptance to its answer, its cancellation or its deadline."""
+        """A job, from its acceptance to its result, its cancellation or its deadline."""
         return f"{self.prefix}:job:{job_id}"
 
     def result(self, job_id: str) -> str:
-        """From the answer on, for a while."""
+        """A job's result, kept for a while."""
         return f"{self.prefix}:result:{job_id}"
 
     def record(self, job_id: str) -> str:
-        """From its acceptance on, longer than job and result; only of jobs that were to be done asynchronously."""
+        """A job's record, from its acceptance on, longer than job and result."""
         return f"{self.prefix}:record:{job_id}"
 
     def replies(self, api_name: str) -> str:
-        """Of one API process."""
+        """Replies for one API process."""
         return f"{self.prefix}:replies:{api_name}"
 
     @property
@@ -78,7 +78,7 @@ class Keys:
 
     @property
     def redelivered(self) -> str:
-        """How many jobs had another worker after theirs died."""
+        """Number of jobs that were given to others because their worker died."""
         return f"{self.prefix}:redelivered"
 
     @property

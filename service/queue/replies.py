@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from service.errors import Conflict, DeadlinePassed, NoWorker, ServiceError, Unavailable
+from service.queue.contract import CONTRACT
 from service.queue.heartbeat import QueueStatus
 from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
@@ -21,7 +22,7 @@ from service.settings import QueueSettings
 from service.tasks import end_tasks
 
 WORKER_GONE_MS = 30_000
-"""Without a sign of life for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
+"""Without a heartbeat for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
 
 SWEEP_EVERY_S = 10.0
 COUNT_EVERY_S = 0.2
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Awaited:
-    """A job that someone waits for."""
+    """A job that a coroutine of this process awaits."""
 
     job: Job
     deadline: float
@@ -45,7 +46,7 @@ class Dispatcher:
     def __init__(
         self, queue: JobQueue, settings: QueueSettings, count_result: Callable[[Mapping[str, Any]], None]
     ) -> None:
-        """Nothing is read before ``start``.
+        """Read nothing before ``start``.
 
         Args:
             queue: The queue.
@@ -59,13 +60,14 @@ class Dispatcher:
         self._awaited: dict[str, Awaited] = {}
         self._reader: asyncio.Task[None] | None = None
         self._workers_seen_at = -float("inf")
+        self._other_versions: set[str] = set()
 
     async def start(self) -> None:
         """Begin to read replies."""
         self._reader = asyncio.create_task(self._read_replies(), name="reply reader")
 
     async def stop(self) -> None:
-        """Stop reading; who still waits gets an error."""
+        """Stop reading; what is still awaited ends with an error."""
         if self._reader is not None:
             await end_tasks([self._reader])
         for awaited in self._awaited.values():
@@ -80,11 +82,11 @@ class Dispatcher:
 
         Raises:
             Conflict: It was enqueued before, and waits, runs or has its result.
-            NoWorker: Nobody would do it.
+            NoWorker: No worker would do it.
             QueueFull: Too many wait already.
             QueueUnreachable: Redis does not answer.
             DeadlinePassed: It was not done in time.
-            ServiceError: What the worker answered instead of a picture.
+            ServiceError: The worker's error, in place of a picture.
         """
         if job.id in self._awaited:
             raise already_awaited()
@@ -113,7 +115,7 @@ class Dispatcher:
         """Enqueue the job of an asynchronous request, with a record; if it was enqueued before, nothing changes.
 
         Raises:
-            NoWorker: Nobody would do it.
+            NoWorker: No worker would do it.
             QueueFull: Too many wait already.
             QueueUnreachable: Redis does not answer.
         """
@@ -121,16 +123,24 @@ class Dispatcher:
         await self._queue.enqueue(job, self._job_timeout_s, accepted, is_awaited=False)
 
     async def status(self) -> QueueStatus:
-        """How the queue is doing."""
+        """Read the queue's status."""
         return await self._queue.status()
 
     async def _require_worker(self) -> None:
         if monotonic() - self._workers_seen_at < 1:
             return
         status = await self._queue.status()
+        self._note_versions(status)
         if not any(worker.is_ready(WORKER_GONE_MS) for worker in status.workers):
             raise NoWorker("no worker is running: try again later", retry_after_s=5)
         self._workers_seen_at = monotonic()
+
+    def _note_versions(self, status: QueueStatus) -> None:
+        """Log once of each worker that its version is another: it ignores fields that only this one knows."""
+        others = {worker.name: worker.contract for worker in status.workers if worker.contract != CONTRACT}
+        for name in others.keys() - self._other_versions:
+            log.warning("the worker %s writes contract %d, this process %d", name, others[name], CONTRACT)
+        self._other_versions = set(others)
 
     async def _cancel(self, job_id: str) -> None:
         try:
@@ -184,7 +194,7 @@ def already_awaited() -> Conflict:
 
 
 def _resolve(future: asyncio.Future[Result], outcome: Result | ServiceError) -> None:
-    """Guarded: a client that left has cancelled its future, and a second result must harm nobody."""
+    """Resolve a future, unless it is done: a client that left has cancelled it, and a second result is ignored."""
     if future.done():
         return
     if isinstance(outcome, ServiceError):

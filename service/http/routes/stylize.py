@@ -91,7 +91,9 @@ async def _parameters(
     listed = {style.id for style in catalog.styles}
     others = [style_id for style_id in asked.style_id[:MAX_STYLES] if style_id not in listed]
     digests = {style.id: style.digest for style in (await context.styles.find(others)).values()}
-    return resolve(asked, catalog, context.settings, digests, request_id=request_id, accept=accept)
+    return await context.read_headers(
+        lambda: resolve(asked, catalog, context.settings, digests, request_id=request_id, accept=accept)
+    )
 
 
 def _models_to_see(asked: StylizeRequest[bytes], settings: HttpSettings) -> list[str]:

@@ -1,6 +1,5 @@
 """Health, metrics, documentation, request ids and the unexpected: what those who run the service rely on."""
 
-import asyncio
 import os
 import re
 import time
@@ -9,8 +8,10 @@ import httpx
 import pytest
 from answers import LIMIT, Post, problem
 from processes import photo, wait_for
+from redis import Redis
 
 from service.http.app import create_app
+from service.queue.keys import Keys
 from service.settings import Settings
 
 SERIES = (
@@ -129,14 +130,14 @@ async def get_in_process(settings: Settings, path: str) -> tuple[httpx.Response,
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get(path, headers={"X-Request-ID": "find-me"})
         metrics = app.state.context.metrics.exposition(None, settings.lease_ms).decode()
-    await app.state.context.dispatcher.stop()
+    await app.state.context.close()
     return answer, metrics
 
 
-def test_the_unexpected_is_answered_generically_and_logged(
+async def test_the_unexpected_is_answered_generically_and_logged(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer, metrics = asyncio.run(get_in_process(settings, "/fails"))
+    answer, metrics = await get_in_process(settings, "/fails")
     body = problem(answer, 500, None, "this is our fault; the request's id helps to find it in the log")
     assert body["title"] == "Internal error"
     assert answer.headers["x-request-id"] == "find-me"
@@ -146,9 +147,27 @@ def test_the_unexpected_is_answered_generically_and_logged(
     assert 'route="/fails",status="500"' in metrics
 
 
-def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
+async def test_ready_and_metrics_write_nothing(settings: Settings) -> None:
+    redis, keys = Redis.from_url(settings.redis_url or ""), Keys(settings.key_prefix)
+
+    def everything() -> dict[bytes, bytes | None]:
+        return {key: redis.dump(key) for key in redis.scan_iter(f"{settings.key_prefix}*")}
+
+    redis.xgroup_create(keys.stream("interactive"), "workers", mkstream=True)
+    redis.xgroup_createconsumer(keys.stream("interactive"), "workers", "dead for years")
+    redis.hset(keys.workers, "dead for years", '1000 {"state": "ready"}')
+    before = everything()
+    assert len(before) == 2
+    for path, status in (("/readyz", 503), ("/metrics", 200)):
+        answer, _ = await get_in_process(settings, path)
+        assert answer.status_code == status
+    assert everything() == before
+    redis.close()
+
+
+async def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"redis_url": "unix:///nowhere/at.all"})
-    answer, _ = asyncio.run(get_in_process(nowhere, "/readyz"))
+    answer, _ = await get_in_process(nowhere, "/readyz")
     body = problem(answer, 503, None, "the queue does not answer: try again later")
     assert body["title"] == "Queue unreachable"
     assert int(answer.headers["retry-after"]) > 0
