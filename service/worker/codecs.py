@@ -24,7 +24,7 @@ from service.request import ResultInfo, StylePart, StylizeParameters
 from service.settings import CommonSettings
 from service.worker.batching import Shape
 from service.worker.held_jobs import log_fields
-from service.worker.registered import RegisteredStyles, bounded_painting, encoding_of, gone, needs_pixels
+from service.worker.registered import RegisteredStyles, bounded_file, encoding_of, gone, needs_pixels
 
 PREVIEW_PX = 256
 """Longer side of a registered style's preview: that of the shipped ones."""
@@ -139,7 +139,7 @@ def decode_job(
     content = images.decode(job.blobs["content"], "content", limits, max(parameters.width, parameters.height))
     blobs, kept = job.blobs, b""
     if parameters.registers:
-        kept = bounded_painting(blobs["style-0"], limits)
+        kept = bounded_file(blobs["style-0"], limits)
         blobs = {**blobs, "style-0": kept}  # what is kept is what is encoded
     sources = StyleSources(parameters, blobs, registered or {}, stylizer, limits)
     styles = [(part.weight, sources.source(part)) for part in parameters.styles]
@@ -216,7 +216,7 @@ def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list
     if masks and not any(part.weight > 0 for part in lit):
         why = "the masks of all styles of positive weight are black" if lit else "all masks are black"
         raise InvalidField(
-            f"{why}, so that no style would be anywhere: make those places light where a style shall be", "mask"
+            f"{why}, so that no style would be anywhere: make those places light where a style is to apply", "mask"
         )
     is_no_mask = len(masks) == 1 and masks[0].getextrema() == (255, 255)
     return [] if is_no_mask else masks
