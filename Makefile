@@ -11,7 +11,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --editable '.[all]' --constraint constraints.txt
 	touch $@
 
-serve: $(READY)  ## Embedded Redis, the API and one worker, until Ctrl-C
+serve: $(READY)  ## Run embedded Redis, the API and one worker, until Ctrl-C
 	$(BIN)/python -m service serve
 
 # Two processes, each with the files, or the browser tests, that share what is slow to start.
@@ -31,10 +31,10 @@ check: $(READY)  ## What is not a test: lint, format, types
 docs: $(READY)  ## The table of fields in docs/api.md, from service/request.py
 	$(BIN)/python -m service.http.field_table
 
-bench: $(READY)  ## Engine, controls, large pictures and service, each beside its baseline
+bench: $(READY)  ## Measure engine, controls, large images and service, each beside its baseline
 	$(BIN)/python -m bench
 
-screens: $(READY)  ## The page in Chromium: its weight, its first picture, and pictures of its states
+screens: $(READY)  ## Measure the page in Chromium: its weight and its first output; take screenshots
 	$(BIN)/python -m bench studio --screens docs/studio
 
 CONTENT ?= ../shared/data/train/content
@@ -45,7 +45,7 @@ train-adain: $(READY)  ## Train AdaIN: make train-adain CONTENT=photos STYLE=pai
 	$(BIN)/python -m train adain --content $(CONTENT) --style $(STYLE) --vgg $(VGG) --out $(OUT) \
 		$(if $(wildcard $(OUT)/state.pt),--resume)
 
-up:  ## The containers, on a host with a GPU
+up:  ## Run the containers, on a host with a GPU
 	docker compose up --build
 
 clean:  ## Remove the environment and caches

@@ -1,4 +1,4 @@
-"""The bare engine loop: the worker's own steps in one process, one request after the other, without queue or HTTP."""
+"""The bare engine loop: the worker's steps in one process, one request after the other, without queue or HTTP."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from service.worker.codecs import decode_job
 
 
 class BareLoop:
-    """Decode → paint → encode over the same requests as the service gets, by index into the mix."""
+    """Decode → forward → encode for the requests that the service gets, by index into the mix."""
 
     def __init__(self, folder: Path, settings: Settings, shapes_px: Sequence[tuple[int, int]]) -> None:
         """Load the networks as a worker does, and warm up with every request of the mix."""
@@ -35,7 +35,7 @@ class BareLoop:
             self.run(index)
 
     def run(self, index: int) -> Stages:
-        """One request."""
+        """Run one request."""
         started = perf_counter()
         decoded = decode_job(self._jobs[index % len(self._jobs)], self._stylizer, self._limits)
         decoded_at = perf_counter()

@@ -1,6 +1,6 @@
-"""What each control costs: a request at 512 px with it, beside the plain request, in the same run.
+"""Cost of each control: a request at 512 px with it, beside the plain request, in the same run.
 
-From files to file, as a worker does it, without queue and HTTP. All kinds take turns, round by round.
+From files to file, as in a worker, without queue and HTTP. All kinds alternate, round by round.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ PLAIN = "plain"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of request: the fields in which it differs from the plain one, and what is special about it."""
+    """A kind of request: the fields in which it differs from the plain one."""
 
     changes: Mapping[str, object] = field(default_factory=dict)
     is_new_style: bool = False
@@ -35,7 +35,7 @@ class Kind:
 
 
 def kinds(catalog: Catalog, side_px: int = SIDE_PX) -> dict[str, dict[str, Kind]]:
-    """By network, then by name; each network's first is the plain request that the others are compared to."""
+    """Kinds of requests by network, then by name; each network's first is the plain one, the baseline of the others."""
     paintings = [_file(painting(640, 512, index)) for index in range(4)]
     gradient = Image.linear_gradient("L").resize((side_px, side_px))
     masks = [_file(gradient.rotate(90 * index)) for index in range(4)]
@@ -68,10 +68,10 @@ def kinds(catalog: Catalog, side_px: int = SIDE_PX) -> dict[str, dict[str, Kind]
 
 
 class Requests:
-    """Works off requests of every kind in its process, as a worker does."""
+    """Runs requests of every kind in its process, as a worker does."""
 
     def __init__(self, folder: Path, settings: Settings, side_px: int) -> None:
-        """Warm up with one of each."""
+        """Warm up with one request of each kind."""
         from model_store.runtime import choose_runtime, keep_freed_memory
         from service.engine.stylizer import Stylizer
 
@@ -89,7 +89,7 @@ class Requests:
                 self.time_s(model, name)
 
     def time_s(self, model: str, name: str) -> float:
-        """From the request's files to the answer's."""
+        """Time a request, from its files to the output's."""
         from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
@@ -129,14 +129,14 @@ def measure_controls(
     side_px: int = SIDE_PX,
     say: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, dict[str, list[float]]]:
-    """Seconds of each request, by network and kind; the kinds take turns.
+    """Measure the seconds of each request, by network and kind; the kinds alternate.
 
     Args:
         settings: Device and number type.
-        folder: Of checkpoints, with AdaIN.
+        folder: Folder of checkpoints, with AdaIN.
         rounds: Requests of each kind.
-        side_px: Of the square results.
-        say: Told what happens.
+        side_px: Side of the square outputs.
+        say: Called with lines of progress.
 
     Raises:
         RemoteError: The process failed.

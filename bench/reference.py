@@ -2,7 +2,7 @@
 
 Eager fp32, contiguous NCHW, one ``nn.Sequential`` for the encoder and one for the decoder, ``ReflectionPad2d`` before
 every convolution, content and style both encoded on every call. The weights are those of our checkpoint, so that both
-ways must give the same picture.
+must give the same output.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from model_store.vgg import BLOCK_CONVS, block_channels
 
 
 class ReferencePainter:
-    """Paints pictures that carry their style image with them, every time from its pixels."""
+    """AdaIN that encodes every style image on every call."""
 
     def __init__(self, path: Path, device: str) -> None:
         """Load the weights of a checkpoint."""
@@ -32,14 +32,14 @@ class ReferencePainter:
 
     @torch.no_grad()
     def paint(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> list[Image.Image]:
-        """One style image per content image, all of one size; the call ends when the pixels are on the host."""
+        """Stylize a batch of one size, one style image per content image; returns when the pixels are on the host."""
         content = self._encoder(_to_tensor(contents).to(self.device))
         style = self._encoder(_to_tensor(styles).to(self.device))
         return _to_images(self._decoder(_adaptive_instance_norm(content, style)).cpu())
 
 
 def reference_networks(network: AdaIN) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder to relu4_1 and decoder, with the weights of our network."""
+    """Build encoder to relu4_1 and decoder, with the weights of our network."""
     architecture = next(name for name, convs in BLOCK_CONVS.items() if sum(convs[:3]) + 1 == len(network.encoder.convs))
     encoder, decoder = _encoder(architecture), _decoder(architecture)
     # The first layer is the 1×1 convolution that normalises the input, as the reference's converted VGG has it.
@@ -66,7 +66,7 @@ def _encoder(architecture: str) -> nn.Sequential:
 
 
 def _decoder(architecture: str) -> nn.Sequential:
-    """The encoder backwards; nearest upsampling where it pools; no ReLU at the end."""
+    """Build the encoder backwards; nearest upsampling in place of pooling; no ReLU at the end."""
     first, second, third, fourth = block_channels()[:4]
     middle = [third] * (BLOCK_CONVS[architecture][2] - 1)
     stages = ((fourth, third), (third, *middle, second), (second, second, first), (first, first, 3))
@@ -105,7 +105,7 @@ def _adaptive_instance_norm(content: Tensor, style: Tensor) -> Tensor:
 
 
 def _to_tensor(images: Sequence[Image.Image]) -> Tensor:
-    """(B, 3, H, W) in [0, 1], contiguous."""
+    """Convert to (B, 3, H, W) in [0, 1], contiguous."""
     tensors = [torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float() / 255 for image in images]
     return torch.stack(tensors)
 

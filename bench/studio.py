@@ -1,4 +1,4 @@
-"""The page in a real browser: its weight, the time from a click to the first picture, and pictures of its main states.
+"""The page in a real browser: its weight, the time from a click to the first output, and screenshots.
 
 Needs Chromium, and Playwright of the extra `test`. Every visit is a first one: a new profile, without a cache.
 """
@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from bench.processes import StartError, running
+from bench.processes import StartError, running, service_environment
 from model_store.catalog import read_catalog
 from service.settings import Settings
 
@@ -38,11 +38,11 @@ class Visit:
     """A first visit.
 
     Attributes:
-        weight_bytes: Of the page and all its files, without the previews of styles.
-        previews_bytes: Of those previews that are in view.
-        usable_s: From the address to the photo and the gallery.
-        first_s: From the click on a style to the first picture, of 256 pixels.
-        full_s: From the click to the picture in full size, 512 pixels.
+        weight_bytes: Size of the page and all its files, without the previews of styles.
+        previews_bytes: Size of the previews that are in view.
+        usable_s: Seconds from the address to the content image and the gallery.
+        first_s: Seconds from the click on a style to the first output, of 256 pixels.
+        full_s: Seconds from the click to the output in full size, 512 pixels.
     """
 
     weight_bytes: int
@@ -55,17 +55,12 @@ class Visit:
 def measure_studio(
     settings: Settings, folder: Path, rounds: int, screens: Path | None, say: Callable[[str], None]
 ) -> list[Visit]:
-    """Visit the page, and take its pictures where ``screens`` names a folder.
+    """Visit the page, and take screenshots if ``screens`` names a folder.
 
     Raises:
         StartError: The service or the browser did not start.
     """
-    environment = {
-        "STYLIZE_CHECKPOINTS": str(folder),
-        "STYLIZE_DEVICE": settings.device,
-        "STYLIZE_DTYPE": settings.dtype,
-        "STYLIZE_LOG_FORMAT": "text",
-    }
+    environment = service_environment(settings, folder)
     styles = [style.id for style in read_catalog(folder).styles if "adain" in style.models]
     say("studio: start")
     with running("serve", "/readyz", environment) as server, _chromium() as browser:
@@ -74,7 +69,7 @@ def measure_studio(
             say(f"studio: visit {number} of {rounds}")
             visits.append(_visit(browser, server.url, styles[number % len(styles)]))
         if screens is not None:
-            say("studio: pictures")
+            say("studio: screenshots")
             screens.mkdir(parents=True, exist_ok=True)
             for name, options in (("wide", {"viewport": WIDE}), ("narrow", {"viewport": NARROW, "has_touch": True})):
                 _screens(browser, server.url, styles, options, screens, name)
@@ -82,7 +77,7 @@ def measure_studio(
 
 
 def print_studio(visits: list[Visit], console: Console) -> None:
-    """A table of medians."""
+    """Print a table of medians."""
     table = Table("first visit", "measured", "wanted", title="The page")
     table.add_row("page weight", f"{median(visit.weight_bytes for visit in visits) / 1000:.0f} kB", "≤ 300 kB")
     table.add_row("previews in view", f"{median(visit.previews_bytes for visit in visits) / 1000:.0f} kB", "")

@@ -86,6 +86,13 @@ class Swift(AnyStyle):
         head = 4 * PIXEL_CHANNELS
         self.widths = (half_width, width, *[width] * (2 * blocks), half_width, head, 3)
         self.predictor = StylePredictor(2 * sum(block_channels(vgg_width)[:4]), code, 2 * sum(self.widths))
+        self._add_layers(width, half_width, blocks)
+        self.register_buffer("style_rows", torch.zeros(styles, 2 * sum(self.widths)))
+        self.content_row = nn.Parameter(torch.zeros(2 * sum(self.widths[:-2])))
+
+    def _add_layers(self, width: int, half_width: int, blocks: int) -> None:
+        """Add the layers that a style restyles; the last one's weights are zero, so that the content is reproduced."""
+        head = 4 * PIXEL_CHANNELS
         norm = iter(StyledNorm(index) for index in range(4 + 2 * blocks))
         self.stem = NormalisedConv(padded_conv(12, half_width, bias=False), next(norm))
         self.down = NormalisedConv(padded_conv(half_width, width, stride=2, bias=False), next(norm))
@@ -94,8 +101,6 @@ class Swift(AnyStyle):
         self.head = NormalisedConv(padded_conv(half_width, head, bias=False), next(norm))
         self.last = padded_conv(PIXEL_CHANNELS, 3, bias=False)
         self.content = StyledScale(4 + 2 * blocks)
-        self.register_buffer("style_rows", torch.zeros(styles, 2 * sum(self.widths)))
-        self.content_row = nn.Parameter(torch.zeros(2 * sum(self.widths[:-2])))
         nn.init.zeros_(self.last.weight)
 
     def forward(self, content: Tensor, style: Style) -> Tensor:

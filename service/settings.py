@@ -10,21 +10,38 @@ Units are in the names. A bad value fails at start and names its variable, the v
     └── Settings           all of them
 """
 
+import logging
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.api_keys import ApiKey, parse_keys
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+DEFAULT_PORT = 8000
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 ORIGIN = re.compile(r"https?://[^/\s?#@]+|\*", re.IGNORECASE)
+
+
+def _port(value: Any) -> Any:
+    """Kubernetes sets ``STYLIZE_PORT=tcp://…`` in every pod beside a service of the name ``stylize``."""
+    if not isinstance(value, str) or not LINK.fullmatch(value):
+        return value
+    log.warning("STYLIZE_PORT=%s is Kubernetes' link to a service and no port of ours: using %d", value, DEFAULT_PORT)
+    return DEFAULT_PORT
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as err:
+        raise ValueError(f"{err}: write the whole path") from err
 
 
 def _keys(value: Any) -> Any:
@@ -41,8 +58,12 @@ def _origins(value: Any) -> Any:
     return tuple(origin.lower() for origin in origins)
 
 
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_port)]
+Folder = Annotated[Path, AfterValidator(_expanded)]
 ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_keys)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+
+log = logging.getLogger(__name__)
 
 EXIT_CONFIGURATION = 2
 """Exit code of a process that would end the same way if it were started again."""
@@ -67,7 +88,7 @@ class CommonSettings(BaseSettings):
         description="A worker silent for so long is taken for dead and its jobs are given to others; what a dead API"
         " process held for its clients is free again.",
     )
-    checkpoints: Path | None = Field(
+    checkpoints: Folder | None = Field(
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
     )
     default_model: str = Field(
@@ -92,7 +113,7 @@ class HttpSettings(CommonSettings):
     """The API: its address, its clients, and what they may ask for."""
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
-    port: Port = Field(8000, description="Port that the API listens on.")
+    port: Port = Field(DEFAULT_PORT, description="Port that the API listens on.")
     api_keys: ApiKeys = Field(
         (),
         repr=False,
@@ -211,7 +232,7 @@ class ServeSettings(CommonSettings):
     """The supervisor of ``serve``."""
 
     workers: Count = Field(1, description="Worker processes that `serve` starts.")
-    data_dir: Path | None = Field(
+    data_dir: Folder | None = Field(
         None,
         description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. When not given,"
         " `stylize` in XDG_DATA_HOME or else in ~/.local/share.",

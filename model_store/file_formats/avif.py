@@ -19,11 +19,11 @@ MAX_PROPERTIES_BYTES = 2**16
 MAX_FRAMES = 20_000
 
 Boxes = dict[bytes, tuple[int, int]]
-"""Where the contents of each kind of box start and end."""
+"""Start and end of the contents of each kind of box."""
 
 
 class AvifFile(Structure):
-    """An AVIF, of one picture or of many."""
+    """An AVIF file, of one image or of several."""
 
     pillow = "AVIF"
 

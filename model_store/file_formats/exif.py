@@ -1,4 +1,4 @@
-"""EXIF (CIPA DC-008), as much as changes pixels: the orientation, and whether the colours are those of Adobe RGB.
+"""EXIF (CIPA DC-008): the entries that change pixels, which are the orientation and the declaration of Adobe RGB.
 
 Pillow reads every tag with its value. Values may overlap, so that a megabyte of tags can stand for gigabytes.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 PREFIX = b"Exif\0\0"
 MAX_ENTRIES = 1000
-"""Entries of a directory that are looked at."""
+"""Largest number of entries of a directory that are read."""
 
 ORIENTATION, EXIF_DIRECTORY, COLOUR_SPACE, INTEROPERABILITY_DIRECTORY, INTEROPERABILITY_INDEX = (
     *(0x0112, 0x8769, 0xA001, 0xA005),
@@ -19,11 +19,11 @@ SHORT, LONG = 3, 4
 
 @dataclass(frozen=True)
 class Exif:
-    """What was found.
+    """Entries of an EXIF block that change pixels.
 
     Attributes:
-        orientation: 1 to 8; 1, upright, where none is given.
-        is_adobe_rgb: Whether the colours are said to be Adobe RGB, by DCF's index R03 or by the number 2.
+        orientation: 1 to 8; by default 1, upright.
+        is_adobe_rgb: True if the colours are declared as Adobe RGB, by DCF's index R03 or by the number 2.
     """
 
     orientation: int = 1
@@ -31,7 +31,7 @@ class Exif:
 
 
 def read_exif(block: bytes) -> Exif:
-    """Read an EXIF block, or a TIFF file; one that is damaged says nothing."""
+    """Read an EXIF block, or a TIFF file; the defaults if it is damaged."""
     while block.startswith(PREFIX):
         block = block[len(PREFIX) :]
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])

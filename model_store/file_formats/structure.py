@@ -1,7 +1,7 @@
 """A file's structure, walked before Pillow sees it, so that no file costs more to read than an ordinary one.
 
-The sender chooses how many segments, chunks or boxes a file has, and how long its metadata is. The walk over them is
-bounded by counts; Pillow gets what the pixels need, and none of the rest. Nothing here needs more than Pillow.
+The sender decides the number of a file's segments, chunks or boxes, and the length of its metadata. The walk over them
+is bounded by counts; Pillow gets only the parts that the pixels need. Needs only Pillow.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ MAX_TABLES_BYTES = 2**16
 
 
 class UnusualStructure(ValueError):
-    """A structure that no program writes. The message says what the file has too much of."""
+    """A structure that no program writes. The message names the part of which there is too much."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a header says: size in pixels as stored, number of frames or pages."""
+    """Facts of a header: size in pixels as stored, transparency, number of frames or pages."""
 
     size: tuple[int, int]
     has_alpha: bool
@@ -32,10 +32,10 @@ class Facts:
 
 
 class Structure:
-    """A file of a format that has no reader of its own here: Pillow's word is taken.
+    """Structure of a file; this base class, for formats without a reader here, relies on Pillow.
 
     Attributes:
-        exif: The EXIF block, or nothing; of a TIFF nothing, since Pillow turns its pixels.
+        exif: The EXIF block, or nothing; nothing for a TIFF, since Pillow turns its pixels.
     """
 
     pillow = ""
@@ -45,8 +45,8 @@ class Structure:
         """Walk over the structure.
 
         Raises:
-            UnusualStructure: There is more of it than any program writes.
-            ValueError: It is damaged.
+            UnusualStructure: There are more parts than any program writes.
+            ValueError: The file is damaged.
         """
         self._data = data
         self.pillow = pillow or self.pillow
@@ -56,7 +56,7 @@ class Structure:
         """Read the header.
 
         Raises:
-            OSError: It is damaged, as ValueError, SyntaxError and others that Pillow raises.
+            OSError: The header is damaged; also ValueError, SyntaxError and others that Pillow raises.
         """
         return facts_of(self._open(self._data))
 
@@ -78,5 +78,5 @@ class Structure:
 
 
 def facts_of(image: Image.Image) -> Facts:
-    """Return what Pillow read in a header."""
+    """Return the facts of a header that Pillow has read."""
     return Facts(image.size, image.has_transparency_data, getattr(image, "n_frames", 1))

@@ -129,7 +129,7 @@ def test_service(folder):
     report = measure_service(Settings(), folder, {1: 1, 4: 1}, [(64, 64), (80, 64)], api_starts=1)
     measured = report.measured
     assert len(measured.pairs) == 8
-    assert [len(load.answers) for load in measured.loads] == [8, 8]
+    assert [len(load.responses) for load in measured.loads] == [8, 8]
     assert report.api is None or not report.api.has_torch
     text = printed(print_service, report)
     assert "bare loop" in text and "libtorch" in text

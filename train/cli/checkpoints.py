@@ -92,8 +92,7 @@ def export(
 ) -> None:
     """Write a checkpoint for the service, with previews, measured distances and model card.
 
-    For a network of any style, --styles are stored as named styles; for a generator, they are the images of the styles
-    that it has learned, for --pairs to compare with.
+    --styles become named styles of a network of any style; a generator compares its outputs with them, for --pairs.
     """
     with one_line_errors():
         runtime = runtime_of(device, dtype)
@@ -102,12 +101,11 @@ def export(
         files = read_styles(styles, style_root) if styles else []
         if files and isinstance(trained.network, AnyStyle):
             trained = exporting.with_styles(trained, files, runtime.device)
-        metadata = trained.metadata
+        measured = trained.metadata.measured
         if pairs:
             evaluated = _evaluate(trained, pairs, files, vgg, size, None, runtime)
             measured = exporting.measurement(evaluated, pairs, vgg, size, runtime, references)
-            metadata = replace(metadata, measured=measured)
-        metadata = save(trained.network, out, metadata)
+        metadata = save(trained.network, out, replace(trained.metadata, measured=measured))
         out.with_suffix(".md").write_text(model_card(metadata, out.stem), encoding="utf-8")
         if preview_photo:
             exporting.paint_previews(trained, preview_photo, out.parent / "previews", runtime)
