@@ -32,6 +32,11 @@ class WorkerInfo:
         at_ms, _, about = value.partition(b" ")
         return cls(name.decode(), now_ms - float(at_ms), json.loads(about))
 
+    @property
+    def contract(self) -> int:
+        """``CONTRACT`` of its version; 0 of one that knew no such number."""
+        return int(self.about.get("contract", 0))
+
     def is_ready(self, patience_ms: float) -> bool:
         """Tell whether it takes jobs, judged by a heartbeat not older than ``patience_ms``."""
         return self.age_ms < patience_ms and self.about["state"] == "ready"
@@ -71,7 +76,7 @@ async def read_status(redis: RedisClient, keys: Keys) -> QueueStatus:
             pipe.xlen(keys.stream(lane))
         pipe.xrange(keys.stream("interactive"), count=1)
         pipe.get(keys.redelivered)
-        pipe.xlen(keys.dead)
+        pipe.get(keys.dead_lettered)
         pipe.hgetall(keys.workers)
         (seconds, microseconds), interactive, suspect, background, oldest, *answers = await pipe.execute()
     redelivered, dead, workers = answers
@@ -83,6 +88,6 @@ async def read_status(redis: RedisClient, keys: Keys) -> QueueStatus:
         background_depth=background,
         oldest_s=max(0.0, (now_ms - oldest_ms) / 1000),
         redelivered=int(redelivered or 0),
-        dead_lettered=dead,
+        dead_lettered=int(dead or 0),
         workers=tuple(worker for worker in listed if worker.age_ms < FORGET_WORKER_MS),
     )

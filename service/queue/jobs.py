@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, ClassVar, Literal
 
 from service.errors import ServiceError, error_from_json
+from service.queue.contract import from_document
 
 Lane = Literal["interactive", "background", "suspect"]
 LANES: tuple[Lane, ...] = ("interactive", "background", "suspect")
@@ -32,6 +33,13 @@ class Job:
     def is_preemptible(self) -> bool:
         """Others of its lane go before it, even when it has begun: an optimisation takes minutes."""
         return self.parameters.get("method") == "gatys"
+
+    @property
+    def retry_after_s(self) -> int:
+        """Time after which its lane may have room again, if it is full."""
+        if self.is_preemptible:
+            return 30
+        return 2 if self.lane == "interactive" else 10
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class JobProgress:
     def from_fields(cls, values: Sequence[bytes | None]) -> "JobProgress":
         """Read the values of ``FIELDS``; ``None`` where there is no such field."""
         told, preview = values
-        return cls(**json.loads(told), preview=preview or b"") if told is not None else cls()
+        return from_document(cls, {**json.loads(told), "preview": preview or b""}) if told is not None else cls()
 
 
 @dataclass(frozen=True)
@@ -93,14 +101,14 @@ class Claim:
     """A job that this worker holds.
 
     Attributes:
-        job: What to do.
-        lane: Where it was claimed.
+        job: The job.
+        lane: The lane that it was claimed from.
         entry: Its place in the lane's stream.
         reply_to: The API process that waits for it; empty if none does.
-        deadline: On this process's monotonic clock, in seconds.
-        waited_ms: From enqueue to this claim.
-        deliveries: How many workers have begun it, this one included, whether it has begun or not.
-        saved: How far an earlier worker came with it, if it told.
+        deadline: End of the time in which it is wanted, on this process's monotonic clock, in seconds.
+        waited_ms: Time from enqueue to this claim.
+        deliveries: Number of workers that have begun it; this one counts from the claim on.
+        saved: The state that an earlier worker saved, if any.
     """
 
     job: Job
@@ -111,6 +119,22 @@ class Claim:
     waited_ms: float
     deliveries: int = 1
     saved: Saved | None = None
+
+    @classmethod
+    def from_fields(
+        cls, job_id: str, lane: Lane, entry: bytes, fields: Mapping[bytes, bytes], left_ms: float, now_ms: float
+    ) -> "Claim":
+        """Read a job's whole hash; ``left_ms`` is the time until its deadline, ``now_ms`` that on Redis' clock."""
+        return cls(
+            job=Job(job_id, json.loads(fields[b"parameters"]), blobs_of(fields)),
+            lane=lane,
+            entry=entry,
+            reply_to=fields[b"reply_to"].decode(),
+            deadline=monotonic() + left_ms / 1000,
+            waited_ms=max(0.0, now_ms - float(fields[b"enqueued_ms"])),
+            deliveries=int(fields.get(b"begun", 0)) + 1,
+            saved=Saved.from_fields(fields),
+        )
 
     @property
     def is_late(self) -> bool:
@@ -134,16 +158,16 @@ class Standing(IntEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """A job's result: an image with facts about its making and what else there is to keep, or an error."""
+    """A job's end: an image, how it was made (``request.ResultInfo``) and what else there is to keep, or an error."""
 
     image: bytes = b""
-    facts: Mapping[str, Any] | None = None
+    info: Mapping[str, Any] | None = None
     error: ServiceError | None = None
     blobs: Mapping[str, bytes] = field(default_factory=dict)
 
     def to_fields(self) -> list[str | bytes]:
         """Return alternating names and values, for a hash."""
-        fields: list[str | bytes] = ["image", self.image, "facts", json.dumps(self.facts)]
+        fields: list[str | bytes] = ["image", self.image, "info", json.dumps(self.info)]
         if self.error is not None:
             fields += ["error", json.dumps(self.error.to_json())]
         return [*fields, *blob_fields(self.blobs)]
@@ -152,7 +176,7 @@ class Result:
     def from_fields(cls, fields: Mapping[bytes, bytes]) -> "Result":
         """Read the whole hash."""
         error = error_from_json(json.loads(fields[b"error"])) if b"error" in fields else None
-        return cls(fields[b"image"], json.loads(fields[b"facts"]), error, blobs_of(fields))
+        return cls(fields[b"image"], json.loads(fields[b"info"]), error, blobs_of(fields))
 
 
 def blob_fields(blobs: Mapping[str, bytes]) -> list[str | bytes]:

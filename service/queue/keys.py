@@ -2,10 +2,13 @@
 
     jobs, jobs:LANE     streams, one per lane: the ids of waiting and running jobs         queue
     job:ID              hash, the job's life: parameters, uploads, progress                queue
-    result:ID           hash: a picture with its facts, or an error                        queue, records
+    result:ID           hash: an image and how it was made, or an error                    queue, records
+    uncounted           list: how images were made, for the metrics                        queue
     replies:NAME        list: ids of answered jobs that an API process waits for           queue
     workers             hash: the last heartbeat of each worker                         queue
-    dead, redelivered   stream of jobs given up, counter of those whose worker died        queue
+    dead                stream: the jobs given up last                                     queue
+    dead_lettered       counter: jobs given up                                             queue
+    redelivered         counter: jobs whose worker died                                    queue
     record:ID           hash: a job whose result is kept, and its outcome                  records, queue
     pictures            size-capped store: the results of such jobs                        records, queue
     style:ID            hash: a registered style; has no expiry                            styles
@@ -62,6 +65,16 @@ class Keys:
     def dead(self) -> str:
         """Jobs that outlived too many workers."""
         return f"{self.prefix}:dead"
+
+    @property
+    def dead_lettered(self) -> str:
+        """Number of jobs that outlived too many workers."""
+        return f"{self.prefix}:dead_lettered"
+
+    @property
+    def uncounted(self) -> str:
+        """Results that no API process has counted yet."""
+        return f"{self.prefix}:uncounted"
 
     @property
     def redelivered(self) -> str:

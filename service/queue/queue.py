@@ -27,12 +27,12 @@ Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs
 
 import json
 from collections.abc import Iterable, Mapping
-from time import monotonic
 from typing import Any
 
 from service.errors import JobFailed, QueueFull
+from service.queue.contract import CONTRACT
 from service.queue.heartbeat import FORGET_WORKER_MS, QueueStatus, read_status
-from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields, blobs_of
+from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields
 from service.queue.keys import GROUP, Keys
 from service.queue.records import Accepted, Outcome
 from service.queue.redis_client import RedisClient
@@ -41,7 +41,7 @@ from service.settings import QueueSettings
 CANCEL_GRACE_MS = 1000
 """A job's hash outlives its deadline by this, so that a late cancellation still finds the stream's entry to remove."""
 
-MAX_DEAD_LETTERS = 1000
+MAX_DEAD_LETTERS = MAX_COUNTED_AT_ONCE = 1000
 
 
 class JobQueue:
@@ -50,7 +50,7 @@ class JobQueue:
     Every method raises ``QueueUnreachable`` if Redis does not answer.
 
     Attributes:
-        name: Of the process.
+        name: The process's name.
         redis: Its connections, which other stores of the process share.
     """
 
@@ -93,7 +93,8 @@ class JobQueue:
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
         record = "" if accepted is None else accepted.to_json()
         record_ms = (int(ttl_s * 1000) for ttl_s in (settings.job_picture_ttl_s, settings.job_record_ttl_s))
-        fields = ("parameters", json.dumps(job.parameters), "reply_to", self.name if is_awaited else "")
+        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
+        fields += ["reply_to", self.name if is_awaited else ""]
         about: list[str | int] = [limit, lives_ms, job.id, int(job.is_preemptible), record, *record_ms]
         outcome = await self.redis.run(
             "enqueue",
@@ -101,7 +102,7 @@ class JobQueue:
             [GROUP, *about, *fields, *blob_fields(job.blobs)],
         )
         if not outcome:
-            raise QueueFull(f"{limit} jobs are waiting already: try again later", _retry_after_s(job))
+            raise QueueFull(f"{limit} jobs are waiting already: try again later", job.retry_after_s)
         return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
@@ -121,6 +122,12 @@ class JobQueue:
                 self._settings.block_ms / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
             )
         return [job_id.decode() for job_id in popped[1]] if popped else []
+
+    async def uncounted(self) -> list[dict[str, Any]]:
+        """Take what says how images were made that no API process has counted; each is given out once."""
+        async with self.redis.translated():
+            infos = await self.redis.commands.lpop(self._keys.uncounted, MAX_COUNTED_AT_ONCE)
+        return [json.loads(info) for info in infos or ()]
 
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
         """Read the results that are there, by job id; one that is not kept for its record is removed."""
@@ -205,6 +212,7 @@ class JobQueue:
             self._keys.replies(claim.reply_to),
             self._keys.record(job_id),
             *self._keys.pictures,
+            self._keys.uncounted,
         ]
         args: list[str | bytes | int] = [
             GROUP,
@@ -215,6 +223,7 @@ class JobQueue:
             Outcome.of(result.error).to_json(),
             settings.job_pictures_mb * 2**20,
             len(result.image) + sum(map(len, result.blobs.values())),
+            "" if result.info is None else json.dumps(result.info),
         ]
         return bool(await self.redis.run("complete", keys, [*args, *result.to_fields()]))
 
@@ -233,7 +242,8 @@ class JobQueue:
 
     async def heartbeat(self, about: Mapping[str, Any]) -> None:
         """Tell that this worker lives; ``about`` is its description of itself."""
-        await self.redis.run("heartbeat", [self._keys.workers], [self.name, json.dumps(about)])
+        told = json.dumps({"contract": CONTRACT, **about})
+        await self.redis.run("heartbeat", [self._keys.workers], [self.name, told])
 
     async def leave(self) -> None:
         """Stop being a worker. What this process was given without learning of it goes back to its stream."""
@@ -267,16 +277,7 @@ class JobQueue:
             if not fields or left_ms <= 0:
                 gone.append(entry)
                 continue
-            claim = Claim(
-                job=Job(job_id, json.loads(fields[b"parameters"]), blobs_of(fields)),
-                lane=lane,
-                entry=entry,
-                reply_to=fields[b"reply_to"].decode(),
-                deadline=monotonic() + left_ms / 1000,
-                waited_ms=max(0.0, now_ms - float(fields[b"enqueued_ms"])),
-                deliveries=int(fields.get(b"begun", 0)) + 1,
-                saved=Saved.from_fields(fields),
-            )
+            claim = Claim.from_fields(job_id, lane, entry, fields, left_ms, now_ms)
             if claim.deliveries > self._settings.max_deliveries:
                 await self._dead_letter(claim)
             else:
@@ -291,10 +292,4 @@ class JobQueue:
         await self.complete(claim, Result(error=JobFailed(f"{tried} workers tried, and none survived it")))
         async with self.redis.translated():
             await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
-
-
-def _retry_after_s(job: Job) -> int:
-    """Seconds after which a full lane may have room again."""
-    if job.is_preemptible:
-        return 30
-    return 2 if job.lane == "interactive" else 10
+            await self.redis.commands.incr(self._keys.dead_lettered)

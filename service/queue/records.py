@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from service.errors import DeadlinePassed, ServiceError, error_from_json
+from service.queue.contract import CONTRACT, from_document
 from service.queue.jobs import JobProgress, Result
 from service.queue.keys import GROUP, Keys
 from service.queue.redis_client import RedisClient
@@ -34,6 +35,7 @@ class Accepted:
         format: Format of its picture, one of ``FORMATS``.
         seed: Seed of the noise, if its network takes some.
         fingerprint: Hash of the request, if it had an ``Idempotency-Key``: another one may not come with that key.
+        contract: ``CONTRACT`` of the process that accepted it; 0 of one that knew no such number.
     """
 
     created_s: float
@@ -41,6 +43,7 @@ class Accepted:
     format: str
     seed: int | None
     fingerprint: str = ""
+    contract: int = CONTRACT
 
     def to_json(self) -> str:
         """Return JSON for the record."""
@@ -49,7 +52,7 @@ class Accepted:
     @classmethod
     def from_json(cls, text: bytes) -> "Accepted":
         """Read the record's JSON."""
-        return cls(**json.loads(text))
+        return from_document(cls, {"contract": 0, **json.loads(text)})
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,12 @@ class JobStatus:
 
     Attributes:
         id: The job's.
-        accepted: What it was accepted as.
+        accepted: Facts from its acceptance.
         state: ``expired`` is a job that was not done by its deadline, or whose picture is not kept any more.
-        progress: How far it is; without the preview.
+        progress: Its progress, without the preview.
         position: Among the jobs that wait in its lane, from 1 for the next; ``None`` if it does not wait.
-        has_preview: Whether there is a picture so far.
-        error: Why there is no picture, if it failed or was late.
+        has_preview: There is a picture so far.
+        error: Reason why there is no picture, if it failed or was late.
     """
 
     id: str

@@ -11,10 +11,11 @@ since.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 from model_store.checkpoint_metadata import STYLE_ID
 from service.errors import Conflict
+from service.queue.contract import from_document
 from service.queue.keys import Keys
 from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
@@ -30,7 +31,7 @@ class RegisteredStyle:
         artist: Empty if not given.
         year: ``None`` if not given.
         rights: Empty if not given.
-        digest: Of the stored painting, see ``digest_of``.
+        digest: Digest of the stored painting, see ``digest_of``.
     """
 
     id: str
@@ -42,9 +43,8 @@ class RegisteredStyle:
 
     @classmethod
     def from_json(cls, text: bytes) -> "RegisteredStyle":
-        """From what ``about`` holds; what another version of the service wrote beside it is left out."""
-        about = json.loads(text)
-        return cls(**{field.name: about[field.name] for field in fields(cls)})
+        """Read what ``about`` holds."""
+        return from_document(cls, json.loads(text))
 
 
 def digest_of(painting: bytes) -> str:
@@ -76,7 +76,7 @@ class StyleStore:
         """Keep a style for ever.
 
         Args:
-            style: What is listed.
+            style: Its description.
             painting: A file of bounded size.
             preview: A WebP file.
 

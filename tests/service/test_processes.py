@@ -159,6 +159,8 @@ def test_a_deadline_answers_504_and_the_work_is_not_done(start_service: Callable
     service.workers[0].send_signal(signal.SIGCONT)
     time.sleep(0.5)
     assert service.stylize().status_code == 200
+    wait_for(lambda: service.metric("stylize_batch_size_count") == 1)
+    time.sleep(2)  # longer than an API process takes to count
     assert service.metric("stylize_batch_size_count") == 1  # the late one was never painted
 
 
