@@ -13,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("model_store", "train", "experiments", "bench", "stylize_client", "service")
 
 EXCEPTIONS = (
-    "service/queue",
     "service/worker",
     "service/request.py",
     "service/resolve.py",
