@@ -16,7 +16,6 @@ EXCEPTIONS = (
     "service/queue",
     "service/serve",
     "service/worker",
-    "service/images.py",
     "service/request.py",
     "service/resolve.py",
     "service/settings.py",
