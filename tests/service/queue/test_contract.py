@@ -125,7 +125,7 @@ def test_heartbeats_of_other_versions_are_read_and_logged_once(
         assert worker.is_ready(1000)
         assert worker.about["mood"] == "blue"
         await ends.queue.prepare()
-        dispatcher = Dispatcher(ends.queue, ends.settings, lambda _info: None)
+        dispatcher = Dispatcher(ends.queue, ends.settings, lambda _: None)
         for index in range(2):
             await dispatcher.accept(Job(f"id-{index}", PARAMETERS, {}), ACCEPTED)
             await asyncio.sleep(1.1)  # it looks after the workers once a second
