@@ -74,7 +74,7 @@ class SettingsError(Exception):
 
 
 class CommonSettings(BaseSettings):
-    """What all processes of one service must agree on, and their logs."""
+    """Settings that all processes of one service must agree on, and those of their logs."""
 
     model_config = SettingsConfigDict(env_prefix="STYLIZE_", frozen=True, extra="forbid")
 
@@ -259,7 +259,7 @@ def load_settings() -> Settings:
 
 
 def _line(problem: ErrorDetails) -> str:
-    """Which variable is wrong and why; not its value where that is nobody's to see."""
+    """Name the variable, why it is wrong, and its value unless that is a secret."""
     variable = f"STYLIZE_{'_'.join(str(part) for part in problem['loc']).upper()}"
     field = Settings.model_fields.get(str(problem["loc"][0]))
     value = f"={problem['input']!r}" if field is None or field.repr else ""
