@@ -212,8 +212,8 @@ class StylizeParameters(StylizeOptions):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
-class Facts(BaseModel):
-    """Facts about the making of an output, which travel back with it; times in milliseconds."""
+class ResultInfo(BaseModel):
+    """Facts about the making of an image, which travel back with it; times in milliseconds."""
 
     model_config = TRAVELLING
 

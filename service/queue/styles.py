@@ -23,7 +23,7 @@ from service.settings import QueueSettings
 
 @dataclass(frozen=True)
 class RegisteredStyle:
-    """What is listed of a registered style.
+    """A registered style, as it is listed.
 
     Attributes:
         id: Unique among registered styles.
@@ -48,7 +48,7 @@ class RegisteredStyle:
 
 
 def digest_of(painting: bytes) -> str:
-    """What an encoded painting is remembered by: SHA-256, hexadecimal."""
+    """Return a style image's digest, the key of its encoded style in caches: SHA-256, hexadecimal."""
     return hashlib.sha256(painting).hexdigest()
 
 
@@ -119,7 +119,7 @@ class StyleStore:
         return await self._file(style_id, "preview")
 
     async def painting(self, style_id: str) -> bytes | None:
-        """What it was registered with, a JPEG file of bounded size; ``None`` if there is no such style."""
+        """The style image that was registered, a JPEG file of bounded size; ``None`` if there is no such style."""
         return await self._file(style_id, "painting")
 
     async def _file(self, style_id: str, field: str) -> bytes | None:

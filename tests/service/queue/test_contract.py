@@ -14,7 +14,7 @@ from service.queue.queue import JobQueue
 from service.queue.records import Accepted, JobRecords
 from service.queue.replies import Dispatcher
 from service.queue.styles import RegisteredStyle
-from service.request import Facts, StylizeParameters
+from service.request import ResultInfo, StylizeParameters
 from service.settings import Settings
 
 ACCEPTED = Accepted(1_700_000_000.5, "request-7", "webp", 3)
@@ -94,7 +94,7 @@ def test_a_record_and_a_result_of_a_newer_version(settings: Settings) -> None:
         assert status is not None and status.state == "succeeded"
         result = await ends.records.result("id")
         assert result is not None
-        assert Facts.model_validate(result.facts) == Facts.model_validate(FACTS)
+        assert ResultInfo.model_validate(result.info) == ResultInfo.model_validate(FACTS)
 
     play(settings, scenario)
 
@@ -125,7 +125,7 @@ def test_heartbeats_of_other_versions_are_read_and_logged_once(
         assert worker.is_ready(1000)
         assert worker.about["mood"] == "blue"
         await ends.queue.prepare()
-        dispatcher = Dispatcher(ends.queue, ends.settings)
+        dispatcher = Dispatcher(ends.queue, ends.settings, lambda info: None)
         for index in range(2):
             await dispatcher.accept(Job(f"id-{index}", PARAMETERS, {}), ACCEPTED)
             await asyncio.sleep(1.1)  # it looks after the workers once a second
