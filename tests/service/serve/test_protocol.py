@@ -27,10 +27,10 @@ HEADER_WITHIN_S = 2.5
 
 
 @pytest.fixture(scope="module")
-def service(services: Services, tiny_checkpoints: Path) -> Iterator[Service]:
+def service(services: Services, tiny_checkpoints: Path) -> Service:
     """An API process alone, which reads a form and then knows the style or not."""
-    with services.starter(tiny_checkpoints) as start:
-        yield start(workers=0, keep_alive_s=3, max_connections=MOST, unread_s=UNREAD_S, header_within_s=HEADER_WITHIN_S)
+    settings = {"keep_alive_s": 3, "max_connections": MOST, "unread_s": UNREAD_S, "header_within_s": HEADER_WITHIN_S}
+    return services.shared(tiny_checkpoints, workers=0, **settings)
 
 
 @pytest.fixture
