@@ -81,6 +81,12 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests that are coroutines run on asyncio, as the service does."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def queue_url() -> Iterator[str]:
     """A real server on a Unix socket (whose path must be short)."""
     with tempfile.TemporaryDirectory(prefix="q-") as folder:

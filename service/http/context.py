@@ -57,7 +57,7 @@ class Context:
     styles: StyleStore
     running: RunningRequests
     listeners: Listeners
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics
     stopping: Event = field(default_factory=Event)
     header_threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(HEADER_THREADS, thread_name_prefix="header")
@@ -93,15 +93,17 @@ def make_context(settings: Settings) -> Context:
     if settings.redis_url is None:
         raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` starts its own")
     queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
+    metrics = Metrics()
     return Context(
         settings=settings,
         watch=CatalogWatch(settings.checkpoints or default_folder()),
         queue=queue,
-        dispatcher=Dispatcher(queue, settings),
+        dispatcher=Dispatcher(queue, settings, metrics.count_result),
         records=JobRecords(queue.redis, settings),
         styles=StyleStore(queue.redis, settings),
         running=RunningRequests(queue.redis, settings),
         listeners=Listeners(settings.max_event_streams),
+        metrics=metrics,
     )
 
 

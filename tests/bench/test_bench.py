@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoints") / "adain.safetensors"
     style = NamedStyle(id="made-up", title="Made up", artist="", year=None, rights="")
     checkpoint.save(
-        adain(styles=1), path, CheckpointMetadata(network="adain", arguments={"styles": 1}, styles=(style,))
+        adain(styles=1, width=64), path, CheckpointMetadata(network="adain", arguments={"styles": 1}, styles=(style,))
     )
     return path.parent
 

@@ -1,6 +1,5 @@
 """Proxies and certificates of the environment: loopback is direct, and what cannot be used is named in one line."""
 
-import asyncio
 import re
 import threading
 from collections.abc import Iterator
@@ -77,15 +76,11 @@ def test_another_address_goes_through_the_proxy(proxy: HTTPServer, monkeypatch: 
     assert proxy.asked == "http://stylize.example:8000/styles/first"  # type: ignore[attr-defined]
 
 
-def test_the_asynchronous_client_does_so_too(proxy: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_asynchronous_client_does_so_too(proxy: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.server_port}")
-
-    async def use() -> None:
-        async with AsyncClient("http://stylize.example", retries=ONCE) as client:
+    async with AsyncClient("http://stylize.example", retries=ONCE) as client:
+        with pytest.raises(ProblemError, match="407"):
             await client.style("first")
-
-    with pytest.raises(ProblemError, match="407"):
-        asyncio.run(use())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Images as arguments of the client: files, buffers, images of Pillow and arrays; and the names of its options."""
 
-import asyncio
 import re
 import subprocess
 import sys
@@ -180,10 +179,7 @@ def test_unknown_options_are_refused(call: Callable[[Any], object], reason: str)
         call(client)
 
 
-def test_the_asynchronous_client_refuses_them_too() -> None:
-    async def use() -> None:
-        async with AsyncClient("http://127.0.0.1:9") as client:
+async def test_the_asynchronous_client_refuses_them_too() -> None:
+    async with AsyncClient("http://127.0.0.1:9") as client:
+        with pytest.raises(TypeError, match="did you mean 'style_ids'"):
             await client.stylize(PHOTO, style_id="first")
-
-    with pytest.raises(TypeError, match="did you mean 'style_ids'"):
-        asyncio.run(use())

@@ -156,7 +156,7 @@ def test_a_date_in_retry_after() -> None:
     assert retry_after_s(Response(503, {"retry-after": "soon"})) is None
 
 
-def test_an_asynchronous_wait_for_room_lets_others_run(start_service: Start) -> None:
+async def test_an_asynchronous_wait_for_room_lets_others_run(start_service: Start) -> None:
     service = start_service(workers=0, max_queue=1)
     worker = WorkerByHand(service)
 
@@ -164,12 +164,9 @@ def test_an_asynchronous_wait_for_room_lets_others_run(start_service: Start) -> 
         for _ in range(2):
             worker.paint(claimed(worker)[0])
 
-    async def use() -> None:
-        painter = threading.Thread(target=paint_two)
-        painter.start()
-        async with AsyncClient(service.url) as client:
-            pictures = await asyncio.gather(*(client.stylize(PHOTO, style_ids="first", size=64) for _ in range(2)))
-        painter.join()
-        assert [picture.data for picture in pictures] == [any_picture()] * 2
-
-    asyncio.run(use())
+    painter = threading.Thread(target=paint_two)
+    painter.start()
+    async with AsyncClient(service.url) as client:
+        pictures = await asyncio.gather(*(client.stylize(PHOTO, style_ids="first", size=64) for _ in range(2)))
+    painter.join()
+    assert [picture.data for picture in pictures] == [any_picture()] * 2

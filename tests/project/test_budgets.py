@@ -22,11 +22,7 @@ EXCEPTIONS = {
     "bench/engine.py:measure_engine": 45,
     "bench/service.py:measure_service": 41,
     "model_store/swift.py:__init__": 47,
-    "service/cli/files.py:plan": 41,
-    "service/queue/queue.py": 382,
-    "service/queue/queue.py:enqueue": 44,
     "service/resolve.py:resolve": 55,
-    "train/cli/checkpoints.py:export": 42,
 }
 """What is beyond its budget, and how many lines it may have until it is mended."""
 

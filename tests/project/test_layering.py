@@ -216,6 +216,7 @@ def test_redis_is_the_queues():
     assert naming == ["service.queue.keys"], "one module names the keys"
 
 
+@pytest.mark.processes
 def test_the_http_process_starts_without_torch():
     code = f"import sys, service.http.app; print(sorted({TORCH!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -71,6 +71,7 @@ def test_settings_do_not_show_keys() -> None:
     assert ONE not in repr(Settings(api_keys=f"alice:{ONE}"))
 
 
+@pytest.mark.processes
 def test_the_command_makes_a_key_that_the_setting_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run([sys.executable, "-m", "service", "key", "alice"], capture_output=True, text=True, check=True)
     secret, entry = re.fullmatch(r"key:   (\S+)\nentry: STYLIZE_API_KEYS=(\S+)\n", done.stdout).groups()
@@ -78,6 +79,7 @@ def test_the_command_makes_a_key_that_the_setting_takes(monkeypatch: pytest.Monk
     assert KeyRing(load_settings().api_keys).name_of(secret) == "alice"
 
 
+@pytest.mark.processes
 def test_the_command_refuses_a_name_that_the_setting_would_not_take() -> None:
     done = subprocess.run([sys.executable, "-m", "service", "key", "al,ice"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")

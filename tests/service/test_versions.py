@@ -20,6 +20,8 @@ from answers import picture, problem
 from paths import ROOT
 from processes import Service, free_port, wait_for
 
+pytestmark = pytest.mark.processes
+
 GRAIN = '    grain: float = Field(0.0, ge=0, le=1, description="Film grain.")\n'
 
 

@@ -174,7 +174,7 @@ export function createGallery(store) {
   });
 
   return {
-    /** The styles did not come. @param {string} text @param {() => void} again */
+    /** The styles could not be loaded. @param {string} text @param {() => void} again */
     showFailure(text, again) {
       failure = { text, again };
       draw();

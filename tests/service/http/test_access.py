@@ -62,9 +62,9 @@ def sibling(services: Services, tiny_checkpoints: Path, prefix: str) -> Iterator
 
 @pytest.fixture
 def held(queue_url: str, prefix: str) -> Iterator[Callable[[], int]]:
-    """How many slots are taken under Alice's name."""
+    """Number of requests that run under Alice's name."""
     with Redis.from_url(queue_url) as redis:
-        yield lambda: redis.zcard(f"{prefix}:slots:alice")
+        yield lambda: redis.zcard(f"{prefix}:running:alice")
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -119,6 +119,7 @@ def test_with_every_method(client: httpx.Client, method: str) -> None:
         ("Bearer", "is not understood"),
         ("", "is not understood"),
     ],
+    ids=["longer", "shorter", "hash", "entry", "no text", "basic", "no scheme", "no key", "empty"],
 )
 def test_a_header_that_is_no_key(client: httpx.Client, header: str, phrase: str) -> None:
     answer = client.get("/styles", headers={"Authorization": header.encode("latin-1")})
@@ -173,6 +174,7 @@ def test_the_log_names_the_client_and_never_a_key(
         assert secret not in logged
 
 
+@pytest.mark.processes
 def test_a_bad_setting_ends_the_process_at_start() -> None:
     settings = {"STYLIZE_API_KEYS": "alice:secret", "STYLIZE_REDIS_URL": "unix:///nowhere"}
     done = subprocess.run(

@@ -98,12 +98,12 @@ def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", WEATHER)
-def test_writers_are_told_to_try_again_and_the_reason_is_logged_once(
+async def test_writers_are_told_to_try_again_and_the_reason_is_logged_once(
     own: Settings, server: Server, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     begin, reason = WEATHER[kind]
 
-    async def scenario() -> None:
+    with caplog.at_level(logging.WARNING):
         queue = JobQueue(server.url, own, "api")
         running, styles = RunningRequests(queue.redis, own), StyleStore(queue.redis, own)
         try:
@@ -133,72 +133,60 @@ def test_writers_are_told_to_try_again_and_the_reason_is_logged_once(
             await running.stop()
             await queue.close()
 
-    with caplog.at_level(logging.WARNING):
-        asyncio.run(scenario())
 
-
-def test_a_wrong_password_is_named_in_the_log_alone(
+async def test_a_wrong_password_is_named_in_the_log_alone(
     own: Settings, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scenario() -> None:
-        queue = JobQueue(server.url.replace("unix://", "unix://:wrong@"), own, "api")
-        try:
-            with pytest.raises(QueueUnreachable) as refused:
-                await queue.status()
-            assert "password" not in refused.value.detail and "wrong" not in caplog.text
-        finally:
-            await queue.close()
-
     server.admin.config_set("requirepass", "right")
-    asyncio.run(scenario())
+    queue = JobQueue(server.url.replace("unix://", "unix://:wrong@"), own, "api")
+    try:
+        with pytest.raises(QueueUnreachable) as refused:
+            await queue.status()
+        assert "password" not in refused.value.detail and "wrong" not in caplog.text
+    finally:
+        await queue.close()
     (line,) = reasons(caplog)
     assert "password" in line
 
 
-def test_a_server_that_stands_still_is_waited_for_and_then_given_up(
+async def test_a_server_that_stands_still_is_waited_for_and_then_given_up(
     own: Settings, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> None:
-        queue = JobQueue(server.url, own, "api")
-        try:
-            await queue.enqueue(Job("a", {}, {}), 20)
-            server.admin.execute_command("CLIENT", "PAUSE", "150", "ALL")
-            assert (await queue.status()).depth == 1, "a short pause is only waited for"
-            server.admin.execute_command("CLIENT", "PAUSE", "20000", "WRITE")
-            with pytest.raises(QueueUnreachable, match="does not answer"):
-                await queue.enqueue(Job("b", {}, {}), 20)
-        finally:
-            await queue.close()
-
     monkeypatch.setattr(redis_client, "SOCKET_TIMEOUT_S", 0.4)
-    asyncio.run(scenario())
+    queue = JobQueue(server.url, own, "api")
+    try:
+        await queue.enqueue(Job("a", {}, {}), 20)
+        server.admin.execute_command("CLIENT", "PAUSE", "150", "ALL")
+        assert (await queue.status()).depth == 1, "a short pause is only waited for"
+        server.admin.execute_command("CLIENT", "PAUSE", "20000", "WRITE")
+        with pytest.raises(QueueUnreachable, match="does not answer"):
+            await queue.enqueue(Job("b", {}, {}), 20)
+    finally:
+        await queue.close()
 
 
-def test_what_redis_says_and_we_do_not_know_is_weather_and_our_own_mistakes_are_not(
+async def test_what_redis_says_and_we_do_not_know_is_weather_and_our_own_mistakes_are_not(
     own: Settings, server: Server
 ) -> None:
-    async def scenario() -> None:
-        queue = JobQueue(server.url, own, "api")
-        client = queue.redis
-        try:
-            for unknown in ("FANCY new state of this server", "TRYAGAIN later", "CLUSTERDOWN no"):
-                with pytest.raises(QueueUnreachable):
-                    async with client.translated():
-                        await client.commands.eval(f"return redis.error_reply('{unknown}')", 0)
-            stream = Keys(own.key_prefix).stream("interactive")
-            await client.commands.set(stream, "no stream")
-            with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-                await queue.enqueue(Job("a", {}, {}), 5)
-            for words in (("SET", "a"), ("SET", "a", "b", "c")):
-                with pytest.raises(redis.ResponseError, match=r"wrong number|syntax"):
-                    async with client.translated():
-                        await client.commands.execute_command(*words)
-            with pytest.raises(redis.ResponseError, match="user_script"):
-                await client.run("no_such_step", [], [])
-        finally:
-            await queue.close()
-
-    asyncio.run(scenario())
+    queue = JobQueue(server.url, own, "api")
+    client = queue.redis
+    try:
+        for unknown in ("FANCY new state of this server", "TRYAGAIN later", "CLUSTERDOWN no"):
+            with pytest.raises(QueueUnreachable):
+                async with client.translated():
+                    await client.commands.eval(f"return redis.error_reply('{unknown}')", 0)
+        stream = Keys(own.key_prefix).stream("interactive")
+        await client.commands.set(stream, "no stream")
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            await queue.enqueue(Job("a", {}, {}), 5)
+        for words in (("SET", "a"), ("SET", "a", "b", "c")):
+            with pytest.raises(redis.ResponseError, match=r"wrong number|syntax"):
+                async with client.translated():
+                    await client.commands.execute_command(*words)
+        with pytest.raises(redis.ResponseError, match="user_script"):
+            await client.run("no_such_step", [], [])
+    finally:
+        await queue.close()
 
 
 class QuietStylizer(Stylizer):
@@ -223,7 +211,7 @@ def job(name: str) -> Job:
     return Job(name, parameters.model_dump(), {"content": photo()})
 
 
-def test_a_worker_outlives_every_weather_and_goes_on(
+async def test_a_worker_outlives_every_weather_and_goes_on(
     own: Settings, server: Server, tiny_checkpoints: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def result(api: JobQueue, job_id: str, running: "asyncio.Task[None]") -> Result:
@@ -233,7 +221,7 @@ def test_a_worker_outlives_every_weather_and_goes_on(
             await asyncio.sleep(0.02)
         return results[job_id]
 
-    async def scenario() -> None:
+    with caplog.at_level(logging.WARNING):
         api, queue = (JobQueue(server.url, own, name) for name in ("api", "worker"))
         worker = Worker(queue, QuietStylizer(tiny_checkpoints), own)
         running = asyncio.create_task(worker.run())
@@ -255,8 +243,5 @@ def test_a_worker_outlives_every_weather_and_goes_on(
             await asyncio.wait([running])
             await api.close()
             await queue.close()
-
-    with caplog.at_level(logging.WARNING):
-        asyncio.run(asyncio.wait_for(scenario(), 100))
     logged = reasons(caplog)
     assert 4 <= len(logged) < 30, "not every second, nor nothing"

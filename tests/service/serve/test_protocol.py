@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 from answers import PHOTO
-from conftest import starter
 from processes import Service, free_port, wait_for
 from raw_http import MULTIPART, PART, Answer, Connection
+from services import Services
 
 FORM = PART + PHOTO + b'\r\n--b\r\nContent-Disposition: form-data; name="style_id"\r\n\r\nnowhere\r\n--b--\r\n'
 OFFER = (
@@ -29,10 +29,10 @@ HEADER_WITHIN_S = 2.5
 
 
 @pytest.fixture(scope="module")
-def service(queue_url: str, tiny_checkpoints: Path) -> Iterator[Service]:
+def service(services: Services, tiny_checkpoints: Path) -> Service:
     """An API process alone, which reads a form and then knows the style or not."""
-    with starter(queue_url, tiny_checkpoints) as start:
-        yield start(workers=0, keep_alive_s=3, max_connections=MOST, unread_s=UNREAD_S, header_within_s=HEADER_WITHIN_S)
+    settings = {"keep_alive_s": 3, "max_connections": MOST, "unread_s": UNREAD_S, "header_within_s": HEADER_WITHIN_S}
+    return services.shared(tiny_checkpoints, workers=0, **settings)
 
 
 @pytest.fixture
@@ -211,8 +211,8 @@ def test_when_all_are_busy_one_more_is_refused(service: Service) -> None:
     wait_for(lambda: httpx.get(f"{service.url}/healthz").status_code == 200, 5)
 
 
-def test_a_body_that_drips_is_refused(queue_url: str, tiny_checkpoints: Path) -> None:
-    with starter(queue_url, tiny_checkpoints) as start:
+def test_a_body_that_drips_is_refused(services: Services, tiny_checkpoints: Path) -> None:
+    with services.starter(tiny_checkpoints) as start:
         service = start(workers=0, body_idle_s=1, port=free_port())
         with Connection(service.url) as connection:
             connection.request("POST /stylize", MULTIPART, "Content-Length: 9999", body=PART)

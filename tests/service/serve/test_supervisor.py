@@ -16,6 +16,8 @@ from processes import free_port, photo, wait_for
 
 from service.serve.embedded import default_folder
 
+pytestmark = pytest.mark.processes
+
 
 def children(pid: int) -> dict[int, str]:
     """Command lines of a process's children, by process id."""
