@@ -121,7 +121,7 @@ def test_there_is_exactly_one_host(connection: Connection, hosts: list[str]) -> 
 
 def test_what_is_no_http(connection: Connection) -> None:
     connection.send(b"\x16\x03\x01 hello\r\n\r\n")
-    problem(connection.answer(), 400, "no HTTP/1.1 request")
+    problem(connection.answer(), 400, "no valid HTTP/1.1 request")
 
 
 @pytest.mark.parametrize(
