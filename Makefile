@@ -32,7 +32,7 @@ check: $(READY)  ## What is not a test: lint, format, types
 	$(BIN)/mypy
 
 docs: $(READY)  ## The table of fields in docs/api.md, from service/request.py
-	$(BIN)/python -m service.http.field_table
+	$(BIN)/python docs/field_table.py
 
 bench: $(READY)  ## Measure engine, controls, large images and service, each beside its baseline
 	$(BIN)/python -m bench

@@ -87,7 +87,7 @@ def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype
     import torch
 
     from model_store.runtime import choose_runtime, keep_freed_memory
-    from service.engine.stylize_input import StylizeInput, Upload
+    from service.engine.stylize_input import StyleImage, StylizeInput
     from service.engine.stylizer import Stylizer
 
     keep_freed_memory()
@@ -100,11 +100,10 @@ def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype
         for style in styles:
             if id(style) not in digests:  # the service hashes the file, while it is decoded
                 digests[id(style)] = hashlib.sha256(style.tobytes()).hexdigest()
-        paintings = [
-            StylizeInput(content, [(1.0, Upload(str(next(fresh)) if is_new else digests[id(style)], style, None))], 1.0)
-            for content, style in zip(contents, styles, strict=True)
-        ]
-        return stylizer.paint(model, paintings)
+        names = [str(next(fresh)) if is_new else digests[id(style)] for style in styles]
+        images = [StyleImage(name, style) for name, style in zip(names, styles, strict=True)]
+        pairs = zip(contents, images, strict=True)
+        return stylizer.paint(model, [StylizeInput(content, [(1.0, image)], 1.0) for content, image in pairs])
 
     dtype_name = str(runtime.dtype).removeprefix("torch.")
     return Contestant(paint, {"device": str(runtime.device), "dtype": dtype_name, "threads": torch.get_num_threads()})

@@ -41,7 +41,7 @@ class ReferencePainter:
 def reference_networks(network: AdaIN) -> tuple[nn.Sequential, nn.Sequential]:
     """Build encoder to relu4_1 and decoder, with the weights of our network."""
     architecture = next(name for name, convs in BLOCK_CONVS.items() if sum(convs[:3]) + 1 == len(network.encoder.convs))
-    encoder, decoder = _encoder(architecture), _decoder(architecture)
+    encoder, decoder = _encoder(architecture, network.encoder.width), _decoder(architecture, network.encoder.width)
     # The first layer is the 1×1 convolution that normalises the input, as the reference's converted VGG has it.
     normalise, *convs = _convs(encoder)
     std, mean = network.encoder.std.flatten(), network.encoder.mean.flatten()
@@ -53,10 +53,10 @@ def reference_networks(network: AdaIN) -> tuple[nn.Sequential, nn.Sequential]:
     return encoder.eval(), decoder.eval()
 
 
-def _encoder(architecture: str) -> nn.Sequential:
+def _encoder(architecture: str, width: int) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
     in_channels = 3
-    for block, channels in enumerate(block_channels()[:4]):
+    for block, channels in enumerate(block_channels(width)[:4]):
         if block > 0:
             layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
         for _ in range(BLOCK_CONVS[architecture][block] if block < 3 else 1):
@@ -65,9 +65,9 @@ def _encoder(architecture: str) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _decoder(architecture: str) -> nn.Sequential:
+def _decoder(architecture: str, width: int) -> nn.Sequential:
     """Build the encoder backwards; nearest upsampling in place of pooling; no ReLU at the end."""
-    first, second, third, fourth = block_channels()[:4]
+    first, second, third, fourth = block_channels(width)[:4]
     middle = [third] * (BLOCK_CONVS[architecture][2] - 1)
     stages = ((fourth, third), (third, *middle, second), (second, second, first), (first, first, 3))
     layers: list[nn.Module] = []

@@ -30,7 +30,7 @@ STYLE_SIZE_PX = 512
 """Longer side at which style images are encoded if the request does not say."""
 
 TRAVELLING = ConfigDict(frozen=True, extra="ignore")
-"""Of what is read from Redis: fields that a newer version wrote are ignored."""
+"""Configuration of models that are read from Redis: fields that a newer version wrote are ignored."""
 
 File = TypeVar("File")
 """An image file: an upload in a form, a path on the command line, else its bytes."""
@@ -159,12 +159,12 @@ class StylePart(BaseModel):
     """One style of a mix.
 
     Attributes:
-        weight: Of all weights, which sum to 1.
-        style_id: Of a style that is stored.
-        upload: The blob of a style that was sent.
-        digest: Of the painting, if ``style_id`` is that of a registered style.
+        weight: Its share: all weights sum to 1.
+        style_id: Id, if the style is stored.
+        upload: Name of its blob, if its image was sent.
+        digest: Digest of its painting, if it is a registered style.
         from_painting: Encode the painting beside the checkpoints in place of the numbers that the network stores.
-        mask: The blob of its spatial mask, if it has one.
+        mask: Name of the blob of its spatial mask, if it has one.
     """
 
     model_config = TRAVELLING
@@ -184,14 +184,14 @@ class StylizeParameters(StylizeOptions):
     know are ignored.
 
     Attributes:
-        request_id: Of the request that brought the job.
+        request_id: Id of the request, for the log.
         model: The network's id.
-        width: Of the result, in pixels.
-        height: Of the result, in pixels.
+        width: Width of the output, in pixels.
+        height: Height of the output, in pixels.
         styles: The mix.
         format: One of ``FORMATS``.
         style_size: Longer side at which style images are encoded, in pixels.
-        tiled: Paint in tiles, on the lane of long jobs.
+        tiled: Paint in tiles, on the background lane.
         registers: Give the painting that is to be kept of the upload back, too.
     """
 
@@ -213,7 +213,7 @@ class StylizeParameters(StylizeOptions):
 
 
 class ResultInfo(BaseModel):
-    """How an image was made, which travels back with it; times in milliseconds."""
+    """Facts about the making of an image, which travel back with it; times in milliseconds."""
 
     model_config = TRAVELLING
 

@@ -38,47 +38,32 @@ def resolve(
     Args:
         request: The request.
         catalog: The networks and their styles.
-        settings: What is allowed.
+        settings: Limits, and the default network.
         registered: Digests of those of the request's styles that are registered, by id.
         request_id: For the log of the worker.
         accept: The header ``Accept``, if there is one.
 
     Raises:
-        InvalidField: A value is not allowed.
-        UnsupportedImage: A file is no image of a format that we read.
-        NotFound: There is no such style, or no such network.
-        NotAcceptable: The client accepts no format that we write.
-        ModelUnavailable: The network is damaged.
+        InvalidField, UnsupportedImage, NotFound, NotAcceptable, ModelUnavailable: It is refused, or cannot be done.
     """
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
-    header = read_header(request.content, "content", limits)
+    photo = read_header(request.content, "content", limits)
     uploads = _headers(request.style, "style", limits)
     model = find_model(request, catalog, registered, settings.default_model)
     _check_controls(request, model)
-    width, height = _result_size(request.size, header, settings)
+    width, height = _result_size(request.size, photo, settings)
     with_painting = _ids_with_painting(request, catalog, registered, model)
-    style_sizes = _style_sizes(request, uploads, with_painting, settings)
-    check_steps(request.method, request.steps)
-    if request.method == "gatys":
-        _check_optimisation(request, with_painting, max(width, height), settings)
-    _check_color(request, with_painting)
+    upload_pixels = _upload_pixels(request, uploads, with_painting, settings)
+    _check_options(request, with_painting, max(width, height), settings)
     _check_masks(request, limits)
     styles = _style_parts(request, registered, with_painting)
-    style_size_px = request.style_size or STYLE_SIZE_PX
-    if any(part.digest is not None or part.from_painting for part in styles):
-        style_sizes.append((style_size_px, style_size_px))  # at most
-    settled = {
-        "request_id": request_id,
-        "model": model.id,
-        "width": width,
-        "height": height,
-        "styles": styles,
-        "format": choose_format(accept, request.format, header.has_alpha),
-        "seed": _seed(request, model),
-        "style_size": style_size_px,
-        "tiled": max(wide * high for wide, high in [(width, height), *style_sizes]) > settings.tile_above_pixels,
-    }
-    return StylizeParameters.model_validate({**dict(request), **settled})
+    style_size = request.style_size or STYLE_SIZE_PX
+    is_encoded = any(part.digest is not None or part.from_painting for part in styles)  # at most at this size squared
+    largest = max(width * height, *upload_pixels, style_size**2 * is_encoded)
+    found = {"request_id": request_id, "model": model.id, "width": width, "height": height, "styles": styles}
+    found |= {"format": choose_format(accept, request.format, photo.has_alpha), "seed": _seed(request, model)}
+    found |= {"style_size": style_size, "tiled": largest > settings.tile_above_pixels}
+    return StylizeParameters.model_validate({**dict(request), **found})
 
 
 def check_steps(method: str, steps: int | None) -> None:
@@ -174,10 +159,10 @@ def _without_painting(request: Request, with_painting: Container[str]) -> str | 
     return next((style_id for style_id in request.style_id if style_id not in with_painting), None)
 
 
-def _style_sizes(
+def _upload_pixels(
     request: Request, uploads: Sequence[Header], with_painting: Collection[str], settings: HttpSettings
-) -> list[tuple[int, int]]:
-    """Width and height at which style images are encoded, in pixels; checks ``style_size``."""
+) -> list[int]:
+    """Pixels at which uploaded style images are encoded; checks ``style_size``."""
     size_px = STYLE_SIZE_PX if request.style_size is None else request.style_size
     if request.style_size is not None:
         if not uploads and not with_painting:
@@ -195,18 +180,30 @@ def _style_sizes(
     for index, (width, height) in enumerate(sizes):
         with naming("style", index, len(sizes)):
             check_style_size(width, height)
-    return sizes
+    return [width * height for width, height in sizes]
 
 
-def _check_optimisation(
-    request: Request, with_painting: Container[str], longer_px: int, settings: HttpSettings
-) -> None:
-    """Refuse what ``method=gatys`` cannot do: it takes minutes, and needs the paintings."""
+def _check_options(request: Request, with_painting: Container[str], longer_px: int, settings: HttpSettings) -> None:
+    """Refuse options that do not go together, or not with these styles."""
+    check_steps(request.method, request.steps)
+    without = _without_painting(request, with_painting)
+    if request.method == "gatys":
+        _check_optimisation(request, without, longer_px, settings)
+    if request.color == "match" and without is not None:
+        raise InvalidField(
+            f"match recolours a style's painting before it is encoded, and for {without!r:.80} there is none to encode:"
+            " ask for luminance, or send the painting itself as `style`",
+            "color",
+        )
+
+
+def _check_optimisation(request: Request, without: str | None, longer_px: int, settings: HttpSettings) -> None:
+    """Refuse what ``method=gatys`` cannot do; ``without`` is a style whose painting is not here."""
     if request.steps is not None and not 1 <= request.steps <= settings.max_steps:
         raise InvalidField(f"got {request.steps}: steps must be from 1 to {settings.max_steps}", "steps")
-    if style_id := _without_painting(request, with_painting):
+    if without is not None:
         raise InvalidField(
-            f"got {style_id!r:.80}: the painting of this style is not here, and the method gatys needs it: upload the"
+            f"got {without!r:.80}: the painting of this style is not here, and the method gatys needs it: upload the"
             " painting itself as `style`, or register it with POST /styles",
             "style_id",
         )
@@ -219,16 +216,6 @@ def _check_optimisation(
                 f" {settings.max_optimised_px}: ask for a smaller {field}",
                 field,
             )
-
-
-def _check_color(request: Request, with_painting: Container[str]) -> None:
-    without = _without_painting(request, with_painting)
-    if request.color == "match" and without is not None:
-        raise InvalidField(
-            f"match recolours a style's painting before it is encoded, and for {without!r:.80} there is none to encode:"
-            " ask for luminance, or send the painting itself as `style`",
-            "color",
-        )
 
 
 def _check_masks(request: Request, limits: ImageLimits) -> None:

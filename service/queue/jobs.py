@@ -34,6 +34,13 @@ class Job:
         """Others of its lane go before it, even when it has begun: an optimisation takes minutes."""
         return self.parameters.get("method") == "gatys"
 
+    @property
+    def retry_after_s(self) -> int:
+        """Time after which its lane may have room again, if it is full."""
+        if self.is_preemptible:
+            return 30
+        return 2 if self.lane == "interactive" else 10
+
 
 @dataclass(frozen=True)
 class JobProgress:
@@ -94,14 +101,14 @@ class Claim:
     """A job that this worker holds.
 
     Attributes:
-        job: What to do.
-        lane: Where it was claimed.
+        job: The job.
+        lane: The lane that it was claimed from.
         entry: Its place in the lane's stream.
         reply_to: The API process that waits for it; empty if none does.
-        deadline: On this process's monotonic clock, in seconds.
-        waited_ms: From enqueue to this claim.
-        deliveries: How many workers have begun it, this one included, whether it has begun or not.
-        saved: How far an earlier worker came with it, if it told.
+        deadline: End of the time in which it is wanted, on this process's monotonic clock, in seconds.
+        waited_ms: Time from enqueue to this claim.
+        deliveries: Number of workers that have begun it; this one counts from the claim on.
+        saved: The state that an earlier worker saved, if any.
     """
 
     job: Job
@@ -112,6 +119,22 @@ class Claim:
     waited_ms: float
     deliveries: int = 1
     saved: Saved | None = None
+
+    @classmethod
+    def from_fields(
+        cls, job_id: str, lane: Lane, entry: bytes, fields: Mapping[bytes, bytes], left_ms: float, now_ms: float
+    ) -> "Claim":
+        """Read a job's whole hash; ``left_ms`` is the time until its deadline, ``now_ms`` that on Redis' clock."""
+        return cls(
+            job=Job(job_id, json.loads(fields[b"parameters"]), blobs_of(fields)),
+            lane=lane,
+            entry=entry,
+            reply_to=fields[b"reply_to"].decode(),
+            deadline=monotonic() + left_ms / 1000,
+            waited_ms=max(0.0, now_ms - float(fields[b"enqueued_ms"])),
+            deliveries=int(fields.get(b"begun", 0)) + 1,
+            saved=Saved.from_fields(fields),
+        )
 
     @property
     def is_late(self) -> bool:

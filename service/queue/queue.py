@@ -27,13 +27,12 @@ Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs
 
 import json
 from collections.abc import Iterable, Mapping
-from time import monotonic
 from typing import Any
 
 from service.errors import JobFailed, QueueFull
 from service.queue.contract import CONTRACT
 from service.queue.heartbeat import FORGET_WORKER_MS, QueueStatus, read_status
-from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields, blobs_of
+from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields
 from service.queue.keys import GROUP, Keys
 from service.queue.records import Accepted, Outcome
 from service.queue.redis_client import RedisClient
@@ -42,8 +41,7 @@ from service.settings import QueueSettings
 CANCEL_GRACE_MS = 1000
 """A job's hash outlives its deadline by this, so that a late cancellation still finds the stream's entry to remove."""
 
-MAX_DEAD_LETTERS = 1000
-MAX_COUNTED_AT_ONCE = 1000
+MAX_DEAD_LETTERS = MAX_COUNTED_AT_ONCE = 1000
 
 
 class JobQueue:
@@ -52,7 +50,7 @@ class JobQueue:
     Every method raises ``QueueUnreachable`` if Redis does not answer.
 
     Attributes:
-        name: Of the process.
+        name: The process's name.
         redis: Its connections, which other stores of the process share.
     """
 
@@ -104,7 +102,7 @@ class JobQueue:
             [GROUP, *about, *fields, *blob_fields(job.blobs)],
         )
         if not outcome:
-            raise QueueFull(f"{limit} jobs are waiting already: try again later", _retry_after_s(job))
+            raise QueueFull(f"{limit} jobs are waiting already: try again later", job.retry_after_s)
         return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
@@ -148,9 +146,8 @@ class JobQueue:
         """Up to ``count`` waiting jobs, oldest first; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
             streams = {self._keys.stream(lane): ">"}
-            answer = await self.redis.blocking.xreadgroup(
-                GROUP, self.name, streams, count=count, block=self._settings.block_ms
-            )
+            block_ms = self._settings.block_ms
+            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=block_ms)
         return await self._load(lane, [entry for _, stream in answer for entry in stream])
 
     async def claim_suspect(self) -> Claim | None:
@@ -280,16 +277,7 @@ class JobQueue:
             if not fields or left_ms <= 0:
                 gone.append(entry)
                 continue
-            claim = Claim(
-                job=Job(job_id, json.loads(fields[b"parameters"]), blobs_of(fields)),
-                lane=lane,
-                entry=entry,
-                reply_to=fields[b"reply_to"].decode(),
-                deadline=monotonic() + left_ms / 1000,
-                waited_ms=max(0.0, now_ms - float(fields[b"enqueued_ms"])),
-                deliveries=int(fields.get(b"begun", 0)) + 1,
-                saved=Saved.from_fields(fields),
-            )
+            claim = Claim.from_fields(job_id, lane, entry, fields, left_ms, now_ms)
             if claim.deliveries > self._settings.max_deliveries:
                 await self._dead_letter(claim)
             else:
@@ -305,10 +293,3 @@ class JobQueue:
         async with self.redis.translated():
             await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
             await self.redis.commands.incr(self._keys.dead_lettered)
-
-
-def _retry_after_s(job: Job) -> int:
-    """Seconds after which a full lane may have room again."""
-    if job.is_preemptible:
-        return 30
-    return 2 if job.lane == "interactive" else 10

@@ -84,12 +84,12 @@ class JobStatus:
 
     Attributes:
         id: The job's.
-        accepted: What it was accepted as.
+        accepted: Facts from its acceptance.
         state: ``expired`` is a job that was not done by its deadline, or whose picture is not kept any more.
-        progress: How far it is; without the preview.
+        progress: Its progress, without the preview.
         position: Among the jobs that wait in its lane, from 1 for the next; ``None`` if it does not wait.
-        has_preview: Whether there is a picture so far.
-        error: Why there is no picture, if it failed or was late.
+        has_preview: There is a picture so far.
+        error: Reason why there is no picture, if it failed or was late.
     """
 
     id: str

@@ -31,7 +31,7 @@ class RegisteredStyle:
         artist: Empty if not given.
         year: ``None`` if not given.
         rights: Empty if not given.
-        digest: Of the stored painting, see ``digest_of``.
+        digest: Digest of the stored painting, see ``digest_of``.
     """
 
     id: str
@@ -76,7 +76,7 @@ class StyleStore:
         """Keep a style for ever.
 
         Args:
-            style: What is listed.
+            style: Its description.
             painting: A file of bounded size.
             preview: A WebP file.
 

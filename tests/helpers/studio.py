@@ -22,6 +22,9 @@ WITHIN_MS = 60_000
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 
+SIZES = ("256", "512", "768", "1024", "1536", "2048", "original")
+"""The stops of the slider between coarse and fine."""
+
 PIXELS = """(selector) => {
   const image = document.querySelector(selector);
   const [width, height] = [image.naturalWidth, image.naturalHeight];
@@ -97,8 +100,9 @@ class Studio:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
 
-    def open(self) -> "Studio":
-        self.page.goto(self.url)
+    def open(self, look: str = "#style=") -> "Studio":
+        """Open the page with the look of a link; without further words it has no style, so that nothing is painted."""
+        self.page.goto(f"{self.url}/{look}")
         self.page.wait_for_selector(".card")
         self.page.wait_for_selector("#before:not([hidden])")
         return self
@@ -107,7 +111,7 @@ class Studio:
         return self.page.locator(f'.card[data-key="{key}"]')
 
     def choose(self, key: str) -> None:
-        """Click on a style, and wait for its picture in full size."""
+        """Click on a painting, and wait for its picture in full size."""
         with self.next_picture():
             self.card(key).locator(".card-pick").click()
 
@@ -123,6 +127,20 @@ class Studio:
         yield
         self.page.wait_for_function("(count) => document.querySelectorAll('#history li').length > count", arg=before)
         self.page.wait_for_selector("#download:enabled")
+
+    @contextmanager
+    def known_picture(self) -> Iterator[None]:
+        """What is done within leads to a picture that has been painted before, without another request."""
+        before, count = self.page.get_attribute("#after", "src"), self.page.locator("#history li").count()
+        yield
+        self.page.wait_for_function("(src) => document.querySelector('#after').src !== src", arg=before)
+        self.page.wait_for_selector("#download:enabled")
+        assert self.page.locator("#history li").count() == count
+
+    def set_size(self, size: str) -> None:
+        """Move the slider between coarse and fine, as from the keyboard."""
+        self.page.fill("#size", str(SIZES.index(size)))
+        self.page.locator("#size").dispatch_event("change")
 
     def shown(self, selector: str = "#after") -> Image.Image:
         """The picture on the wall."""
@@ -147,9 +165,9 @@ class Studio:
 def opener(browser: Browser, service: Service) -> Callable[..., Studio]:
     """A function that opens the page in a browser of its own: without storage, cold."""
 
-    def open_studio(**context: Any) -> Studio:
+    def open_studio(look: str = "#style=", **context: Any) -> Studio:
         options = {"viewport": WIDE, "reduced_motion": "reduce", **context}
-        return Studio(browser.new_context(**options), service.url).open()
+        return Studio(browser.new_context(**options), service.url).open(look)
 
     return open_studio
 

@@ -27,7 +27,7 @@ from model_store.spatial_masks import spatial_masks
 from model_store.style import Style, mix, place, stack
 from model_store.tiling import encode_style_tiled, paint_tiled
 from model_store.vgg import VGG
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from train.adain import AdaINTask
 from train.any_style import AnyStyleTask
@@ -158,9 +158,9 @@ PAINTED = {"adain": ("first", "second"), "coast": ("sea", "sky"), "ink": ("ink",
 @pytest.mark.parametrize("color", ["style", "luminance", "match"])
 def test_the_stylizer_paints_with_every_control(stylizer: Stylizer, model: str, color: Any) -> None:
     photo, mask = files.photo(56, 72), Image.new("L", (56, 72), 128)
-    names: list[str | Upload] = list(PAINTED[model])
+    names: list[str | StyleImage] = list(PAINTED[model])
     if model == "adain":
-        names.append(Upload("digest", files.photo(64, 48, seed=2)))
+        names.append(StyleImage("digest", files.photo(64, 48, seed=2)))
     even = [(1.0, name) for name in names]
     batch = [
         StylizeInput(photo, even[:1], 1.0, seed=1, color=color),

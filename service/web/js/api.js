@@ -1,6 +1,7 @@
 /** The service's public API. All addresses are relative to the page, so that it works below any path of a proxy. */
 
 import { currentKey, newKey } from "./key.js";
+import { spoken } from "./spoken.js";
 
 const BASE = new URL(".", document.baseURI);
 
@@ -19,7 +20,12 @@ export class Problem extends Error {
     this.retryAfterS = retryAfterS;
   }
 
-  /** The same request may succeed a little later. */
+  /** What happened, as one person says it to another; the service's own words are in `detail`. */
+  get spoken() {
+    return spoken(this);
+  }
+
+  /** Whether the same request may succeed a little later. */
   get passes() {
     return this.retryAfterS > 0 && [429, 503].includes(this.status);
   }

@@ -1,4 +1,4 @@
-/** Before and after: the painting covers the photo to the right of a divider. */
+/** Before and after: the painting covers the photo to the right of a divider, which stands in the window at any zoom. */
 
 import { $ } from "./dom.js";
 
@@ -6,17 +6,23 @@ const START = 30;
 const SWEEP_MS = 1100;
 const KEYS = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10 };
 
-/** The divider over the stage's two pictures. */
-export function createCompare() {
-  const [frame, divider, toggle] = [$("#frame"), $("#divider"), $("#compare")];
+/**
+ * The divider over the stage's two pictures.
+ * @param {(share: number) => number} across From shares of the window's width to shares of the picture's.
+ */
+export function createCompare(across) {
+  const [viewport, frame, divider, toggle] = [$("#viewport"), $("#frame"), $("#divider"), $("#compare")];
   let cut = START;
   let isOn = true;
   let isMasking = false;
   let isPainted = false;
+  let isPeeking = false;
 
   function show(/** @type {number} */ share) {
-    const visible = isOn && !isMasking && isPainted;
-    frame.style.setProperty("--cut", `${visible ? share : 0}%`);
+    const visible = isOn && !isMasking && isPainted && !isPeeking;
+    const left = isPeeking || !isPainted ? 1 : visible ? across(share / 100) : 0;
+    frame.style.setProperty("--cut", `${Math.min(100, Math.max(0, left * 100))}%`);
+    viewport.style.setProperty("--divider", `${share}%`);
     divider.hidden = !visible;
     divider.setAttribute("aria-valuenow", String(Math.round(share)));
     divider.setAttribute("aria-valuetext", `${Math.round(share)} % photo`);
@@ -32,7 +38,7 @@ export function createCompare() {
   /** @param {PointerEvent} event */
   function follow(event) {
     if (!isOn || isMasking || !isPainted) return;
-    const { left, width } = frame.getBoundingClientRect();
+    const { left, width } = viewport.getBoundingClientRect();
     move(((event.clientX - left) / width) * 100);
   }
 
@@ -73,6 +79,8 @@ export function createCompare() {
 
   return {
     follow,
+    /** The picture stands elsewhere in its window. */
+    moved: () => show(cut),
     /** @param {boolean} is Whether there is a painting now. */
     setPainted(is) {
       const isFirst = is && !isPainted;
@@ -83,6 +91,12 @@ export function createCompare() {
     /** @param {boolean} is */
     setMasking(is) {
       isMasking = is;
+      show(cut);
+    },
+    /** Only the photo, as long as a key is held. @param {boolean} is */
+    peek(is) {
+      if (isPeeking === is) return;
+      isPeeking = is;
       show(cut);
     },
   };

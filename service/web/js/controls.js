@@ -1,10 +1,14 @@
-/** Strength, colours, strokes, size, seed, method, format. Disables what the network does not support. */
+/** Strength, colours, detail, strokes, seed, and painting finely. What the network does not support says why. */
 
 import { $, showText } from "./dom.js";
 import { hasPictures, supports } from "./mix.js";
 
 const MAX_SEED = 2 ** 31 - 1;
-const NEEDS_PICTURE = "Needs the painting itself; of these styles the service has only the learned numbers.";
+const NEEDS_PICTURE = "This network learned the style from the painting: only those that take any painting can change this.";
+const NOT_HERE = "The network of this style has no such control.";
+/** Longer sides, from coarse to fine. */
+const SIZES = ["256", "512", "768", "1024", "1536", "2048", "original"];
+const STEP_S = 0.8;
 
 /** @param {number} strokes From 64 to 2048 px, in steps of a quarter of an octave. */
 const rounded = (strokes) => Math.round(strokes / 4) * 4;
@@ -14,7 +18,7 @@ const rounded = (strokes) => Math.round(strokes / 4) * 4;
  * @param {() => void} optimise
  */
 export function createControls(store, optimise) {
-  const [alpha, strokes, size, seed, steps, format] = ["alpha", "strokes", "size", "seed", "steps", "format"].map((id) => $(`#${id}`));
+  const [alpha, strokes, size, seed, steps, format, exportSize] = ["alpha", "strokes", "size", "seed", "steps", "format", "export-size"].map((id) => $(`#${id}`));
   const radios = (/** @type {string} */ name) => /** @type {HTMLInputElement[]} */ ([...document.querySelectorAll(`input[name="${name}"]`)]);
   const set = (/** @type {object} */ change, live = false) => store.dispatch({ type: "look", change, live });
 
@@ -25,12 +29,12 @@ export function createControls(store, optimise) {
   }
   slider(alpha, (value) => ({ alpha: value }));
   slider(strokes, (value) => ({ strokes: rounded(2 ** value) }));
-  slider(steps, (value) => ({ steps: value }));
-  size.addEventListener("change", () => set({ size: size.value }));
+  size.addEventListener("input", () => ($("#size-value").textContent = sizeWords(SIZES[size.valueAsNumber])));
+  size.addEventListener("change", () => set({ size: SIZES[size.valueAsNumber] }));
+  steps.addEventListener("input", () => set({ steps: steps.valueAsNumber }));
   format.addEventListener("change", () => set({ format: format.value }));
-  for (const name of ["color", "method"]) {
-    for (const radio of radios(name)) radio.addEventListener("change", () => set({ [name]: radio.value }));
-  }
+  exportSize.addEventListener("change", () => set({ exportSize: exportSize.value }));
+  for (const radio of radios("color")) radio.addEventListener("change", () => set({ color: radio.value }));
   seed.addEventListener("change", () => set({ seed: Math.min(MAX_SEED, Number(seed.value.replace(/\D/g, "")) || 0) }));
   $("#dice").addEventListener("click", () => set({ seed: crypto.getRandomValues(new Uint32Array(1))[0] % 100000 }));
   $("#optimise").addEventListener("click", optimise);
@@ -38,35 +42,34 @@ export function createControls(store, optimise) {
   function draw() {
     const { look, mix } = store.get();
     const isEmpty = mix.slots.length === 0;
-    const hasAll = hasPictures(mix);
+    const hasAll = isEmpty || hasPictures(mix);
     alpha.value = String(look.alpha);
     $("#alpha-value").textContent = `${Math.round(look.alpha * 100)} %`;
     strokes.value = String(Math.log2(look.strokes));
     $("#strokes-value").textContent = `${look.strokes} px`;
+    size.value = String(nearest(look.size));
+    $("#size-value").textContent = sizeWords(look.size);
     steps.value = String(look.steps);
     $("#steps-value").textContent = String(look.steps);
-    for (const input of [alpha, strokes, steps]) fillTrack(input);
-    size.value = look.size;
+    for (const input of [alpha, strokes, size, steps]) fillTrack(input);
     seed.value = String(look.seed);
     format.value = look.format;
+    exportSize.value = look.exportSize;
 
-    alpha.disabled = !isEmpty && !supports(mix, "alpha");
-    strokes.disabled = !isEmpty && !(supports(mix, "style_size") && hasAll);
-    showText($("#strokes-hint"), strokes.disabled ? NEEDS_PICTURE : "");
-    $("#seed-field").hidden = !supports(mix, "seed");
-    check("color", look.color, (value) => isEmpty || (supports(mix, "color") && (value !== "match" || hasAll)));
-    check("method", look.method, (value) => value !== "gatys" || isEmpty || hasAll);
-    const isOptimised = look.method === "gatys" && (isEmpty || hasAll);
-    showText($("#method-hint"), methodHint(isOptimised, isEmpty || hasAll));
-    $("#optimise-area").hidden = !isOptimised;
-    $("#optimise").disabled = isEmpty;
-    showText($("#color-hint"), !isEmpty && look.color === "match" && !hasAll ? NEEDS_PICTURE : "");
+    allow(alpha, isEmpty || heeds(mix, "alpha"), $("#alpha-hint"), NOT_HERE);
+    allow(strokes, isEmpty || (heeds(mix, "style_size") && hasAll), $("#strokes-hint"), NEEDS_PICTURE);
+    $("#seed-field").hidden = !heeds(mix, "seed");
+    checkColours(look.color, isEmpty || heeds(mix, "color"), hasAll);
+    $("#fine-time").textContent = `≈ ${Math.max(1, Math.round((look.steps * STEP_S) / 60))} min`;
+    allow($("#optimise"), !isEmpty && hasAll, $("#method-hint"), isEmpty ? "" : "To optimise, the painting itself is needed, and of this one only what was learned from it is here.");
   }
 
-  function check(/** @type {string} */ name, /** @type {string} */ chosen, /** @type {(value: string) => boolean} */ isPossible) {
-    const all = radios(name);
-    for (const radio of all) radio.disabled = !isPossible(radio.value);
+  /** @param {string} chosen @param {boolean} isPossible @param {boolean} hasAll */
+  function checkColours(chosen, isPossible, hasAll) {
+    const all = radios("color");
+    for (const radio of all) radio.disabled = radio.value !== "style" && (!isPossible || (radio.value === "match" && !hasAll));
     (all.find((radio) => radio.value === chosen && !radio.disabled) ?? all[0]).checked = true;
+    showText($("#color-hint"), !isPossible ? NOT_HERE : chosen === "match" && !hasAll ? NEEDS_PICTURE : "");
   }
 
   draw();
@@ -75,9 +78,21 @@ export function createControls(store, optimise) {
   });
 }
 
-function methodHint(/** @type {boolean} */ isOptimised, /** @type {boolean} */ isPossible) {
-  if (isOptimised) return "Gatys et al.: the picture itself is optimised, step by step. It takes minutes; previews are of one pass.";
-  return isPossible ? "" : "Optimising needs the paintings themselves: use paintings of your own.";
+/** A control that does not apply says why. */
+function allow(/** @type {any} */ input, /** @type {boolean} */ is, /** @type {HTMLElement} */ hint, /** @type {string} */ why) {
+  input.disabled = !is;
+  showText(hint, is ? "" : why);
+}
+
+/** @param {string} size */
+const sizeWords = (size) => (size === "original" ? "As the photo" : `${size} px`);
+
+/** The stop of the slider that is nearest to a size. @param {string} size */
+function nearest(size) {
+  const index = SIZES.indexOf(size);
+  if (index >= 0) return index;
+  const away = SIZES.slice(0, -1).map((one) => Math.abs(Number(one) - Number(size)));
+  return away.indexOf(Math.min(...away));
 }
 
 /**

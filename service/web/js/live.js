@@ -52,16 +52,12 @@ export function createLive({ send, show, fail, changed = () => {} }) {
   }
 
   return {
+    isIdle: () => running === null && waiting === null,
     /** @param {Order<T>} order */
     ask(order) {
       waiting = order;
       if (!running) work();
       else if (!running.order.mayWait) running.controller.abort();
-    },
-    /** Cancels the full picture; previews go on. */
-    stopFull() {
-      if (waiting && !waiting.mayWait) waiting = null;
-      if (running && !running.order.mayWait) running.controller.abort();
     },
     /** Give up what runs and what waits. */
     stop() {

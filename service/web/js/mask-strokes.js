@@ -10,6 +10,8 @@
  * @property {[number, number][]} points In shares of width and height; none: it fills the whole picture.
  * @property {number} size Diameter, as a share of the longer side.
  * @property {number} softness From 0 to 1.
+ * @property {boolean} [inverts] It swaps what the target has with what it has not; it has no points.
+ * @property {ImageData} [image] An imported mask: its alpha is the target's share.
  */
 
 const STEP = 0.12;
@@ -52,8 +54,29 @@ export function blankMasks(keys, rest, width, height) {
  */
 export function drawMasks(mask, keys, width, height) {
   const masks = blankMasks(keys, restOf(mask, keys), width, height);
-  for (const stroke of mask.strokes) drawStroke(masks, stroke, 0);
+  for (const stroke of mask.strokes) {
+    if (stroke.inverts) invert(masks, stroke.target, restOf(mask, keys));
+    else drawStroke(masks, stroke, 0);
+  }
   return masks;
+}
+
+/** What the target has goes to the style that is elsewhere, or to the photo, and the other way round. */
+function invert(/** @type {Map<string, HTMLCanvasElement>} */ masks, /** @type {string} */ target, /** @type {string} */ rest) {
+  const [one, other] = [masks.get(target), masks.get(rest)];
+  if (one && other) {
+    masks.set(target, other);
+    masks.set(rest, one);
+    return;
+  }
+  const canvas = one ?? other; // the photo is the other
+  if (!canvas) return;
+  const full = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+  fill(full);
+  const context = /** @type {CanvasRenderingContext2D} */ (full.getContext("2d"));
+  context.globalCompositeOperation = "destination-out";
+  for (const mask of masks.values()) context.drawImage(mask, 0, 0);
+  masks.set(one ? target : rest, full);
 }
 
 /**
@@ -64,15 +87,23 @@ export function drawMasks(mask, keys, width, height) {
  */
 export function drawStroke(masks, stroke, from) {
   for (const [key, canvas] of masks) {
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
     context.globalCompositeOperation = key === stroke.target ? "source-over" : "destination-out";
-    if (stroke.points.length === 0) fill(canvas);
+    if (stroke.image) stamp(canvas, stroke.image);
+    else if (stroke.points.length === 0) fill(canvas);
     else for (const [x, y] of dabs(stroke, from, canvas)) dab(context, x, y, stroke, canvas);
     context.globalCompositeOperation = "source-over";
   }
 }
 
-/** Points of a brush stroke, close enough to be a line. */
+/** Draw an image over all of a canvas. */
+function stamp(/** @type {HTMLCanvasElement} */ canvas, /** @type {ImageData} */ image) {
+  const whole = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+  whole.getContext("2d")?.putImageData(image, 0, 0);
+  canvas.getContext("2d")?.drawImage(whole, 0, 0, canvas.width, canvas.height);
+}
+
+/** Where a brush touches, close enough to be a line. */
 function* dabs(/** @type {MaskStroke} */ { points, size }, /** @type {number} */ from, /** @type {any} */ { width, height }) {
   const step = Math.max(1, size * Math.max(width, height) * STEP);
   for (let index = Math.max(0, from); index < points.length; index++) {
@@ -94,7 +125,7 @@ function dab(/** @type {any} */ context, /** @type {number} */ x, /** @type {num
 }
 
 function fill(/** @type {HTMLCanvasElement} */ canvas) {
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
   context.fillStyle = "#fff";
   context.fillRect(0, 0, canvas.width, canvas.height);
 }

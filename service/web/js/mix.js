@@ -11,7 +11,8 @@
  * @property {string} [kind] Of a style that the service knows.
  * @property {string[]} controls Controls that its network supports.
  * @property {boolean} hasPicture Whether the painting itself can be encoded anew.
- * @property {string | null} preview A path of the API.
+ * @property {string | null} picture Address of the painting, or of something painted like it.
+ * @property {string} [use] The network to paint it with, if it is not the usual one.
  * @property {{blob: Blob, name: string, url: string} | null} upload
  *
  * @typedef {{x: number, y: number}} Point Both from 0 to 1; y grows downwards.
@@ -64,6 +65,35 @@ export function toggled(mix, slot) {
     return { ...mix, note: "Four styles mix at most. Take one out first." };
   }
   return { slots: [...mix.slots, slot], point: centre(mix.slots.length + 1), note: "" };
+}
+
+/**
+ * Put a style in another's place; the point stays where it is.
+ * @param {Mix} mix
+ * @param {string} key Of the one that leaves.
+ * @param {Slot} slot
+ * @returns {Mix} Only the new style, and why, if the others cannot be mixed with it.
+ */
+export function swapped(mix, key, slot) {
+  const others = mix.slots.filter((old) => old.key !== key);
+  if (others.some((old) => old.key === slot.key)) return mix;
+  if (others.length > 0 && !canMix(slot, others)) {
+    return { ...only(slot), note: "Styles of different networks do not mix: this one starts anew. Undo brings the mix back." };
+  }
+  return { ...mix, slots: mix.slots.map((old) => (old.key === key ? slot : old)), note: "" };
+}
+
+/** Whether one network can paint all of them. */
+const canMix = (/** @type {Slot} */ slot, /** @type {Slot[]} */ others) =>
+  slot.controls.includes("weights") && slot.models.some((model) => others.every(({ models }) => models.includes(model)));
+
+/**
+ * The network that was chosen for a mix; null: the usual one.
+ * @param {Mix} mix
+ */
+export function chosenNetwork({ slots }) {
+  const use = slots.find((slot) => slot.use)?.use;
+  return use && slots.every(({ models }) => models.includes(use)) ? use : null;
 }
 
 /**

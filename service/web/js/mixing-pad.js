@@ -29,13 +29,14 @@ export function createMixingPad(store) {
     corners.replaceChildren(...slots.map((slot) => {
       const image = el("img", { alt: "" });
       showPreview(image, slot);
-      return el("div", { class: "pad-corner" }, image);
+      return el("div", { class: "pad-corner" }, image, el("span", { class: "pad-name" }, el("i", {}, slot.title), el("b", {})));
     }));
   }
 
   function drawPoint() {
     const { slots, point } = store.get().mix;
     const shares = weights(slots.length, point).map((share) => Math.round(share * 100));
+    [...corners.children].forEach((corner, index) => ($("b", corner).textContent = `${shares[index]} %`));
     handle.style.setProperty("--x", `${point.x * 100}%`);
     handle.style.setProperty("--y", slots.length === 2 ? "50%" : `${point.y * 100}%`);
     handle.setAttribute("aria-valuenow", String(shares[0] ?? 0));

@@ -1,24 +1,22 @@
-/** Messages about the picture: errors, waiting, progress. Errors of a field stand at the field. */
+/** What the service has to say about the picture: errors, waiting. Errors of a field stand at the field. */
 
 import { $, announce, showText } from "./dom.js";
 
 const PLACES = { style: "weights", style_id: "weights", model: "weights", quality: "format" };
 
 export function createNotice() {
-  const [box, text, progress, action, close] = ["", "-text", "-progress", "-action", "-close"].map((end) => $(`#notice${end}`));
+  const [box, text, action, close] = ["", "-text", "-action", "-close"].map((end) => $(`#notice${end}`));
   let act = () => {};
   let isKept = false;
 
   /**
    * @param {string} message
-   * @param {{share?: number | null, label?: string, then?: () => void, isError?: boolean, stays?: boolean}} [options] `stays`: until something else is said, or it is dismissed.
+   * @param {{label?: string, then?: () => void, isError?: boolean, stays?: boolean, detail?: string}} [options] `stays`: until something else is said, or it is dismissed; `detail`: the service's own words.
    */
-  function show(message, { share = null, label = "", then = () => {}, isError = false, stays = isError } = {}) {
+  function show(message, { label = "", then = () => {}, isError = false, stays = isError, detail = "" } = {}) {
     box.hidden = false;
     box.classList.toggle("is-error", isError);
-    text.textContent = message;
-    progress.hidden = share === null;
-    if (share !== null) progress.value = share;
+    text.replaceChildren(message, ...(detail && detail !== message ? [Object.assign(document.createElement("small"), { textContent: detail })] : []));
     action.hidden = label === "";
     action.textContent = label;
     act = then;
@@ -48,13 +46,14 @@ export function createNotice() {
      */
     error(problem, again = null) {
       clear();
-      const message = problem.detail ?? String(problem);
+      const detail = problem.detail ?? String(problem);
       const field = problem.errors?.[0]?.field;
       const place = field && $(`[data-field="${CSS.escape(PLACES[/** @type {keyof typeof PLACES} */ (field)] ?? field)}"]`);
-      if (place) showText($(".field-error", place), message);
+      if (place) showText($(".field-error", place), detail);
       const isSeen = place && place.offsetParent !== null;
-      if (!isSeen) show(message, { isError: true, label: again ? "Try again" : "", then: again ?? (() => {}) });
-      announce(message, true);
+      const message = problem.spoken ?? detail;
+      if (!isSeen) show(message, { isError: true, label: again ? "Try again" : "", then: again ?? (() => {}), detail });
+      announce(isSeen ? detail : message, true);
     },
   };
 }

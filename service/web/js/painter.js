@@ -2,19 +2,17 @@
 
 import { stylize, Problem } from "./api.js";
 import { announce } from "./dom.js";
-import { paintAsJob } from "./jobs.js";
 import { createLive } from "./live.js";
-import { effective, isLong, isPaintable, requestForm } from "./request.js";
-import { isSamePicture } from "./state.js";
+import { createPreviewSize } from "./preview-size.js";
+import { isLong, isPaintable, PREVIEW_PX, quickly, requestForm } from "./request.js";
+import { isOfTheFile, isSamePicture } from "./state.js";
 import { factsOf, titleOf } from "./words.js";
 
 const BUSY_AFTER_MS = 250;
-/** Options that do not change a preview. */
-const NOT_PREVIEWED = ["size", "steps"];
 
 /**
- * @typedef {import("./history.js").Entry} Entry
- * @typedef {{state: import("./state.js").State, kind: "preview" | "full", done: ((entry: Entry) => void) | null}} What
+ * @typedef {import("./tray.js").Entry} Entry
+ * @typedef {{state: import("./state.js").State, kind: "full" | number, done: ((entry: Entry) => void) | null}} What
  * @typedef {import("./live.js").Order<What>} Order
  *
  * @param {object} ends
@@ -23,11 +21,12 @@ const NOT_PREVIEWED = ["size", "steps"];
  * @param {import("./notice.js").Notice} ends.notice
  * @param {(result: import("./api.js").Painted) => void} ends.answered
  * @param {(entry: Entry) => void} ends.finished
+ * @param {(state: import("./state.js").State) => Entry | undefined} ends.painted A picture that was painted before.
+ * @param {(is: boolean) => void} ends.working Whether anything is being painted for the stage.
  */
-export function createPainter({ store, stage, notice, answered, finished }) {
+export function createPainter({ store, stage, notice, answered, finished, painted, working }) {
   let busyTimer = 0;
-  /** @type {Entry | null} The last one in full. */
-  let last = null;
+  const sizes = createPreviewSize();
   const live = createLive({ send, show, fail, changed });
 
   /** @param {((entry: Entry) => void) | null} [done] Instead of `finished`. @returns {Order} */
@@ -41,10 +40,10 @@ export function createPainter({ store, stage, notice, answered, finished }) {
       showUnpainted();
       return;
     }
-    const full = isLive || effective(state).isOptimised ? null : inFull();
-    if (needsPreview) live.ask({ what: { state, kind: "preview", done: null }, isLive, mayWait: true, then: full });
+    const kind = isLive ? sizes.moving() : PREVIEW_PX;
+    const full = isLive ? null : inFull();
+    if (needsPreview) live.ask({ what: { state, kind, done: null }, isLive, mayWait: true, then: full });
     else if (full) live.ask(full);
-    else live.stopFull();
   }
 
   /** Ask again for what was given up or has failed. @param {Order} order */
@@ -54,21 +53,10 @@ export function createPainter({ store, stage, notice, answered, finished }) {
     else ask(false);
   }
 
-  /** @param {Order} order */
-  function cancel(order) {
-    live.stop();
-    if (last && last.state.photo === order.what.state.photo) {
-      stage.showPainting(last, titleOf(last.state.mix));
-      stage.setLabel(titleOf(last.state.mix), last.facts);
-    } else showUnpainted();
-    notice.show("Cancelled.", { label: "Paint it", then: () => again(order), stays: true });
-    announce("Cancelled");
-  }
-
   function showUnpainted() {
     const { photo, mix } = store.get();
     if (photo) stage.showPhoto(photo);
-    stage.setLabel(titleOf({ ...mix, slots: [] }), mix.slots.length ? "" : "Take a style: one click paints it.");
+    stage.setLabel(titleOf({ ...mix, slots: [] }), mix.slots.length ? "" : "Take a painting: one click paints it.");
   }
 
   /** @param {Order} order @param {AbortSignal} signal */
@@ -76,8 +64,8 @@ export function createPainter({ store, stage, notice, answered, finished }) {
     const { state, kind } = order.what;
     for (;;) {
       try {
-        const form = await requestForm(state, kind);
-        const result = await (kind === "full" && isLong(state) ? asJob(form, order, signal) : stylize(form, signal));
+        const result = await stylize(await requestForm(kind === "full" ? quickly(state) : state, kind), signal);
+        if (typeof kind === "number") sizes.learn(kind, result.tookMs);
         return { result, facts: kind === "full" ? await factsOf(state.mix, result) : "Preview" };
       } catch (error) {
         if (signal.aborted || !(error instanceof Problem && error.passes)) throw error;
@@ -86,27 +74,16 @@ export function createPainter({ store, stage, notice, answered, finished }) {
     }
   }
 
-  /** @param {FormData} form @param {Order} order @param {AbortSignal} signal */
-  async function asJob(form, order, signal) {
-    const title = titleOf(order.what.state.mix);
-    const stop = () => cancel(order);
-    return paintAsJob(form, signal, (news) => {
-      if (signal.aborted) return;
-      const waits = news.state === "queued" ? `Waiting${news.position ? `, number ${news.position}` : ""}` : "Painting";
-      const steps = news.step && news.steps ? `: step ${news.step} of ${news.steps}` : "";
-      notice.show(waits + steps, { share: news.progress, label: "Cancel", then: stop });
-      if (!news.picture) return;
-      stage.showPainting({ blob: news.picture, url: URL.createObjectURL(news.picture), isPreview: true }, title);
-      stage.setLabel(title, "Preview");
-    });
-  }
-
   /** Wait as long as the service asks for, and say so. */
   function patience(/** @type {Problem} */ problem, /** @type {Order} */ order, /** @type {AbortSignal} */ signal) {
-    announce(`${problem.detail} Trying again in ${problem.retryAfterS} seconds.`);
+    announce(`${problem.spoken} Trying again in ${problem.retryAfterS} seconds.`);
+    const stop = () => {
+      live.stop();
+      notice.show("Stopped.", { label: "Paint it", then: () => again(order), stays: true });
+    };
     return new Promise((resolve, reject) => {
       let left = problem.retryAfterS;
-      const tell = () => notice.show(`${problem.detail}. Trying again in ${left} s.`, { label: "Stop", then: () => cancel(order) });
+      const tell = () => notice.show(`${problem.spoken} Trying again in ${left} s.`, { label: "Stop", then: stop, detail: problem.detail });
       const timer = setInterval(() => {
         left -= 1;
         if (left > 0) return tell();
@@ -125,16 +102,14 @@ export function createPainter({ store, stage, notice, answered, finished }) {
   /** @param {Order} order @param {{result: import("./api.js").Painted, facts: string}} answer */
   async function show({ what: { state, kind, done } }, { result, facts }) {
     const title = titleOf(state.mix);
-    const picture = { blob: result.blob, url: URL.createObjectURL(result.blob), isPreview: kind === "preview" };
+    const picture = { blob: result.blob, url: URL.createObjectURL(result.blob), isPreview: kind !== "full" };
     notice.clear();
     answered(result);
     if (!(await stage.showPainting(picture, title))) return URL.revokeObjectURL(picture.url);
     stage.setLabel(title, facts);
-    if (kind === "preview") return;
-    const entry = { ...picture, state, result, facts };
+    if (kind !== "full") return;
     announce(`Painted: ${title}`);
-    last = entry;
-    (done ?? finished)(entry);
+    (done ?? finished)({ ...picture, state, result, facts, isReduced: isLong(state) });
   }
 
   /** @param {Order} order @param {unknown} error */
@@ -151,31 +126,31 @@ export function createPainter({ store, stage, notice, answered, finished }) {
       stage.setWorking(false);
       notice.settle();
     }
+    working(order !== null);
+  }
+
+  /** @param {Entry} entry */
+  async function showAgain(entry) {
+    live.stop();
+    notice.clear();
+    if (!(await stage.showPainting({ ...entry, isPreview: false }, titleOf(entry.state.mix)))) return;
+    stage.setLabel(titleOf(entry.state.mix), entry.facts);
   }
 
   store.subscribe((state, before, action) => {
-    if (action.type === "photo") showUnpainted();
-    if (action.type === "restore") {
-      live.stop();
-      notice.clear();
-      last = action.entry;
-      return;
-    }
-    if (action.type === "registered") return; // the same painting under another name
-    const names = action.type === "look" ? Object.keys(action.change) : null;
-    // a slider that is let go has the value it had, and now wants its picture in full
-    if (names ? names.every((name) => name === "format") : isSamePicture(state, before)) return;
+    if (state.photo !== before.photo) showUnpainted();
+    if (action.type === "registered" || (action.type === "look" && isOfTheFile(action.change))) return;
+    // a control that is let go has the value it had, and now wants its picture in full
+    if (!action.entry && action.live === undefined && isSamePicture(state, before)) return;
     notice.clear();
-    ask(Boolean(action.live), !names?.every((name) => NOT_PREVIEWED.includes(name)));
+    const entry = action.live ? undefined : (action.entry ?? painted(state));
+    if (entry) showAgain(entry);
+    else ask(Boolean(action.live), action.type !== "look" || !("size" in action.change));
   });
 
   return {
-    /** Begin a full picture of what takes minutes. */
-    optimise() {
-      if (!isPaintable(store.get())) return;
-      notice.clear();
-      live.ask(inFull());
-    },
+    /** Whether nothing is being painted or waits for it. */
+    isIdle: live.isIdle,
     /** The same picture once more, for a file of another format. @param {(entry: Entry) => void} done */
     repaint(done) {
       if (isPaintable(store.get())) live.ask(inFull(done));

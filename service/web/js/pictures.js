@@ -41,8 +41,16 @@ async function shrink(blob, px) {
   context.imageSmoothingQuality = "high";
   context.drawImage(whole, 0, 0, canvas.width, canvas.height);
   whole.close();
-  const type = blob.type === "image/jpeg" ? "image/jpeg" : "image/png"; // others may be transparent
+  const isOpaque = blob.type === "image/jpeg" || !hasTransparency(context, canvas.width, canvas.height);
+  const type = isOpaque ? "image/jpeg" : "image/png";
   return new Promise((resolve) => canvas.toBlob((copy) => resolve(copy ?? blob), type, 0.92));
+}
+
+/** Whether any pixel lets something through. */
+function hasTransparency(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ width, /** @type {number} */ height) {
+  const { data } = context.getImageData(0, 0, width, height);
+  for (let at = 3; at < data.length; at += 4) if (data[at] < 255) return true;
+  return false;
 }
 
 /**
@@ -57,20 +65,25 @@ export function fitted({ width, height }, size) {
 }
 
 /**
- * The same picture as a file of another type.
+ * The same picture as a file of another type or size.
  * @param {Blob} blob
  * @param {string} type
+ * @param {number} side Of the longer one, in pixels; 0: as it is.
  * @returns {Promise<Blob | null>} Null: this browser does not write such files.
  */
-export async function converted(blob, type) {
+export async function asFile(blob, type, side) {
   const whole = await createImageBitmap(blob);
-  const canvas = Object.assign(document.createElement("canvas"), { width: whole.width, height: whole.height });
+  const scale = side > 0 ? side / Math.max(whole.width, whole.height) : 1;
+  if (blob.type === type && scale === 1) return blob;
+  const [width, height] = [whole.width, whole.height].map((length) => Math.max(1, Math.round(length * scale)));
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.imageSmoothingQuality = "high";
   if (type === "image/jpeg") {
     context.fillStyle = "#fff"; // it cannot be transparent
-    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.fillRect(0, 0, width, height);
   }
-  context.drawImage(whole, 0, 0);
+  context.drawImage(whole, 0, 0, width, height);
   whole.close();
   return new Promise((resolve) => canvas.toBlob((copy) => resolve(copy?.type === type ? copy : null), type, 0.95));
 }

@@ -15,21 +15,26 @@ const inView = new IntersectionObserver((entries) => {
     inView.unobserve(target);
     awaited.get(target)?.();
   }
-}, { rootMargin: "300px" });
+}, { rootMargin: "120px" });
+
+/** Where a style's picture is, for an `<img>`. @param {{picture: string | null, upload?: {url: string} | null}} style @returns {Promise<string>} */
+export async function pictureUrl({ picture, upload }) {
+  if (upload) return upload.url;
+  if (!picture) return "";
+  if (!currentKey() || picture.startsWith("web/")) return address(picture);
+  if (!fetched.has(picture)) fetched.set(picture, ask(picture).then(async (answer) => URL.createObjectURL(await answer.blob())));
+  return /** @type {Promise<string>} */ (fetched.get(picture)).catch(() => "");
+}
 
 /**
- * Show a style's picture.
+ * Show a style's picture, when it comes into view.
  * @param {HTMLImageElement} image
- * @param {{preview: string | null, upload?: {url: string} | null}} style
+ * @param {{picture: string | null, upload?: {url: string} | null}} style
  */
-export function showPreview(image, { preview, upload }) {
-  if (upload) image.src = upload.url;
-  else if (preview && !currentKey()) image.src = address(preview);
-  else if (preview) {
-    awaited.set(image, async () => {
-      if (!fetched.has(preview)) fetched.set(preview, ask(preview).then(async (answer) => URL.createObjectURL(await answer.blob())));
-      image.src = await /** @type {Promise<string>} */ (fetched.get(preview)).catch(() => "");
-    });
-    inView.observe(image);
-  }
+export function showPreview(image, style) {
+  awaited.set(image, async () => {
+    const url = await pictureUrl(style);
+    if (url) image.src = url;
+  });
+  inView.observe(image);
 }

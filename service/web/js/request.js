@@ -1,7 +1,7 @@
 /** From the state to the fields of `POST /stylize`: the same list makes the form that is sent and the code to copy. */
 
 import { drawMasks, maskFile } from "./mask-strokes.js";
-import { hasPictures, supports, weights } from "./mix.js";
+import { chosenNetwork, hasPictures, heeds, weights } from "./mix.js";
 import { fitted, smaller } from "./pictures.js";
 
 /**
@@ -11,6 +11,8 @@ import { fitted, smaller } from "./pictures.js";
  */
 
 export const PREVIEW_PX = 256;
+/** What is painted at once of a picture that takes long. */
+const QUICK_PX = 768;
 const LARGEST_MASK_PX = 1024;
 const LONG_JOB_PIXELS = 1.25 * 2 ** 20;
 const SHORTEST_PX = 64;
@@ -45,7 +47,7 @@ function ordered({ mix }) {
 /**
  * The fields of a request.
  * @param {State} state With a photo and a style.
- * @param {"full" | "preview"} [kind]
+ * @param {"full" | number} [kind] A number: a preview whose longer side has so many pixels.
  * @returns {(TextField | FileField)[]}
  */
 export function requestFields(state, kind = "full") {
@@ -61,6 +63,8 @@ export function requestFields(state, kind = "full") {
   }
   for (const { slot } of styles) if (slot.id !== null) text("style_id", slot.id);
   if (styles.length > 1) text("weights", styles.map(({ weight }) => Number(weight.toFixed(3))).join(","));
+  const network = chosenNetwork(state.mix);
+  if (network) text("model", network);
   if (counts.alpha !== 1) text("alpha", counts.alpha);
   if (counts.color !== "style") text("color", counts.color);
   if (counts.hasMasks) {
@@ -69,29 +73,29 @@ export function requestFields(state, kind = "full") {
     });
   }
   if (counts.strokes !== null && counts.strokes !== 512) text("style_size", counts.strokes);
-  text("size", isFull ? look.size : PREVIEW_PX);
+  text("size", isFull ? look.size : kind);
   if (counts.seed !== null) text("seed", counts.seed);
   if (isFull && look.format) text("format", look.format);
   if (isFull && counts.isOptimised) {
     text("method", "gatys");
     text("steps", look.steps);
   }
-  return isFull ? fields : likeFull(fields, state, counts.strokes);
+  return isFull ? fields : likeFull(fields, state, counts.strokes, kind);
 }
 
 /** A small preview has small strokes, where the painting can be encoded anew. */
-function likeFull(/** @type {any[]} */ fields, /** @type {State} */ state, /** @type {number | null} */ strokes) {
+function likeFull(/** @type {any[]} */ fields, /** @type {State} */ state, /** @type {number | null} */ strokes, /** @type {number} */ px) {
   if (strokes === null || !state.photo) return fields;
   const { width, height } = fitted(state.photo, state.look.size);
-  const shrunk = Math.round((strokes * PREVIEW_PX) / Math.max(PREVIEW_PX, width, height));
+  const shrunk = Math.round((strokes * px) / Math.max(px, width, height));
   const value = String(Math.max(SHORTEST_PX, shrunk));
   return [...fields.filter(({ name }) => name !== "style_size"), { name: "style_size", value }];
 }
 
 /**
- * The form to send. A preview is sent small copies: it is painted at 256 pixels.
+ * The form to send. A preview is sent small copies.
  * @param {State} state
- * @param {"full" | "preview"} kind
+ * @param {"full" | number} kind
  */
 export async function requestForm(state, kind) {
   const fields = requestFields(state, kind);
@@ -104,22 +108,22 @@ export async function requestForm(state, kind) {
   return form;
 }
 
-/** @param {FileField["file"]} file @param {State} state @param {string} kind @param {Map<string, HTMLCanvasElement>} masks */
+/** @param {FileField["file"]} file @param {State} state @param {"full" | number} kind @param {Map<string, HTMLCanvasElement>} masks */
 async function fileOf({ role, key }, state, kind, masks) {
   if (role === "mask") return maskFile(/** @type {HTMLCanvasElement} */ (masks.get(key)));
   const whole = role === "content" ? state.photo?.blob : state.mix.slots.find((slot) => slot.key === key)?.upload?.blob;
   if (!whole) throw new Error(`there is no ${role}`);
   if (kind === "full") return whole;
-  return smaller(whole, role === "content" ? PREVIEW_PX : 2 * PREVIEW_PX);
+  return smaller(whole, role === "content" ? Math.max(PREVIEW_PX, kind) : 2 * PREVIEW_PX);
 }
 
 /**
  * The masks at the size of the result, as long as that makes a difference.
  * @param {State} state
- * @param {"full" | "preview"} kind
+ * @param {"full" | number} kind
  */
 export function masksOf(state, kind) {
-  const size = fitted(state.photo ?? { width: 1, height: 1 }, kind === "full" ? state.look.size : PREVIEW_PX);
+  const size = fitted(state.photo ?? { width: 1, height: 1 }, kind === "full" ? state.look.size : kind);
   const scale = Math.min(1, LARGEST_MASK_PX / Math.max(size.width, size.height));
   const keys = state.mix.slots.map((slot) => slot.key);
   return drawMasks(state.mask, keys, Math.max(1, Math.round(size.width * scale)), Math.max(1, Math.round(size.height * scale)));
@@ -133,6 +137,13 @@ export function isLong(state) {
   const { width, height } = fitted(state.photo ?? { width: 1, height: 1 }, state.look.size);
   return effective(state).isOptimised || width * height > LONG_JOB_PIXELS;
 }
+
+/**
+ * The same at the size that is painted at once, for what takes long in full.
+ * @param {State} state
+ * @returns {State}
+ */
+export const quickly = (state) => (isLong(state) ? { ...state, look: { ...state.look, method: "feedforward", size: String(QUICK_PX) } } : state);
 
 /** @param {State} state Whether there is something to paint. */
 export const isPaintable = ({ photo, mix }) => photo !== null && mix.slots.length > 0;

@@ -1,10 +1,12 @@
 /** The styles of the mix as a list, with their shares; an upload can be kept from here. */
 
 import { $, announce, el, icon, showText } from "./dom.js";
-import { ask, listStyles } from "./api.js";
-import { slotOf } from "./gallery.js";
+import { ask } from "./api.js";
+import { reloadStyles, toSlot } from "./catalog.js";
 import { weights } from "./mix.js";
+import { networksOf } from "./paintings.js";
 import { showPreview } from "./previews.js";
+import { selectedKey } from "./state.js";
 import { byWhom } from "./words.js";
 
 /** @param {import("./state.js").Store} store */
@@ -27,17 +29,41 @@ export function createSlots(store) {
     const keep = slot.id === null ? el("button", { class: "link", type: "button", onclick: () => open(slot) }, "Keep this style") : null;
     const remove = el(
       "button",
-      { class: "icon-button", type: "button", "aria-label": `Remove ${slot.title}`, onclick: () => store.dispatch({ type: "remove", key: slot.key }) },
+      { class: "icon-button", type: "button", "aria-label": `Remove ${slot.title}`, title: "Take out of the mix", onclick: () => store.dispatch({ type: "remove", key: slot.key }) },
       icon("close"),
     );
-    const facts = el("span", { class: "slot-facts" }, el("b", {}), " ", byWhom(slot), keep);
-    return el("li", { class: "slot" }, image, el("span", { class: "slot-title", title: slot.title }, slot.title), facts, el("span", { class: "slot-tools" }, remove));
+    const input = el("input", { type: "radio", name: "selected", class: "slot-select", "aria-label": `Replace ${slot.title} with the next click on the wall`, onchange: () => store.dispatch({ type: "select", key: slot.key }) });
+    const title = el("span", { class: "slot-title", title: slot.title }, slot.title);
+    const facts = el("span", { class: "slot-facts" }, el("b", {}), el("span", {}, byWhom(slot)), keep);
+    return el("li", { class: "slot", "data-key": slot.key }, el("label", { class: "slot-choice" }, input, image, el("span", { class: "slot-words" }, title, facts)), remove, networkChoice(slot));
   }
+
+  /** Which of a painting's networks paints it; nothing where there is one. */
+  function networkChoice(/** @type {import("./mix.js").Slot} */ slot) {
+    const choices = networksOf(store.get().catalog.paintings, slot);
+    if (choices.length < 2) return null;
+    const current = choices.findIndex((choice) => choice.slot.key === slot.key && (slot.use ?? usual(choices, slot)) === choice.model);
+    const select = el("select", { class: "slot-network", "aria-label": `Network for ${slot.title}` }, ...choices.map(({ model }, index) => el("option", { value: index, selected: index === current }, model)));
+    select.addEventListener("change", () => {
+      const choice = choices[Number(select.value)];
+      const use = choice.model === usual(choices, choice.slot) ? undefined : choice.model;
+      store.dispatch({ type: "swap", key: slot.key, slot: { ...choice.slot, use } });
+    });
+    return select;
+  }
+
+  const usual = (/** @type {{slot: import("./mix.js").Slot, model: string}[]} */ choices, /** @type {import("./mix.js").Slot} */ slot) => {
+    const models = choices.filter((choice) => choice.slot.key === slot.key).map(({ model }) => model);
+    return models.find((model) => store.get().catalog.models.some(({ id, is_default }) => id === model && is_default)) ?? slot.models[0];
+  };
 
   function drawShares() {
     const { slots, point, note: text } = store.get().mix;
     const shares = weights(slots.length, point);
+    const selected = selectedKey(store.get());
+    list.classList.toggle("is-mix", slots.length > 1);
     [...list.children].forEach((item, index) => {
+      $(".slot-select", item).checked = item.dataset.key === selected;
       $("b", item).textContent = slots.length > 1 ? `${Math.round(shares[index] * 100)} %` : "";
     });
     if (text && note.textContent !== text) announce(text);
@@ -69,10 +95,10 @@ export function createSlots(store) {
     button.disabled = true;
     try {
       const style = await (await ask("/styles", { method: "POST", body: data })).json();
-      store.dispatch({ type: "registered", key: slot.key, slot: slotOf(style) });
-      store.dispatch({ type: "catalog", models: store.get().catalog.models, styles: await listStyles() });
+      store.dispatch({ type: "registered", key: slot.key, slot: toSlot(style) });
+      await reloadStyles(store);
       form.hidden = true;
-      announce(`${style.title} is kept, and stands in the gallery`);
+      announce(`${style.title} is kept, and hangs on the wall`);
     } catch (problem) {
       showText(error, /** @type {any} */ (problem).detail ?? String(problem));
       announce(error.textContent, true);
@@ -82,7 +108,7 @@ export function createSlots(store) {
   });
   $("#keep-cancel").addEventListener("click", () => (form.hidden = true));
   store.subscribe((state, before) => {
-    if (state.mix.slots !== before.mix.slots) draw();
-    else if (state.mix !== before.mix) drawShares();
+    if (state.mix.slots !== before.mix.slots || state.catalog !== before.catalog) draw();
+    else if (state.mix !== before.mix || state.selected !== before.selected) drawShares();
   });
 }

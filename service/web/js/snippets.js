@@ -64,14 +64,50 @@ export function python(fields, { url, sample, needsKey, isJob, output }) {
   ].join("\n");
 }
 
+/**
+ * For JavaScript: a browser, Node or Deno, without any library.
+ * @param {Field[]} fields
+ * @param {Place} place
+ */
+export function javascript(fields, { url, sample, needsKey, isJob, output }) {
+  const text = (/** @type {string} */ value) => JSON.stringify(value);
+  const opened = (/** @type {any} */ file) =>
+    sample && file.role === "content" ? `await (await fetch(${text(sample)})).blob()` : `new Blob([await readFile(${text(file.name)})])`;
+  const appended = fields.map((field) => ("value" in field
+    ? `form.append(${text(field.name)}, ${text(field.value)});`
+    : `form.append(${text(field.name)}, ${opened(field.file)}, ${text(field.file.name)});`));
+  const headers = [...(needsKey ? ["Authorization: `Bearer ${process.env.STYLIZE_KEY}`"] : []), ...(isJob ? ['Prefer: "respond-async"'] : [])];
+  const options = headers.length ? `const headers = { ${headers.join(", ")} };` : "const headers = {};";
+  return [
+    'import { readFile, writeFile } from "node:fs/promises";',
+    "",
+    "const form = new FormData();", ...appended, options,
+    `let answer = await fetch(${text(url)}, { method: "POST", body: form, headers });`,
+    "if (!answer.ok) throw new Error(await answer.text());",
+    ...(isJob ? [
+      "let job = await answer.json();",
+      'while (["queued", "running"].includes(job.state)) {',
+      "  await new Promise((resolve) => setTimeout(resolve, 1000));",
+      `  job = await (await fetch(${text(below(url))} + job.links.self, { headers })).json();`,
+      "}",
+      `answer = await fetch(${text(below(url))} + job.links.result, { headers });`,
+    ] : []),
+    `await writeFile(${text(output)}, Buffer.from(await answer.arrayBuffer()));`,
+    "",
+  ].join("\n");
+}
+
+/** The address that paths of jobs are below. */
+const below = (/** @type {string} */ url) => new URL(".", url).href.replace(/\/$/, "");
+
 /** @param {string} url */
 function jobLines(url) {
   return [
     "job = answer.json()",
     'while job["state"] in ("queued", "running"):',
     "    time.sleep(1)",
-    `    job = client.get(${JSON.stringify(new URL(".", url).href.replace(/\/$/, ""))} + job["links"]["self"]).json()`,
-    `answer = client.get(${JSON.stringify(new URL(".", url).href.replace(/\/$/, ""))} + job["links"]["result"])`,
+    `    job = client.get(${JSON.stringify(below(url))} + job["links"]["self"]).json()`,
+    `answer = client.get(${JSON.stringify(below(url))} + job["links"]["result"])`,
     "answer.raise_for_status()",
   ];
 }

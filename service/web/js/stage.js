@@ -1,35 +1,68 @@
-/** The photo and its painting on the wall, and the label beside them. */
+/** The photo and its painting in their window, and the label above them. */
 
 import { $ } from "./dom.js";
 import { createCompare } from "./compare.js";
 import { createViewport } from "./viewport.js";
 
+const FADE_MS = 140;
+
 /** @typedef {{blob: Blob, url: string, isPreview: boolean}} Picture */
 
 export function createStage() {
-  const [viewport, frame, before, after, working] = [$("#viewport"), $("#frame"), $("#before"), $("#after"), $("#working")];
-  const compare = createCompare();
+  const [viewport, frame, before, working, tag] = [$("#viewport"), $("#frame"), $("#before"), $("#working"), $("#reference-tag")];
+  let [after, other] = [$("#after"), $("#after-other")]; // they take turns, so that one fades into the next
+  const compare = createCompare((share) => view.across(share));
   let isMasking = false;
-  const view = createViewport({ isMasking: () => isMasking, drag: compare.follow });
-  let passing = ""; // address of a preview, which is not needed once there is another picture
+  const view = createViewport({ isMasking: () => isMasking, drag: compare.follow, moved: () => compare.moved() });
+  let passing = ""; // address of a preview, which nobody needs once there is another picture
   let turn = 0;
+  /** @type {import("./state.js").Photo | null} */
+  let shown = null;
+
+  function clear() {
+    for (const image of [after, other]) {
+      image.hidden = true;
+      image.removeAttribute("src");
+    }
+    if (passing) URL.revokeObjectURL(passing);
+    passing = "";
+    compare.setPainted(false);
+  }
+
+  /** The one that was behind comes to the front. */
+  function swap() {
+    [after, other] = [other, after];
+    [after.id, other.id] = ["after", "after-other"];
+    other.alt = "";
+    other.after(after);
+    after.hidden = false;
+    const old = other;
+    const hide = () => (old.hidden = old !== after); // what is transparent in the new one shows nothing of it
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) hide();
+    else after.animate([{ opacity: 0 }, { opacity: 1 }], FADE_MS).finished.then(hide, () => {});
+  }
 
   return {
     viewport,
     frame,
+    zoomBy: view.zoomBy,
+    fit: view.fit,
+    peek: compare.peek,
     /** @param {import("./state.js").Photo} photo */
     showPhoto(photo) {
       turn++;
-      frame.style.setProperty("--ratio", String(photo.width / photo.height));
-      before.src = photo.url;
-      before.alt = `The photo: ${photo.name}`;
+      clear();
+      if (shown !== photo) view.show(photo);
+      shown = photo;
+      this.showReference(null);
+    },
+    /** What is to the left of the divider: the photo, or another picture. @param {{url: string, title: string} | null} reference */
+    showReference(reference) {
+      if (!shown) return;
+      before.src = reference?.url ?? shown.url;
+      before.alt = reference ? `For comparison: ${reference.title}` : `The photo: ${shown.name}`;
       before.hidden = false;
-      after.hidden = true;
-      after.removeAttribute("src");
-      if (passing) URL.revokeObjectURL(passing);
-      passing = "";
-      compare.setPainted(false);
-      view.fit();
+      tag.textContent = reference?.title ?? "Photo";
     },
     /**
      * @param {Picture} picture
@@ -45,9 +78,11 @@ export function createStage() {
         if (picture.isPreview) URL.revokeObjectURL(picture.url);
         return false;
       }
-      after.src = picture.url;
+      other.src = picture.url;
+      await other.decode().catch(() => {});
+      if (mine !== turn) return false;
+      swap();
       after.alt = `The photo, painted: ${title}`;
-      after.hidden = false;
       after.classList.toggle("is-preview", picture.isPreview);
       after.dataset.size = `${image.naturalWidth}x${image.naturalHeight}`;
       if (passing) URL.revokeObjectURL(passing);
@@ -55,6 +90,8 @@ export function createStage() {
       compare.setPainted(true);
       return true;
     },
+    /** @param {number} width Of the full picture, in pixels: what zoom counts. */
+    setPixels: view.setPixels,
     /** @param {string} title @param {string} facts */
     setLabel(title, facts) {
       $("#label-title").textContent = title;

@@ -21,7 +21,7 @@ from model_store.runtime import Runtime
 from model_store.statistics import instance_statistics
 from model_store.style import Style
 from service.engine.style_cache import StyleCache
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
 
@@ -53,12 +53,12 @@ def network_of(stylizer: Stylizer) -> AdaIN:
     return network
 
 
-def upload(seed: int, width: int = 48, height: int = 40) -> Upload:
-    return Upload(f"digest-{seed}", files.photo(width, height, seed))
+def upload(seed: int, width: int = 48, height: int = 40) -> StyleImage:
+    return StyleImage(f"digest-{seed}", files.photo(width, height, seed))
 
 
 def painting(
-    *styles: str | Upload, seed: int = 1, alpha: float = 1.0, size: tuple[int, int] = (48, 40)
+    *styles: str | StyleImage, seed: int = 1, alpha: float = 1.0, size: tuple[int, int] = (48, 40)
 ) -> StylizeInput:
     """A photo of its own; of several styles, each weighs one more than the one before."""
     return StylizeInput(files.photo(*size, seed), [(1.0 + index, style) for index, style in enumerate(styles)], alpha)
@@ -136,7 +136,7 @@ def test_a_stored_style_is_the_statistics_of_its_image(make: Make) -> None:
     with torch.inference_mode():
         mean, std = instance_statistics(network.encode(to_tensor([image], stylizer.runtime.device)))
     network.style_scales[0], network.style_shifts[0] = std.flatten(), mean.flatten()
-    stored, uploaded = stylizer.paint("adain", [painting("first"), painting(Upload("d", image))])
+    stored, uploaded = stylizer.paint("adain", [painting("first"), painting(StyleImage("d", image))])
     assert largest_difference(stored, uploaded) <= 1
 
 

@@ -14,13 +14,13 @@ from service.queue.queue import JobQueue
 from service.queue.records import Accepted, JobRecords
 from service.queue.replies import Dispatcher
 from service.queue.styles import RegisteredStyle
-from service.request import Facts, StylizeParameters
+from service.request import ResultInfo, StylizeParameters
 from service.settings import Settings
 
 ACCEPTED = Accepted(1_700_000_000.5, "request-7", "webp", 3)
 FUTURE = {"mood": "blue", "nested": {"a": [1]}}
 PARAMETERS = {"request_id": "r", "model": "m", "width": 8, "height": 8, "styles": [], "format": "png"}
-FACTS = {"model": "m", "batch_size": 2, "queue_ms": 1.0, "decode_ms": 1.0, "model_ms": 1.0, "encode_ms": 1.0}
+INFO = {"model": "m", "batch_size": 2, "queue_ms": 1.0, "decode_ms": 1.0, "model_ms": 1.0, "encode_ms": 1.0}
 
 
 class Ends:
@@ -88,13 +88,13 @@ def test_a_record_and_a_result_of_a_newer_version(settings: Settings) -> None:
         assert status is not None
         assert (status.state, status.progress.step) == ("running", 3)
 
-        assert await ends.queue.complete(claim, Result(b"image", {**FACTS, **FUTURE}))
+        assert await ends.queue.complete(claim, Result(b"image", {**INFO, **FUTURE}))
         await ends.add_to(record, "outcome", **FUTURE)
         status = await ends.records.status("id")
         assert status is not None and status.state == "succeeded"
         result = await ends.records.result("id")
         assert result is not None
-        assert Facts.model_validate(result.facts) == Facts.model_validate(FACTS)
+        assert ResultInfo.model_validate(result.info) == ResultInfo.model_validate(INFO)
 
     play(settings, scenario)
 
@@ -125,7 +125,7 @@ def test_heartbeats_of_other_versions_are_read_and_logged_once(
         assert worker.is_ready(1000)
         assert worker.about["mood"] == "blue"
         await ends.queue.prepare()
-        dispatcher = Dispatcher(ends.queue, ends.settings)
+        dispatcher = Dispatcher(ends.queue, ends.settings, lambda info: None)
         for index in range(2):
             await dispatcher.accept(Job(f"id-{index}", PARAMETERS, {}), ACCEPTED)
             await asyncio.sleep(1.1)  # it looks after the workers once a second

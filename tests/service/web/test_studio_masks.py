@@ -1,8 +1,11 @@
 """Masks on the page: what is painted is where the style applies."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
-from studio import Studio
+from PIL import Image
+from studio import Studio, file
 
 pytestmark = pytest.mark.browser
 
@@ -59,8 +62,8 @@ def test_undo_erase_fill_and_clear(masking: Studio) -> None:
     with studio.next_picture():
         drag(studio, (0.7, 0.5), (0.8, 0.5))
     assert np.abs(studio.pixels() - one).max() > 20
-    with studio.next_picture():
-        page.click("#mask-undo")
+    with studio.known_picture():
+        page.click("#undo")
     assert (studio.pixels() == one).all()
     page.click("#mask-erase")
     with studio.next_picture():
@@ -70,9 +73,57 @@ def test_undo_erase_fill_and_clear(masking: Studio) -> None:
     with studio.next_picture():
         page.click("#mask-fill")
     assert page.is_enabled("#mask-clear")
-    with studio.next_picture():
+    with studio.known_picture():
         page.click("#mask-clear")
-    assert page.is_disabled("#mask-undo")
+    assert page.is_disabled("#mask-clear")
+
+
+def test_the_mask_is_inverted_and_imported_and_alt_erases(masking: Studio) -> None:
+    studio = masking
+    with studio.next_picture():
+        drag(studio, (0.25, 0.3), (0.25, 0.7))
+    left = studio.pixels()
+    with studio.next_picture():
+        studio.page.click("#mask-invert")
+    inverted = studio.pixels()
+    original = photo_like(studio, inverted)
+    assert np.abs(inverted[150:210, 120:135] - original[150:210, 120:135]).mean() < 6, (
+        "the photo is where the style was"
+    )
+    assert np.abs(inverted[:, 300:] - left[:, 300:]).mean() > 20
+    with studio.known_picture():
+        studio.page.click("#mask-clear")
+    half = np.zeros((20, 40), np.uint8)
+    half[:, :20] = 255
+    picture = BytesIO()
+    Image.fromarray(half).save(picture, "PNG")
+    with studio.next_picture():
+        studio.page.set_input_files("#mask-file", file("half.png", picture.getvalue()))
+    imported = studio.pixels()
+    assert (
+        np.abs(imported[:, 300:] - original[:, 300:]).mean() < 4 < np.abs(imported[:, :200] - original[:, :200]).mean()
+    )
+    studio.page.keyboard.down("Alt")
+    with studio.next_picture():
+        drag(studio, (0.25, 0.3), (0.25, 0.7))
+    studio.page.keyboard.up("Alt")
+    erased = studio.pixels()
+    assert np.abs(erased[150:210, 120:135] - original[150:210, 120:135]).mean() < 6
+
+
+def test_the_picture_is_moved_while_it_is_painted(masking: Studio) -> None:
+    page = masking.page
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    page.keyboard.press("]")
+    assert page.input_value("#brush-size") == "17"
+    before = page.locator("#frame").bounding_box()
+    page.focus("#viewport")
+    page.keyboard.down("Space")
+    drag(masking, (0.5, 0.5), (0.4, 0.5))
+    page.keyboard.up("Space")
+    assert page.locator("#frame").bounding_box()["x"] < before["x"] - 20
+    assert page.is_disabled("#mask-clear"), "nothing was painted"
 
 
 def test_two_styles_share_the_picture(masking: Studio) -> None:
@@ -87,10 +138,12 @@ def test_two_styles_share_the_picture(masking: Studio) -> None:
           const canvas = document.querySelector("#mask-overlay");
           const pixels = canvas.getContext("2d");
           const at = (x, y) => [...pixels.getImageData(canvas.width * x, canvas.height * y, 1, 1).data];
-          return [at(0.2, 0.5), at(0.7, 0.5)];
+          const row = [...Array(100).keys()].map((x) => at(0.5 + x / 250, 0.5));
+          return [at(0.7, 0.5), row.find(([, , , alpha]) => alpha > 0)];
         }"""
     )
-    assert overlay[0][0] > overlay[0][2] and overlay[1][2] > overlay[1][0], "regions have their tints"
+    assert overlay[0][3] == 0, "there is no veil"
+    assert overlay[1][3] == 255 and overlay[1][2] > overlay[1][0], "an outline has the style's tint"
     with studio.next_picture():
         studio.page.select_option("#elsewhere", "photo")
 
@@ -101,7 +154,7 @@ def test_masks_by_keyboard_and_as_files(masking: Studio) -> None:
     for _ in range(5):
         studio.page.keyboard.press("ArrowLeft")
     with studio.next_picture():
-        studio.page.keyboard.press("Space")
+        studio.page.keyboard.press("Enter")
     with studio.page.expect_download() as download:
         studio.page.click("#save-masks")
     assert download.value.suggested_filename == "mask-1.png"
@@ -111,12 +164,14 @@ def test_masks_by_keyboard_and_as_files(masking: Studio) -> None:
     assert not studio.page.locator("#mask-overlay").is_visible()
 
 
-def test_another_style_starts_without_masks(masking: Studio) -> None:
+def test_another_style_keeps_the_masks(masking: Studio) -> None:
     studio = masking
     with studio.next_picture():
-        drag(studio, (0.3, 0.5), (0.4, 0.5))
-    studio.choose("first")
-    assert studio.page.is_disabled("#mask-undo")
+        drag(studio, (0.2, 0.3), (0.2, 0.7))
+    studio.choose("sky")
+    assert studio.page.is_enabled("#mask-clear")
+    picture = studio.pixels()
+    assert np.abs(picture[:, 300:] - photo_like(studio, picture)[:, 300:]).mean() < 4
 
 
 def test_undoing_in_a_text_field_leaves_the_mask(masking: Studio) -> None:
@@ -126,7 +181,7 @@ def test_undoing_in_a_text_field_leaves_the_mask(masking: Studio) -> None:
     assert "keep the photo's look" in studio.text("#masks-intro")
     studio.page.focus("#filter")
     studio.page.keyboard.press("Control+z")
-    assert studio.page.is_enabled("#mask-undo")
+    assert studio.page.is_enabled("#mask-clear")
     studio.page.focus("#viewport")
     studio.page.keyboard.press("Control+z")
-    assert studio.page.is_disabled("#mask-undo")
+    assert studio.page.is_disabled("#mask-clear")

@@ -16,13 +16,13 @@ COUNTED = """() => {
   let running = 0;
   window.fetch = async (address, options) => {
     const size = options?.body?.get?.("size");
-    if (!size) return real(address, options);
+    if (!size || options.body.get("format") === "webp") return real(address, options);
     window.sizes.push(size);
     window.most = Math.max(window.most, ++running);
     return real(address, options).finally(() => running--);
   };
 }"""
-"""Notes the sizes that are asked for, and how many requests run at once."""
+"""Notes the sizes that are asked for, and how many requests run at once; the wall's own are left out."""
 
 
 def test_a_dropped_painting_becomes_a_style_and_is_kept(studio: Studio) -> None:
@@ -30,7 +30,7 @@ def test_a_dropped_painting_becomes_a_style_and_is_kept(studio: Studio) -> None:
     with studio.next_picture():
         page.evaluate(DROP, ["harbour.jpg", "image/jpeg", b64encode(PAINTING.read_bytes()).decode(), "style"])
     assert studio.text("#label-title") == "harbour"
-    assert studio.text(".group-head h3 >> nth=0") == "Yours"
+    assert studio.text(".card-title >> nth=0") == "harbour", "one's own come first"
     page.click("#slots .link")
     page.fill("#keep input[name=title]", "Harbour at dusk")
     page.fill("#keep input[name=artist]", "Me")
@@ -69,7 +69,6 @@ def test_what_cannot_be_deleted_says_why_until_a_style_is_chosen(
     key = style.json()["id"]
     studio = open_studio()
     studio.page.route(f"**/styles/{key}", lambda route: route.fulfill(status=500, body="no"))
-    assert studio.text(".group-head p >> nth=0") == "mix with Any painting"
     assert "Unknown" not in studio.card(key).inner_text()
     for _ in range(2):
         studio.card(key).locator(".card-delete").focus()
@@ -129,8 +128,37 @@ def test_while_a_slider_moves_small_previews_follow_one_at_a_time(studio: Studio
     sizes, most = studio.page.evaluate("[sizes, most]")
     assert most == 1
     assert sizes.count("512") == 1 and sizes[-1] == "512"
-    assert 2 <= sizes.count("256") <= 41
+    previews = [int(size) for size in sizes[:-1]]
+    assert 2 <= len(previews) <= 41
+    assert previews[-1] == 256 and all(96 <= size <= 256 for size in previews), "at rest it is the largest"
     assert studio.shown().size == (512, 360)
+
+
+def test_a_click_swaps_the_selected_style_of_a_mix(studio: Studio) -> None:
+    studio.choose("sea")
+    studio.mix_in("sky")
+    studio.page.check('[aria-label^="Replace Sea"]', force=True)
+    studio.choose("sand")
+    assert studio.page.locator(".slot-title").all_inner_texts() == ["Sand", "Sky"]
+    assert studio.text("#pad-corners b >> nth=0") == "50 %"
+    with studio.next_picture():
+        studio.card("first").locator(".card-pick").click()
+    assert "different networks" in studio.text("#mix-note")
+    assert studio.page.locator("#slots li").count() == 1
+    with studio.known_picture():
+        studio.page.click("#undo")
+    assert studio.page.locator("#slots li").count() == 2
+
+
+def test_shares_stand_on_the_cards_and_the_pad(studio: Studio) -> None:
+    studio.choose("first")
+    studio.mix_in("second")
+    assert studio.card("first").locator(".card-share").inner_text() == "50 %"
+    with studio.next_picture():
+        studio.page.focus("#pad-point")
+        studio.page.keyboard.press("ArrowRight")
+    assert studio.card("second").locator(".card-share").inner_text() == "55 %"
+    assert studio.page.locator(".pad-name").all_inner_texts() == ["First\n45 %", "Second\n55 %"]
 
 
 def test_a_style_of_another_network_starts_a_new_mix_and_says_so(studio: Studio) -> None:
@@ -149,6 +177,7 @@ def test_only_what_the_network_supports_can_be_set(studio: Studio) -> None:
     page = studio.page
     studio.choose("first")
     assert page.is_disabled("#strokes") and page.is_disabled("[name=color][value=match]")
+    assert "any painting" in studio.text("#strokes-hint"), "it says why"
     assert not page.locator("#seed-field").is_visible()
     studio.choose("moss")
     assert page.locator("#seed-field").is_visible()

@@ -15,7 +15,7 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
 from service.queue.jobs import Claim, Job, JobProgress, Result
@@ -312,7 +312,7 @@ async def test_missing_paintings_and_bad_files_are_refused(settings: Settings, t
 
 def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoints: Path) -> None:
     def painted(alpha: float, *styles: tuple[float, Image.Image]) -> np.ndarray:
-        uploads = [(weight, Upload(str(index), image)) for index, (weight, image) in enumerate(styles)]
+        uploads = [(weight, StyleImage(str(index), image)) for index, (weight, image) in enumerate(styles)]
         *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=16)
         return last.output[0].numpy()
 
@@ -327,7 +327,7 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
 
 def test_colours_are_the_photos_if_so_wished(tiny_checkpoints: Path) -> None:
     def painted(color: str) -> np.ndarray:
-        wish = StylizeInput(content, [(1.0, Upload("it", style))], 1.0, color=color)
+        wish = StylizeInput(content, [(1.0, StyleImage("it", style))], 1.0, color=color)
         *_, last = stylizer.optimise("adain", wish, steps=16)
         return last.output[0].numpy()
 

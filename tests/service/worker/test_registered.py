@@ -31,7 +31,7 @@ from service.queue.styles import RegisteredStyle, StyleStore, digest_of
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker.pipeline import Worker
-from service.worker.registered import PAINTING_PX, bounded_painting
+from service.worker.registered import KEPT_PX, bounded_file
 
 PAINTING = photo(96, 64, seed=5)
 LIMITS = ImageLimits(10**7, 10**7)
@@ -209,9 +209,9 @@ async def test_a_bad_file_is_named_as_the_field_that_it_came_in(settings: Settin
         assert result.error is not None and (result.error.status, result.error.field) == (422, "image")
 
 
-@pytest.mark.parametrize(("size", "kept"), [((2000, 1000), (PAINTING_PX, 512)), ((300, 200), (300, 200))])
+@pytest.mark.parametrize(("size", "kept"), [((2000, 1000), (KEPT_PX, 512)), ((300, 200), (300, 200))])
 def test_what_is_kept_is_bounded_and_never_enlarged(size: tuple[int, int], kept: tuple[int, int]) -> None:
-    painting = bounded_painting(saved(Image.effect_noise(size, 60).convert("RGB"), "png"), LIMITS)
+    painting = bounded_file(saved(Image.effect_noise(size, 60).convert("RGB"), "png"), LIMITS)
     with Image.open(BytesIO(painting)) as image:
         assert (image.format, image.size) == ("JPEG", kept)
     assert len(painting) < 2**20

@@ -1,4 +1,4 @@
-"""The table of fields in ``docs/api.md``, made from the form: ``python -m service.http.field_table`` writes it."""
+"""The table of fields in ``docs/api.md``, made from the form: ``python docs/field_table.py`` writes it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from service.http.forms import StylizeForm
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+PAGE = Path(__file__).resolve().parent / "api.md"
 BEGIN = "<!-- fields: made by `make docs` -->\n"
 END = "<!-- end of fields -->\n"
 
