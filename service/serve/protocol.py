@@ -164,7 +164,7 @@ class Connection(HttpToolsProtocol):
         if self.transport is None or (self.transport.is_closing() and not self.transport.get_write_buffer_size()):
             return
         unsent_bytes = self.transport.get_write_buffer_size()
-        if not unsent_bytes or unsent_bytes < self._unsent_bytes:
+        if not self._unsent_bytes or unsent_bytes < self._unsent_bytes:
             self._sent_at = now
         self._unsent_bytes = unsent_bytes
         if now - self._sent_at > self.settings.unread_s:
