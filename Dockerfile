@@ -71,7 +71,8 @@ EXPOSE 8000
 # http.client, because urllib would ask the proxy that an environment may name.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; \
-api = http.client.HTTPConnection('127.0.0.1', int(os.environ['STYLIZE_PORT']), timeout=4); \
+port = os.environ['STYLIZE_PORT']; \
+api = http.client.HTTPConnection('127.0.0.1', int(port) if port.isdecimal() else 8000, timeout=4); \
 api.request('GET', '/healthz'); \
 sys.exit(api.getresponse().status != 200)"]
 CMD ["api"]

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: serve test check bench screens train-adain up clean
+.PHONY: serve test test-fast fuzz check docs bench screens train-adain up clean
 .DEFAULT_GOAL := serve
 
 $(READY): pyproject.toml constraints.txt
@@ -11,21 +11,33 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --editable '.[all]' --constraint constraints.txt
 	touch $@
 
-serve: $(READY)  ## Embedded Redis, the API and one worker, until Ctrl-C
+serve: $(READY)  ## Run embedded Redis, the API and one worker, until Ctrl-C
 	$(BIN)/python -m service serve
 
+# Two processes, each with the files, or the browser tests, that share what is slow to start.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+
 test: $(READY)  ## All tests; GPU tests run where CUDA is
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) --durations=10
+
+test-fast: $(READY)  ## Within a minute: all that needs no process, no browser and little time
+	$(BIN)/python -m pytest $(PARALLEL) -m "not processes and not browser and not slow"
+
+fuzz: $(READY)  ## Send 20,000 broken files to a running service; FUZZ_FILES and FUZZ_SEED choose others
+	FUZZ_FILES=$${FUZZ_FILES:-20000} $(BIN)/python -m pytest -s tests/service/http/test_fuzz.py
 
 check: $(READY)  ## What is not a test: lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## Engine, controls, large pictures and service, each beside its baseline
+docs: $(READY)  ## The table of fields in docs/api.md, from service/request.py
+	$(BIN)/python docs/field_table.py
+
+bench: $(READY)  ## Measure engine, controls, large images and service, each beside its baseline
 	$(BIN)/python -m bench
 
-screens: $(READY)  ## The page in Chromium: its weight, its first picture, and pictures of its states
+screens: $(READY)  ## Measure the page in Chromium: its weight and its first output; take screenshots
 	$(BIN)/python -m bench studio --screens docs/studio
 
 CONTENT ?= ../shared/data/train/content
@@ -36,7 +48,7 @@ train-adain: $(READY)  ## Train AdaIN: make train-adain CONTENT=photos STYLE=pai
 	$(BIN)/python -m train adain --content $(CONTENT) --style $(STYLE) --vgg $(VGG) --out $(OUT) \
 		$(if $(wildcard $(OUT)/state.pt),--resume)
 
-up:  ## The containers, on a host with a GPU
+up:  ## Run the containers, on a host with a GPU
 	docker compose up --build
 
 clean:  ## Remove the environment and caches

@@ -1,1 +1,1 @@
-"""What it costs: commands that print tables. ``python -m bench --help``."""
+"""Benchmarks: commands that measure and print tables. ``python -m bench --help``."""

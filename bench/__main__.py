@@ -1,4 +1,4 @@
-"""``python -m bench``: engine, controls, large pictures and service, each beside its baseline; or one of them."""
+"""``python -m bench``: engine, controls, large images and service, each beside its baseline; or one of them."""
 
 import platform
 import signal
@@ -26,22 +26,22 @@ from service.engine.threads import sleep_while_waiting
 from service.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
-    help="Engine, controls, large pictures and service, each beside its baseline. Settings are the service's STYLIZE_*"
-    " variables.",
+    help="Measure engine, controls, large images and service, each beside its baseline. Settings are the service's"
+    " STYLIZE_* variables.",
     pretty_exceptions_enable=False,
 )
 console = Console()
 progress = Console(stderr=True)
 
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; else STYLIZE_DEVICE.")]
-Dtype = Annotated[str | None, typer.Option(help="Of our networks: auto, float32, bfloat16, float16.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; by default STYLIZE_DEVICE.")]
+Dtype = Annotated[str | None, typer.Option(help="Number type of our networks: auto, float32, bfloat16, float16.")]
 CaseBudget = Annotated[float, typer.Option(min=0, help="Seconds of repetitions per size and batch.")]
 
 
 @app.callback(invoke_without_command=True)
 def everything(context: typer.Context, device: Device = None, dtype: Dtype = None) -> None:
-    """Run all, unless a command names one."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no child stays
+    """Run all benchmarks, unless a command names one."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that child processes are ended
     if context.invoked_subcommand is not None:
         if device is not None or dtype is not None:
             raise typer.BadParameter(f"give the options after `{context.invoked_subcommand}`")
@@ -56,7 +56,7 @@ def everything(context: typer.Context, device: Device = None, dtype: Dtype = Non
 
 @app.command()
 def engine(device: Device = None, dtype: Dtype = None, case_budget_s: CaseBudget = CASE_BUDGET_S) -> None:
-    """The reference implementation's way beside ours, from pixels to pixels."""
+    """Measure the engine beside the reference implementation, from pixels to pixels."""
     with _clear_errors():
         settings, folder = _prepare(device, dtype)
         report = measure_engine(settings, folder, case_budget_s=case_budget_s, say=progress.print)
@@ -69,7 +69,7 @@ def controls(
     dtype: Dtype = None,
     rounds: Annotated[int, typer.Option(min=1, help="Requests of each kind.")] = ROUNDS,
 ) -> None:
-    """A request with each control beside the plain request."""
+    """Measure a request with each control beside the plain request."""
     with _clear_errors():
         settings, folder = _prepare(device, dtype)
         seconds = measure_controls(settings, folder, rounds, say=progress.print)
@@ -81,9 +81,9 @@ def large(
     device: Device = None,
     dtype: Dtype = None,
     largest: Annotated[float, typer.Option(min=1, help="Megapixels; 64 takes minutes on a CPU.")] = MEGAPIXELS[-1],
-    style: Annotated[str | None, typer.Option(help="A style's id; else one of each kind of network.")] = None,
+    style: Annotated[str | None, typer.Option(help="A style's id; by default one of each kind of network.")] = None,
 ) -> None:
-    """Pictures in tiles beside one pass: seconds, and the peak of the memory."""
+    """Measure large images in tiles beside one pass: seconds, and peak memory."""
     with _clear_errors():
         settings, folder = _prepare(device, dtype)
         megapixels = [size for size in MEGAPIXELS if size < largest] + [largest]
@@ -98,7 +98,7 @@ def large(
 
 @app.command()
 def service(device: Device = None, dtype: Dtype = None) -> None:
-    """Real processes and real HTTP beside the bare engine loop."""
+    """Measure real processes and real HTTP beside the bare engine loop."""
     with _clear_errors():
         settings, folder = _prepare(device, dtype)
         report = measure_service(settings, folder, say=progress.print)
@@ -109,7 +109,7 @@ def service(device: Device = None, dtype: Dtype = None) -> None:
 def gallery(
     out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("docs/controls"),
 ) -> None:
-    """The pictures of the documentation: no measurement, but what every control does."""
+    """Make the documentation's images, which show every control."""
     from bench.gallery import make_gallery
 
     with _clear_errors():
@@ -121,9 +121,9 @@ def studio(
     device: Device = None,
     dtype: Dtype = None,
     rounds: Annotated[int, typer.Option(min=1, help="First visits.")] = 3,
-    screens: Annotated[Path | None, typer.Option(help="A folder: pictures of the page's main states go there.")] = None,
+    screens: Annotated[Path | None, typer.Option(help="Folder for screenshots of the page's main states.")] = None,
 ) -> None:
-    """The page in Chromium: what it weighs, and how long the first picture takes after the click."""
+    """Measure the page in Chromium: its weight, and the time from the click to the first output."""
     with _clear_errors():
         settings, folder = _prepare(device, dtype)
         visits = measure_studio(settings, folder, rounds, screens, say=progress.print)
@@ -132,7 +132,7 @@ def studio(
 
 @contextmanager
 def _clear_errors() -> Iterator[None]:
-    """What the user can mend, or what the other processes said, without a traceback of ours."""
+    """Print errors that a user can correct, and those of other processes, without our traceback."""
     try:
         yield
     except (SettingsError, CatalogError, StartError, LoadError, RemoteError) as err:
@@ -141,7 +141,7 @@ def _clear_errors() -> Iterator[None]:
 
 
 def _prepare(device: str | None, dtype: str | None) -> tuple[Settings, Path]:
-    """Settings with what the command line says, and the folder of checkpoints."""
+    """Return the settings, changed by the command line, and the folder of checkpoints."""
     settings = load_settings()
     given = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
     settings = Settings(**{**settings.model_dump(), **given})
@@ -153,7 +153,7 @@ def _prepare(device: str | None, dtype: str | None) -> tuple[Settings, Path]:
 
 
 def _processor() -> str:
-    """Its name, as far as the system tells."""
+    """Name of the processor, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -163,5 +163,5 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    sleep_while_waiting()  # in the processes that are started: those that compute, the baseline among them
+    sleep_while_waiting()  # in child processes too, the baseline among them
     app()

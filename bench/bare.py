@@ -1,4 +1,4 @@
-"""The bare engine loop: the worker's own steps in one process, one request after the other, without queue or HTTP."""
+"""The bare engine loop: the worker's steps in one process, one request after the other, without queue or HTTP."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.engine.stylizer import Stylizer
 from service.images import ImageLimits
-from service.queue.job import Job
-from service.resolve import job_parameters
+from service.queue.jobs import Job
+from service.resolve import resolve
 from service.settings import Settings
 from service.worker.codecs import decode_job
 
 
 class BareLoop:
-    """Decode → paint → encode over the same requests as the service gets, by index into the mix."""
+    """Decode → forward → encode for the requests that the service gets, by index into the mix."""
 
     def __init__(self, folder: Path, settings: Settings, shapes_px: Sequence[tuple[int, int]]) -> None:
         """Load the networks as a worker does, and warm up with every request of the mix."""
@@ -35,7 +35,7 @@ class BareLoop:
             self.run(index)
 
     def run(self, index: int) -> Stages:
-        """One request."""
+        """Run one request."""
         started = perf_counter()
         decoded = decode_job(self._jobs[index % len(self._jobs)], self._stylizer, self._limits)
         decoded_at = perf_counter()
@@ -47,5 +47,5 @@ class BareLoop:
 
     def _job(self, ask: Ask, settings: Settings) -> Job:
         request = ask.as_request()
-        parameters = job_parameters(request, settings, self._stylizer.catalog)
-        return Job(request.request_id, parameters.model_dump(), request.blobs)
+        parameters = resolve(request, self._stylizer.catalog, settings, request_id="bench")
+        return Job("bench", parameters.travelling(), request.blobs())

@@ -1,10 +1,10 @@
-"""What each control costs: a request at 512 px with it, beside the plain request, in the same run.
+"""Cost of each control: a request at 512 px with it, beside the plain request, in the same run.
 
-From files to file, as a worker does it, without queue and HTTP. All kinds take turns, round by round.
+From files to file, as in a worker, without queue and HTTP. All kinds alternate, round by round.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -27,7 +27,7 @@ PLAIN = "plain"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of request: the fields in which it differs from the plain one, and what is special about it."""
+    """A kind of request: the fields in which it differs from the plain one."""
 
     changes: Mapping[str, object] = field(default_factory=dict)
     is_new_style: bool = False
@@ -35,43 +35,43 @@ class Kind:
 
 
 def kinds(catalog: Catalog, side_px: int = SIDE_PX) -> dict[str, dict[str, Kind]]:
-    """By network, then by name; each network's first is the plain request that the others are compared to."""
+    """Kinds of requests by network, then by name; each network's first is the plain one, the baseline of the others."""
     paintings = [_file(painting(640, 512, index)) for index in range(4)]
     gradient = Image.linear_gradient("L").resize((side_px, side_px))
     masks = [_file(gradient.rotate(90 * index)) for index in range(4)]
     adain = {
-        PLAIN: Kind({"styles": paintings[:1]}),
-        "alpha 0.5": Kind({"styles": paintings[:1], "alpha": 0.5}),
-        "mix of 4": Kind({"styles": paintings}),
-        "color luminance": Kind({"styles": paintings[:1], "color": "luminance"}),
-        "color match": Kind({"styles": paintings[:1], "color": "match"}),
-        "1 mask": Kind({"styles": paintings[:1], "masks": masks[:1]}),
-        "2 styles, 2 masks": Kind({"styles": paintings[:2], "masks": masks[:2]}),
-        "4 styles, 4 masks": Kind({"styles": paintings, "masks": masks}),
-        "a style never seen": Kind({"styles": paintings[:1]}, is_new_style=True),
-        "the same, style_size 1024": Kind({"styles": paintings[:1], "style_size": 1024}, is_new_style=True),
-        "in tiles": Kind({"styles": paintings[:1]}, is_tiled=True),
+        PLAIN: Kind({"style": paintings[:1]}),
+        "alpha 0.5": Kind({"style": paintings[:1], "alpha": 0.5}),
+        "mix of 4": Kind({"style": paintings}),
+        "color luminance": Kind({"style": paintings[:1], "color": "luminance"}),
+        "color match": Kind({"style": paintings[:1], "color": "match"}),
+        "1 mask": Kind({"style": paintings[:1], "mask": masks[:1]}),
+        "2 styles, 2 masks": Kind({"style": paintings[:2], "mask": masks[:2]}),
+        "4 styles, 4 masks": Kind({"style": paintings, "mask": masks}),
+        "a style never seen": Kind({"style": paintings[:1]}, is_new_style=True),
+        "the same, style_size 1024": Kind({"style": paintings[:1], "style_size": 1024}, is_new_style=True),
+        "in tiles": Kind({"style": paintings[:1]}, is_tiled=True),
     }
     found = {"adain": adain}
     learned = next((model for model in catalog.models if model.norm == "conditional" and len(model.styles) > 1), None)
     if learned is not None:
         one, *others = [style.id for style in learned.styles][:4]
         found[learned.id] = {
-            PLAIN: Kind({"style_ids": [one]}),
-            "alpha 0.5": Kind({"style_ids": [one], "alpha": 0.5}),
-            "color luminance": Kind({"style_ids": [one], "color": "luminance"}),
-            "1 mask": Kind({"style_ids": [one], "masks": masks[:1]}),
-            "2 styles, 2 masks": Kind({"style_ids": [one, others[0]], "masks": masks[:2]}),
-            "in tiles": Kind({"style_ids": [one]}, is_tiled=True),
+            PLAIN: Kind({"style_id": [one]}),
+            "alpha 0.5": Kind({"style_id": [one], "alpha": 0.5}),
+            "color luminance": Kind({"style_id": [one], "color": "luminance"}),
+            "1 mask": Kind({"style_id": [one], "mask": masks[:1]}),
+            "2 styles, 2 masks": Kind({"style_id": [one, others[0]], "mask": masks[:2]}),
+            "in tiles": Kind({"style_id": [one]}, is_tiled=True),
         }
     return found
 
 
 class Requests:
-    """Works off requests of every kind in its process, as a worker does."""
+    """Runs requests of every kind in its process, as a worker does."""
 
     def __init__(self, folder: Path, settings: Settings, side_px: int) -> None:
-        """Warm up with one of each."""
+        """Warm up with one request of each kind."""
         from model_store.runtime import choose_runtime, keep_freed_memory
         from service.engine.stylizer import Stylizer
 
@@ -89,21 +89,21 @@ class Requests:
                 self.time_s(model, name)
 
     def time_s(self, model: str, name: str) -> float:
-        """From the request's files to the answer's."""
+        """Time a request, from its files to the output's."""
         from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
-        from service.queue.job import Job
-        from service.resolve import job_parameters
+        from service.queue.jobs import Job
+        from service.resolve import resolve
         from service.worker.codecs import decode_job
 
         kind = self._kinds[model][name]
         asked = self._asked(kind)
         settings = self._settings.model_copy(update={"tile_above_pixels": 1 if kind.is_tiled else 2**40})
-        parameters = job_parameters(asked, settings, self._stylizer.catalog)
+        parameters = resolve(asked, self._stylizer.catalog, settings, request_id="bench")
         limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
         with stopwatch() as watch:
-            decoded = decode_job(Job("bench", parameters.model_dump(), asked.blobs), self._stylizer, limits)
+            decoded = decode_job(Job("bench", parameters.travelling(), asked.blobs()), self._stylizer, limits)
             if parameters.tiled:
                 for progress in self._stylizer.paint_tiled(parameters.model, decoded.input):
                     painted = progress.output
@@ -112,23 +112,13 @@ class Requests:
             images.encode(DecodedImage(painted, None), "jpeg", None)
         return watch.seconds
 
-    def _asked(self, kind: Kind) -> StylizeRequest:
-        plain = StylizeRequest(
-            request_id="bench",
-            content=self._content,
-            styles=[],
-            style_ids=[],
-            weights=None,
-            alpha=1.0,
-            size=str(self._side_px),
-            format="jpeg",
-            quality=None,
-            accept=None,
-        )
-        asked = replace(plain, **dict(kind.changes))  # type: ignore[arg-type]
+    def _asked(self, kind: Kind) -> StylizeRequest[bytes]:
+        plain = {"content": self._content, "size": str(self._side_px), "format": "jpeg"}
+        asked = StylizeRequest[bytes].model_validate({**plain, **kind.changes})
         if kind.is_new_style:  # bytes after the end of a JPEG change nothing but its hash
             self._sent += 1
-            asked = replace(asked, styles=[data + self._sent.to_bytes(8) for data in asked.styles])
+            files = [data + self._sent.to_bytes(8) for data in asked.style]
+            asked = asked.model_copy(update={"style": files})
         return asked
 
 
@@ -139,14 +129,14 @@ def measure_controls(
     side_px: int = SIDE_PX,
     say: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, dict[str, list[float]]]:
-    """Seconds of each request, by network and kind; the kinds take turns.
+    """Measure the seconds of each request, by network and kind; the kinds alternate.
 
     Args:
         settings: Device and number type.
-        folder: Of checkpoints, with AdaIN.
+        folder: Folder of checkpoints, with AdaIN.
         rounds: Requests of each kind.
-        side_px: Of the square results.
-        say: Told what happens.
+        side_px: Side of the square outputs.
+        say: Called with lines of progress.
 
     Raises:
         RemoteError: The process failed.

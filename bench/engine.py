@@ -1,8 +1,8 @@
-"""The engine alone: the reference implementation's way beside ours, from RGB pixels to RGB pixels.
+"""The engine alone beside the reference implementation, from RGB pixels to RGB pixels.
 
-Ours are AdaIN, as the reference, and swift by every backend; with styles that are remembered, and with new ones. Each
-lives in a process of its own and they take turns, call by call, so that what else the machine does meets all.
-A call ends when its pixels are on the host, so a GPU has finished too.
+Ours are AdaIN, like the reference, and swift by every backend; with cached styles, and with new ones. Each runs in a
+process of its own and they alternate, call by call, so that other load of the machine affects all alike. A call ends
+when its pixels are on the host, so a GPU has finished too.
 """
 
 import hashlib
@@ -35,17 +35,17 @@ MAX_REPETITIONS = 40
 WANTED_RATIO = 3.0
 
 Paint = Callable[[Sequence[Image.Image], Sequence[Image.Image], bool], list[Image.Image]]
-"""(contents, styles, whether the styles are taken for new ones) → images."""
+"""(contents, styles, true if the styles count as new ones) → outputs."""
 
 
 class Contestant:
-    """One way to paint, with the pictures of the current case."""
+    """A measured implementation, with the images of the current case."""
 
     def __init__(self, paint: Paint, facts: dict[str, Any]) -> None:
-        """``facts`` say on what it runs."""
+        """Store the implementation and its facts."""
         self._paint = paint
         self._facts = facts
-        self._painted: list[Image.Image] = []
+        self._outputs: list[Image.Image] = []
         self._contents: list[Image.Image] = []
         self._styles: list[Image.Image] = []
 
@@ -54,25 +54,25 @@ class Contestant:
         return self._facts
 
     def set_case(self, side_px: int, batch: int) -> None:
-        """Make ready for a size: each picture is painted once, alone, which also encodes the styles that are kept."""
+        """Prepare a size: each pair runs once, alone, which also fills the style cache."""
         self._contents = [photo(side_px, side_px, index) for index in range(batch)]
         self._styles = [painting(side_px, side_px, index) for index in range(batch)]
         for index in range(batch):
             self._paint(self._contents[index : index + 1], self._styles[index : index + 1], False)
 
     def time_s(self, is_new: bool) -> float:
-        """One call, with styles that were seen before or never."""
+        """Time one call, with cached or with new styles."""
         started = perf_counter()
-        self._painted = self._paint(self._contents, self._styles, is_new)
+        self._outputs = self._paint(self._contents, self._styles, is_new)
         return perf_counter() - started
 
-    def pictures(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Of the last timed call: (B, H, W, 3)."""
-        return np.stack([np.asarray(image) for image in self._painted])
+    def outputs(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Outputs of the last timed call: (B, H, W, 3)."""
+        return np.stack([np.asarray(image) for image in self._outputs])
 
 
 def make_reference(path: Path, device: str) -> Contestant:
-    """The baseline, which encodes its styles at every call."""
+    """Make the baseline, which encodes its styles at every call."""
     import torch
 
     from bench.reference import ReferencePainter
@@ -83,11 +83,11 @@ def make_reference(path: Path, device: str) -> Contestant:
 
 
 def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype: str) -> Contestant:
-    """What a worker does: its stylizer, its number type, its allocator."""
+    """Make a worker's engine: its stylizer, its number type, its allocator."""
     import torch
 
     from model_store.runtime import choose_runtime, keep_freed_memory
-    from service.engine.stylize_input import StylizeInput, Upload
+    from service.engine.stylize_input import StyleImage, StylizeInput
     from service.engine.stylizer import Stylizer
 
     keep_freed_memory()
@@ -98,13 +98,12 @@ def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype
 
     def paint(contents: Sequence[Image.Image], styles: Sequence[Image.Image], is_new: bool) -> list[Image.Image]:
         for style in styles:
-            if id(style) not in digests:  # in the service this happens to the file, while it is decoded
+            if id(style) not in digests:  # the service hashes the file, while it is decoded
                 digests[id(style)] = hashlib.sha256(style.tobytes()).hexdigest()
-        paintings = [
-            StylizeInput(content, [(1.0, Upload(str(next(fresh)) if is_new else digests[id(style)], style, None))], 1.0)
-            for content, style in zip(contents, styles, strict=True)
-        ]
-        return stylizer.paint(model, paintings)
+        names = [str(next(fresh)) if is_new else digests[id(style)] for style in styles]
+        images = [StyleImage(name, style) for name, style in zip(names, styles, strict=True)]
+        pairs = zip(contents, images, strict=True)
+        return stylizer.paint(model, [StylizeInput(content, [(1.0, image)], 1.0) for content, image in pairs])
 
     dtype_name = str(runtime.dtype).removeprefix("torch.")
     return Contestant(paint, {"device": str(runtime.device), "dtype": dtype_name, "threads": torch.get_num_threads()})
@@ -112,7 +111,7 @@ def make_ours(folder: Path, model: str, backend: BackendName, device: str, dtype
 
 @dataclass(frozen=True)
 class Way:
-    """A row of the table: a contestant, and whether it meets its styles for the first time."""
+    """A row of the table: a contestant, with cached or new styles."""
 
     contestant: str
     is_new: bool = False
@@ -128,7 +127,7 @@ OURS = Way("adain")
 
 @dataclass(frozen=True)
 class Case:
-    """What was measured at one size: seconds per call, and how far AdaIN's pictures lie apart in 1/255."""
+    """Measurements at one size: seconds per call, and the difference of AdaIN's outputs in 1/255."""
 
     side_px: int
     batch: int
@@ -137,13 +136,13 @@ class Case:
     mean_difference: float
 
     def ratio(self, way: Way, to: Way) -> float:
-        """How many times faster one way is than another."""
+        """Return the speed of one way relative to another."""
         return median(self.seconds[to]) / median(self.seconds[way])
 
 
 @dataclass(frozen=True)
 class EngineReport:
-    """All cases, what each contestant ran on, and whether swift's weights are random."""
+    """All cases, each contestant's device, and a flag for random weights of swift."""
 
     cases: list[Case]
     facts: dict[str, dict[str, Any]]
@@ -161,12 +160,13 @@ def measure_engine(
     """Time every way at every size.
 
     Args:
-        settings: Say the device, and our number type; the reference computes in fp32.
-        folder: Of checkpoints, with ``adain.safetensors``; without ``swift.safetensors``, swift has random weights.
-        sides_px: Of the square pictures.
-        batches: Pictures per call.
-        case_budget_s: No further repetition of a case after so long, beyond the least.
-        say: Told what happens.
+        settings: Device, and our number type; the reference computes in fp32.
+        folder: Folder of checkpoints, with ``adain.safetensors``; without ``swift.safetensors``, swift has random
+            weights.
+        sides_px: Sides of the square images.
+        batches: Images per call.
+        case_budget_s: Seconds of a case, after the least number of repetitions.
+        say: Called with lines of progress.
     """
     with ExitStack() as stack:
         swift_folder, is_random = folder, not (folder / "swift.safetensors").exists()
@@ -175,15 +175,9 @@ def measure_engine(
             say("engine: there is no checkpoint of swift, so one with random weights is timed")
             with Remote(RandomSwift, swift_folder / "swift.safetensors") as random:
                 random.call("save")
-        ours: dict[str, tuple[Path, str, BackendName]] = {
-            "adain": (folder, "adain", "torch"),
-            "swift, torch": (swift_folder, "swift", "torch"),
-        }
-        if find_spec("openvino") is not None and settings.device in ("auto", "cpu"):
-            ours["swift, openvino"] = (swift_folder, "swift", "openvino")
         contestants = {
             name: stack.enter_context(Remote(make_ours, *arguments, settings.device, settings.dtype))
-            for name, arguments in ours.items()
+            for name, arguments in _ours(folder, swift_folder, settings.device).items()
         }
         device = contestants["adain"].call("facts")["device"]
         reference = stack.enter_context(Remote(make_reference, folder / "adain.safetensors", device))
@@ -197,11 +191,22 @@ def measure_engine(
         return EngineReport(cases, {name: one.call("facts") for name, one in contestants.items()}, is_random)
 
 
+def _ours(folder: Path, swift_folder: Path, device: str) -> dict[str, tuple[Path, str, BackendName]]:
+    """Folder, model and backend of our contestants, by name."""
+    ours: dict[str, tuple[Path, str, BackendName]] = {
+        "adain": (folder, "adain", "torch"),
+        "swift, torch": (swift_folder, "swift", "torch"),
+    }
+    if find_spec("openvino") is not None and device in ("auto", "cpu"):
+        ours["swift, openvino"] = (swift_folder, "swift", "openvino")
+    return ours
+
+
 class RandomSwift:
-    """A network of swift's size; its times are the trained one's."""
+    """A network of swift's size with random weights; it takes the same time as a trained one."""
 
     def __init__(self, path: Path) -> None:
-        """``path`` is where its checkpoint goes."""
+        """Store the path of the checkpoint to write."""
         self._path = path
 
     def save(self) -> None:
@@ -222,20 +227,20 @@ def _measure_case(contestants: dict[str, Remote], side_px: int, batch: int, budg
     for contestant in contestants.values():
         contestant.call("set_case", side_px, batch)
     seconds: dict[Way, list[float]] = {way: [] for way in ways}
-    pictures = {}
+    outputs = {}
     while (repetitions := len(seconds[OURS])) < MIN_REPETITIONS or (
         sum(map(sum, seconds.values())) < budget_s and repetitions < MAX_REPETITIONS
     ):
         for way in ways:
             seconds[way].append(contestants[way.contestant].call("time_s", way.is_new))
     for name in ("reference", "adain"):
-        pictures[name] = contestants[name].call("pictures").astype(np.int16)
-    difference = np.abs(pictures["reference"] - pictures["adain"])
+        outputs[name] = contestants[name].call("outputs").astype(np.int16)
+    difference = np.abs(outputs["reference"] - outputs["adain"])
     return Case(side_px, batch, seconds, int(difference.max()), float(difference.mean()))
 
 
 def print_engine(report: EngineReport, console: Console) -> None:
-    """The table."""
+    """Print the table."""
     table = Table(title="Engine: pixels to pixels, median of the repetitions", title_justify="left")
     for column in ("size", "batch", "network", "ms/image", "images/s", "× adain", "× reference", "repetitions"):
         table.add_column(column, justify="left" if column in ("size", "network") else "right")

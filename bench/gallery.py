@@ -1,4 +1,4 @@
-"""The pictures of ``docs/controls.md``: what every control does, each cell the answer to one request over HTTP."""
+"""The images of ``docs/controls.md``, which show every control; each cell is the output of one HTTP request."""
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -31,15 +31,15 @@ Cell = tuple[Image.Image, str]
 
 
 class Studio:
-    """A running service, as its clients see it."""
+    """HTTP client of a running service."""
 
     def __init__(self, url: str, size_px: int) -> None:
-        """Connects with the first request; pictures have this longer side."""
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S)
+        """Prepare the client; ``size_px`` is the longer side of outputs."""
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
         self.size_px = size_px
 
     def __enter__(self) -> "Studio":
-        """Itself."""
+        """Return the client."""
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -54,24 +54,24 @@ class Studio:
         masks: Sequence[Image.Image] = (),
         **fields: object,
     ) -> Image.Image:
-        """The answer to one request; the photo is the sample, and ``fields`` are the form's.
+        """Send one request; the content image is the sample, and ``fields`` are the form's.
 
         Raises:
-            LoadError: It is no picture.
+            LoadError: The response is not an image.
         """
         files = [("content", content or PHOTO.read_bytes())]
         files += [("style", style) for style in styles]
         files += [("mask", _png(mask)) for mask in masks]
         data = {"size": str(self.size_px), "format": "png", "style_id": list(style_ids)}
         data |= {name: str(value) for name, value in fields.items()}
-        answer = self._http.post("/stylize", files=files, data=data)
-        if answer.status_code != 200:
-            raise LoadError(f"got {answer.status_code}: {answer.text[:300]}")
-        return Image.open(BytesIO(answer.content)).convert("RGB")
+        response = self._http.post("/stylize", files=files, data=data)
+        if response.status_code != 200:
+            raise LoadError(f"got {response.status_code}: {response.text[:300]}")
+        return Image.open(BytesIO(response.content)).convert("RGB")
 
 
 def alpha(studio: Studio) -> Image.Image:
-    """Strength: AdaIN above, the conditional generator below."""
+    """Show strength: AdaIN above, the conditional generator below."""
     strengths = (0, 0.25, 0.5, 0.75, 1)
     rows = [(ADAIN[0], "AdaIN"), (CONDITIONAL[1], "generator")]
     return _grid(
@@ -82,7 +82,7 @@ def alpha(studio: Studio) -> Image.Image:
 
 
 def mixing(studio: Studio) -> Image.Image:
-    """Four styles of AdaIN in the corners, and all weights between them."""
+    """Show four styles of AdaIN in the corners, and all weights between them."""
     cells = []
     for row in range(SQUARE):
         for column in range(SQUARE):
@@ -94,13 +94,13 @@ def mixing(studio: Studio) -> Image.Image:
 
 
 def mixing_generator(studio: Studio) -> Image.Image:
-    """Two learned rows of the conditional generator, and three mixes of them."""
+    """Show two learned styles of the conditional generator, and three mixes of them."""
     weights = ("1,0", "3,1", "1,1", "1,3", "0,1")
     return _grid([(studio.paint(*CONDITIONAL, weights=text), f"weights={text}") for text in weights], 5, cell_px=300)
 
 
 def color(studio: Studio) -> Image.Image:
-    """The photo, the painting, and the three ways."""
+    """Show content image, style image, and the three values of ``color``."""
     painting = PAINTING.read_bytes()
     cells = [(_photo(), "content"), (_opened(PAINTING), "style")]
     cells += [(studio.paint(styles=[painting], color=way), f"color={way}") for way in ("style", "match", "luminance")]
@@ -108,7 +108,7 @@ def color(studio: Studio) -> Image.Image:
 
 
 def masks(studio: Studio) -> Image.Image:
-    """Two styles, each in its place; and one that fades out."""
+    """Show two styles with complementary masks, and one that fades out."""
     face = _face(_photo().size)
     around, fade = ImageOps.invert(face), Image.linear_gradient("L").rotate(90).resize(face.size)
     both = studio.paint(ADAIN[0], ADAIN[1], masks=[around, face])
@@ -119,7 +119,7 @@ def masks(studio: Studio) -> Image.Image:
 
 
 def style_size(studio: Studio) -> Image.Image:
-    """Stroke size."""
+    """Show stroke sizes."""
     painting = PAINTING.read_bytes()
     sizes = (128, 512, 1536)
     return _grid(
@@ -128,24 +128,24 @@ def style_size(studio: Studio) -> Image.Image:
 
 
 def seeds(studio: Studio) -> Image.Image:
-    """What the noise of the pyramid does: the middle of four pictures."""
-    pictures = [(studio.paint(PYRAMID, seed=seed), f"seed={seed}") for seed in (1, 2, 3, 4)]
-    return _grid([(_middle(picture, studio.size_px // 2), text) for picture, text in pictures], 4, cell_px=360)
+    """Show the pyramid's noise: the middle of four outputs."""
+    outputs = [(studio.paint(PYRAMID, seed=seed), f"seed={seed}") for seed in (1, 2, 3, 4)]
+    return _grid([(_middle(output, studio.size_px // 2), text) for output, text in outputs], 4, cell_px=360)
 
 
 def tiles(studio: Studio, tiling: Studio) -> Image.Image:
-    """Where tiles meet: one pass, tiles, how far they are apart; and tiles that know nothing of each other."""
+    """Show the borders of tiles: one pass, tiles, their difference; and tiles with statistics of their own."""
     side_px = studio.size_px // 2
     photo = _photo().resize((3 * side_px, 2 * side_px), Image.Resampling.BICUBIC)
 
-    def painted(by: Studio, image: Image.Image) -> Image.Image:
+    def output(by: Studio, image: Image.Image) -> Image.Image:
         return by.paint(ADAIN[1], content=_png(image), size="original")
 
-    whole, tiled = painted(studio, photo), painted(tiling, photo)
+    whole, tiled = output(studio, photo), output(tiling, photo)
     apart = ImageChops.difference(whole, tiled).point(lambda value: min(255, AMPLIFIED * value))
     alone = Image.new("RGB", photo.size)
     for left, top in product(range(0, photo.width, side_px), range(0, photo.height, side_px)):
-        alone.paste(painted(studio, photo.crop((left, top, left + side_px, top + side_px))), (left, top))
+        alone.paste(output(studio, photo.crop((left, top, left + side_px, top + side_px))), (left, top))
     cells = [(whole, "one pass"), (tiled, f"tiles of {side_px} px"), (apart, f"their difference × {AMPLIFIED}")]
     cells.append((alone, "each tile on its own"))
     return _grid([(_middle(image, side_px * 7 // 5), text) for image, text in cells], 4, cell_px=360)
@@ -166,9 +166,9 @@ def make_gallery(out: Path, size_px: int = SIZE_PX, say: Callable[[str], None] =
     """Write all figures into a folder.
 
     Args:
-        out: The folder; it is made where it is missing.
-        size_px: Longer side of the pictures that are asked for.
-        say: Told what happens.
+        out: The folder; created if necessary.
+        size_px: Longer side of the outputs.
+        say: Called with lines of progress.
 
     Raises:
         StartError: The service does not start.
@@ -184,19 +184,19 @@ def make_gallery(out: Path, size_px: int = SIZE_PX, say: Callable[[str], None] =
     with running("serve", "/readyz", {}) as service, Studio(service.url, size_px) as studio:
         for make in FIGURES:
             write(make.__name__, make(studio))
-        # Tiles so small that some of them meet within a picture of this size.
+        # Tiles so small that an image of this size has several.
         small = {"STYLIZE_TILE_ABOVE_PIXELS": "1", "STYLIZE_TILE_PX": str(size_px // 2)}
         with running("serve", "/readyz", small) as other, Studio(other.url, size_px) as tiling:
             write(tiles.__name__, tiles(studio, tiling))
 
 
 def _grid(cells: Sequence[Cell], columns: int, cell_px: int) -> Image.Image:
-    """Cells of one width, as high as the first picture wants it; another shape stands in white."""
+    """Draw cells of one size, with the first image's aspect; images of another aspect are padded with white."""
     first = cells[0][0]
     size = (cell_px, round(cell_px * first.height / first.width))
     even = [
-        (ImageOps.pad(picture.convert("RGB"), size, Image.Resampling.LANCZOS, color="white"), text)
-        for picture, text in cells
+        (ImageOps.pad(image.convert("RGB"), size, Image.Resampling.LANCZOS, color="white"), text)
+        for image, text in cells
     ]
     return captioned_grid(even, columns, TEXT_PX)
 
@@ -211,7 +211,7 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _face(size: tuple[int, int]) -> Image.Image:
-    """Where the animal of the sample is, softly."""
+    """Make a soft mask of the animal in the sample."""
     width, height = size
     mask = Image.new("L", size, 0)
     ImageDraw.Draw(mask).ellipse((0.16 * width, 0.02 * height, 0.72 * width, 1.05 * height), fill=255)

@@ -1,7 +1,7 @@
-"""Large pictures: how long tiles take and how much memory, beside one pass where that fits.
+"""Large images: time and memory of tiles, beside one pass where that fits.
 
-Each picture is decoded, painted and encoded in a process of its own, as a worker does it, so that the peak of its
-resident memory is that picture's.
+Each image is processed in a process of its own, from file to file as in a worker, so that the peak of the process's
+resident memory is that image's.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ from service.settings import Settings
 
 MEGAPIXELS = (1, 4, 16, 64)
 ONE_PASS_UP_TO = 4
-"""Megapixels: one pass over more takes several gigabytes. Generators are painted up to here, AdaIN beyond."""
+"""Megapixels up to which one pass is measured: more take several gigabytes. Generators are measured up to here."""
 
 WANTED_PEAK_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
 class Run:
-    """One picture: seconds, the peak of its process's memory if that is known, and, on demand, its pixels."""
+    """One image: seconds, the peak of its process's memory if that is known, and optionally its pixels."""
 
     stages: Stages
     peak_bytes: int | None
@@ -40,7 +40,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Size:
-    """A picture in tiles, and in one pass if that was tried."""
+    """An image in tiles, and in one pass if that was measured."""
 
     model: str
     megapixels: float
@@ -49,18 +49,18 @@ class Size:
 
     @property
     def differences(self) -> tuple[int, float] | None:
-        """Between the two, in 1/255: the largest, and the mean."""
+        """Largest and mean difference between the two, in 1/255."""
         if self.one_pass is None or self.one_pass.pixels is None or self.tiled.pixels is None:
             return None
         apart = np.abs(self.one_pass.pixels.astype(np.int16) - self.tiled.pixels.astype(np.int16))
         return int(apart.max()), float(apart.mean())
 
 
-class LargePicture:
-    """Paints one picture as a worker does; to be called once in its process."""
+class LargeRun:
+    """Runs one image as a worker does; called once in its process."""
 
     def __init__(self, folder: Path, settings: Settings, model_id: str, style_id: str) -> None:
-        """Load the network, and paint something small with it."""
+        """Load the network, and warm it up with a small image."""
         from model_store.runtime import choose_runtime, keep_freed_memory
         from service.engine.stylize_input import StylizeInput
         from service.engine.stylizer import Stylizer
@@ -76,33 +76,27 @@ class LargePicture:
         self._stylizer.paint(model_id, [StylizeInput(photo(64, 64), [(1.0, style_id)], 1.0, seed=0)])
 
     def run(self, content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
-        """From the file to the file."""
+        """Run one image, from file to file."""
         from model_store.image_files import DecodedImage
         from service import images
         from service.images import ImageLimits
-        from service.queue.job import Job
+        from service.queue.jobs import Job
         from service.request import StylizeRequest
-        from service.resolve import job_parameters
+        from service.resolve import resolve
         from service.worker.codecs import decode_job
 
-        asked = StylizeRequest(
-            request_id="bench",
+        asked = StylizeRequest[bytes](
             content=content,
-            styles=[],
-            style_ids=[self._style_id],
+            style_id=[self._style_id],
             model=self._model_id,
-            weights=None,
-            alpha=1.0,
             size="original",
             format="jpeg",
-            quality=None,
-            accept=None,
             seed=self._seed,
         )
-        parameters = job_parameters(asked, self._settings, self._stylizer.catalog)
+        parameters = resolve(asked, self._stylizer.catalog, self._settings, request_id="bench")
         with stopwatch() as decode:
             limits = ImageLimits(len(content), self._settings.max_image_pixels)
-            decoded = decode_job(Job("bench", parameters.model_dump(), asked.blobs), self._stylizer, limits)
+            decoded = decode_job(Job("bench", parameters.travelling(), asked.blobs()), self._stylizer, limits)
         with stopwatch() as model:
             if is_tiled:
                 for progress in self._stylizer.paint_tiled(parameters.model, decoded.input):
@@ -123,15 +117,15 @@ def measure_large(
     named: tuple[str, str] | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> list[Size]:
-    """Paint square photos of these sizes in one style.
+    """Measure square images of these sizes in one style.
 
     Args:
         settings: Device, number type, side of a tile.
-        folder: Of checkpoints.
-        megapixels: Of 2²⁰ pixels.
-        one_pass_up_to: Megapixels that are painted in one pass as well.
-        named: Ids of the network and of its style; the first style of AdaIN when not given.
-        say: Told what happens.
+        folder: Folder of checkpoints.
+        megapixels: Sizes in 2²⁰ pixels.
+        one_pass_up_to: Largest size that is measured in one pass as well.
+        named: Ids of the network and of its style; by default the first style of AdaIN.
+        say: Called with lines of progress.
 
     Raises:
         CatalogError: There is no such network.
@@ -144,7 +138,7 @@ def measure_large(
     )
 
     def run(content: bytes, is_tiled: bool, with_pixels: bool) -> Run:
-        with Remote(LargePicture, folder, settings, model_id, style_id) as process:
+        with Remote(LargeRun, folder, settings, model_id, style_id) as process:
             found: Run = process.call("run", content, is_tiled, with_pixels)
             return found
 
@@ -158,7 +152,7 @@ def measure_large(
 
 
 def styles_of_each_kind(catalog: Catalog) -> list[tuple[str, str]]:
-    """AdaIN and a style of it, then one network of each other kind with one: they normalise at every layer."""
+    """Ids of AdaIN and one of its styles, then of one network of each other kind: they normalise at every layer."""
     named = [(model, (model.id, model.styles[0].id)) for model in reversed(catalog.models) if model.styles]
     kinds = {(model.network, model.norm): ids for model, ids in named}
     first = kinds.pop(("adain", "adaptive"), None)
@@ -172,8 +166,8 @@ def _photo_file(side_px: int) -> bytes:
 
 
 def print_large(sizes: Sequence[Size], console: Console) -> None:
-    """The table."""
-    table = Table(title="Large pictures: from file to file, each in a process of its own", title_justify="left")
+    """Print the table."""
+    table = Table(title="Large images: from file to file, each in a process of its own", title_justify="left")
     table.add_column("network")
     table.add_column("megapixels", justify="right")
     for column in ("one pass\ns", "peak\nMB", "tiles\ns", "of it\nmodel", "s per\nmegapixel", "peak\nMB"):

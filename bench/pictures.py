@@ -1,4 +1,4 @@
-"""Pictures and requests, made in memory from the two images of the repository."""
+"""Images and requests, made in memory from the two images of the repository."""
 
 import random
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from service.request import StylizeRequest
 PAINTING = Path(__file__).resolve().parent.parent / "examples" / "painting.jpg"
 
 SHAPES_PX = ((256, 256), (384, 288), (512, 384), (512, 512))
-"""Width and height of the results in the mix."""
+"""Width and height of the outputs in the mix."""
 
 PHOTO_PX = 1024
 """Longer side of the photos that clients send."""
@@ -37,7 +37,7 @@ class Ask:
 
     @property
     def size(self) -> str:
-        """The field: the longer side."""
+        """The form's field ``size``: the longer side."""
         return str(max(self.width, self.height))
 
     def fields(self) -> dict[str, str]:
@@ -49,29 +49,25 @@ class Ask:
         """The files of the form."""
         return {"content": self.content} if self.upload is None else {"content": self.content, "style": self.upload}
 
-    def as_request(self) -> StylizeRequest:
-        """What the API makes of it."""
-        return StylizeRequest(
-            request_id="bench",
+    def as_request(self) -> StylizeRequest[bytes]:
+        """The request as the API parses it."""
+        return StylizeRequest[bytes](
             content=self.content,
-            styles=[] if self.upload is None else [self.upload],
-            style_ids=[] if self.style_id is None else [self.style_id],
-            weights=None,
+            style=[] if self.upload is None else [self.upload],
+            style_id=[] if self.style_id is None else [self.style_id],
             alpha=self.alpha,
             size=self.size,
             format="jpeg",
-            quality=None,
-            accept=None,
         )
 
 
 def photo(width: int, height: int, variant: int = 0) -> Image.Image:
-    """A crop of the sample photo, resized; another variant is another crop."""
+    """Crop and resize the sample photo; another variant is another crop."""
     return _crop(default_folder() / "sample.jpg", width, height, variant)
 
 
 def painting(width: int, height: int, variant: int = 0) -> Image.Image:
-    """A crop of the example painting, resized; another variant is another crop."""
+    """Crop and resize the example painting; another variant is another crop."""
     return _crop(PAINTING, width, height, variant)
 
 
@@ -96,7 +92,7 @@ def request_mix(catalog: Catalog, shapes_px: Sequence[tuple[int, int]] = SHAPES_
 
 
 def _crop(path: Path, width: int, height: int, variant: int) -> Image.Image:
-    """The largest part of this aspect, less up to a fifth, from a place that depends on the variant."""
+    """Crop up to a fifth less than the largest part of this aspect, at a place that depends on the variant."""
     with Image.open(path) as file:
         image = file.convert("RGB")
     dice = random.Random(variant)

@@ -1,4 +1,4 @@
-"""Starts what is measured as the processes that run in production, and looks at them through ``/proc``."""
+"""Starts the measured services as in production, and reads their memory and libraries from ``/proc``."""
 
 import os
 import socket
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
+from service.settings import Settings
+
 READY_WITHIN_S = 90.0
 STOP_PATIENCE_S = 45.0
 
@@ -26,9 +28,9 @@ class Running:
     """A started service.
 
     Attributes:
-        url: Where it answers.
-        pid: Of the process that was started; its children are the others.
-        ready_s: From start to the first good answer.
+        url: Address of the service.
+        pid: Id of the process that was started; the others are its children.
+        ready_s: Seconds from start to the first good response.
     """
 
     url: str
@@ -38,18 +40,28 @@ class Running:
 
 @dataclass(frozen=True)
 class ProcessFacts:
-    """What ``/proc`` says of a process."""
+    """Facts about a process from ``/proc``."""
 
     resident_bytes: int
     has_torch: bool
 
 
+def service_environment(settings: Settings, folder: Path) -> dict[str, str]:
+    """Environment of a measured service."""
+    return {
+        "STYLIZE_CHECKPOINTS": str(folder),
+        "STYLIZE_DEVICE": settings.device,
+        "STYLIZE_DTYPE": settings.dtype,
+        "STYLIZE_LOG_FORMAT": "text",
+    }
+
+
 @contextmanager
 def running(command: str, path: str, environment: Mapping[str, str], every_s: float = 0.1) -> Iterator[Running]:
-    """``python -m service COMMAND`` on a free port, from its first good answer at ``path`` to the end of the block.
+    """Run ``python -m service COMMAND`` on a free port, from its first good response to the end of the block.
 
     Raises:
-        StartError: It ended, or gave no good answer in time.
+        StartError: It ended, or gave no good response at ``path`` in time.
     """
     port = _free_port()
     environment = {**os.environ, **environment, "STYLIZE_HOST": "127.0.0.1", "STYLIZE_PORT": str(port)}
@@ -77,7 +89,7 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
 
 
 def child_pid(parent: int, command: str) -> int | None:
-    """The child ``python -m service COMMAND`` of a process; ``None`` where there is no such child, or no ``/proc``."""
+    """Find the child ``python -m service COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (folder / "cmdline").read_bytes().split(b"\0")
@@ -90,7 +102,7 @@ def child_pid(parent: int, command: str) -> int | None:
 
 
 def process_facts(pid: int) -> ProcessFacts:
-    """Memory and libraries of a process, on Linux."""
+    """Read memory and libraries of a process, on Linux."""
     folder = Path("/proc") / str(pid)
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
     resident_kib = int(status["VmRSS"].split()[0])
@@ -98,7 +110,7 @@ def process_facts(pid: int) -> ProcessFacts:
 
 
 def peak_resident_bytes() -> int | None:
-    """Of this process since it began to run its program; ``None`` where there is no ``/proc``."""
+    """Peak of this process's resident memory; ``None`` without ``/proc``."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -2,7 +2,7 @@
 
 Eager fp32, contiguous NCHW, one ``nn.Sequential`` for the encoder and one for the decoder, ``ReflectionPad2d`` before
 every convolution, content and style both encoded on every call. The weights are those of our checkpoint, so that both
-ways must give the same picture.
+must give the same output.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from model_store import checkpoint
 from model_store.adain import FEATURE_SCALE, AdaIN
-from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS
+from model_store.vgg import BLOCK_CONVS, block_channels
 
 
 class ReferencePainter:
-    """Paints pictures that carry their style image with them, every time from its pixels."""
+    """AdaIN that encodes every style image on every call."""
 
     def __init__(self, path: Path, device: str) -> None:
         """Load the weights of a checkpoint."""
@@ -32,16 +32,16 @@ class ReferencePainter:
 
     @torch.no_grad()
     def paint(self, contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> list[Image.Image]:
-        """One style image per content image, all of one size; the call ends when the pixels are on the host."""
+        """Stylize a batch of one size, one style image per content image; returns when the pixels are on the host."""
         content = self._encoder(_to_tensor(contents).to(self.device))
         style = self._encoder(_to_tensor(styles).to(self.device))
         return _to_images(self._decoder(_adaptive_instance_norm(content, style)).cpu())
 
 
 def reference_networks(network: AdaIN) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder to relu4_1 and decoder, with the weights of our network."""
+    """Build encoder to relu4_1 and decoder, with the weights of our network."""
     architecture = next(name for name, convs in BLOCK_CONVS.items() if sum(convs[:3]) + 1 == len(network.encoder.convs))
-    encoder, decoder = _encoder(architecture), _decoder(architecture)
+    encoder, decoder = _encoder(architecture, network.encoder.width), _decoder(architecture, network.encoder.width)
     # The first layer is the 1×1 convolution that normalises the input, as the reference's converted VGG has it.
     normalise, *convs = _convs(encoder)
     std, mean = network.encoder.std.flatten(), network.encoder.mean.flatten()
@@ -53,10 +53,10 @@ def reference_networks(network: AdaIN) -> tuple[nn.Sequential, nn.Sequential]:
     return encoder.eval(), decoder.eval()
 
 
-def _encoder(architecture: str) -> nn.Sequential:
+def _encoder(architecture: str, width: int) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
     in_channels = 3
-    for block, channels in enumerate(BLOCK_CHANNELS[:4]):
+    for block, channels in enumerate(block_channels(width)[:4]):
         if block > 0:
             layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
         for _ in range(BLOCK_CONVS[architecture][block] if block < 3 else 1):
@@ -65,9 +65,9 @@ def _encoder(architecture: str) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _decoder(architecture: str) -> nn.Sequential:
-    """The encoder backwards; nearest upsampling where it pools; no ReLU at the end."""
-    first, second, third, fourth = BLOCK_CHANNELS[:4]
+def _decoder(architecture: str, width: int) -> nn.Sequential:
+    """Build the encoder backwards; nearest upsampling in place of pooling; no ReLU at the end."""
+    first, second, third, fourth = block_channels(width)[:4]
     middle = [third] * (BLOCK_CONVS[architecture][2] - 1)
     stages = ((fourth, third), (third, *middle, second), (second, second, first), (first, first, 3))
     layers: list[nn.Module] = []
@@ -105,7 +105,7 @@ def _adaptive_instance_norm(content: Tensor, style: Tensor) -> Tensor:
 
 
 def _to_tensor(images: Sequence[Image.Image]) -> Tensor:
-    """(B, 3, H, W) in [0, 1], contiguous."""
+    """Convert to (B, 3, H, W) in [0, 1], contiguous."""
     tensors = [torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float() / 255 for image in images]
     return torch.stack(tensors)
 

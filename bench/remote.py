@@ -1,7 +1,7 @@
-"""An object in a process of its own: what is timed there does not disturb, and is not changed by, this process.
+"""An object in a process of its own, so that its measurement neither affects this process nor is affected by it.
 
-``model_store.runtime.keep_freed_memory`` changes the allocator of a whole process, so our way of painting and the
-baseline cannot share one; and the client of a service that is measured should not hold torch's threads.
+``model_store.runtime.keep_freed_memory`` changes the allocator of a whole process, so our engine and the baseline
+cannot run in one; and the client of a measured service should not have torch's threads.
 """
 
 import multiprocessing
@@ -15,11 +15,11 @@ STOP_PATIENCE_S = 5.0
 
 
 class RemoteError(Exception):
-    """The other process failed; holds its traceback."""
+    """The other process failed; contains its traceback."""
 
 
 class Remote:
-    """Calls methods of an object that lives in a child process; a context manager that ends it."""
+    """Calls methods of an object in a child process; a context manager that ends the process."""
 
     def __init__(self, make: Callable[..., object], *arguments: object) -> None:
         """Start a process that makes the object; ``make`` and its arguments must be importable there."""
@@ -30,10 +30,10 @@ class Remote:
         theirs.close()
 
     def call(self, method: str, *arguments: object) -> Any:
-        """The method's result.
+        """Call a method; returns its result.
 
         Raises:
-            RemoteError: The method raised, or the process is gone.
+            RemoteError: The method raised, or the process has ended.
         """
         try:
             self._pipe.send((method, arguments))
@@ -46,7 +46,7 @@ class Remote:
         return answer
 
     def __enter__(self) -> "Remote":
-        """Itself."""
+        """Return the remote object."""
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -59,8 +59,8 @@ class Remote:
 
 
 def _serve(pipe: Connection, make: Callable[..., object], arguments: tuple[object, ...]) -> None:
-    # As the supervisor does with its children: Ctrl-C is for the parent, and on a busy machine, where Linux shares time
-    # among sessions, the baseline gets no less of it than the service.
+    # Like the supervisor's children: Ctrl-C is for the parent, and on a busy machine, where Linux divides time among
+    # process groups, the baseline gets no less of it than the service.
     os.setsid()
     made, failure = None, ""
     try:

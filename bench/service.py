@@ -1,7 +1,7 @@
 """The service beside the bare engine loop: real processes, real HTTP, the same requests in the same run.
 
-At concurrency 1 each request runs bare and then over HTTP; at a higher one the bare loop runs before and after. So what
-else the machine does meets both.
+At concurrency 1 each request runs bare and then over HTTP; at a higher one the bare loop runs before and after. So
+other load of the machine affects both alike.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from statistics import fmean, median
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import Answer, Client, Load
+from bench.load import Client, Load, Response
 from bench.pictures import SHAPES_PX, Ask, request_mix
-from bench.processes import ProcessFacts, child_pid, process_facts, running
+from bench.processes import ProcessFacts, child_pid, process_facts, running, service_environment
 from bench.remote import Remote
 from bench.timing import Stages, percentile
 from model_store.catalog import read_catalog
 from service.settings import Settings
 
 ROUNDS = {1: 2, 4: 3, 16: 6}
-"""Concurrency → how many times the whole mix of 16 requests."""
+"""Concurrency → number of times that the whole mix of 16 requests is sent."""
 
 API_STARTS = 3
 WANTED_SHARE = 0.90
@@ -36,17 +36,17 @@ class Pair:
     """The same request bare and then over HTTP, alone on the machine."""
 
     bare: Stages
-    answer: Answer
+    response: Response
 
     @property
     def overhead_s(self) -> float:
-        """What the service adds."""
-        return self.answer.wall_s - self.bare.total_s
+        """Seconds that the service adds."""
+        return self.response.wall_s - self.bare.total_s
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the client and the bare loop saw."""
+    """Measurements of the client and of the bare loop."""
 
     bare: list[Stages]
     pairs: list[Pair]
@@ -54,13 +54,13 @@ class Measured:
 
     @property
     def bare_images_per_s(self) -> float:
-        """Of the bare loop."""
+        """Throughput of the bare loop."""
         return len(self.bare) / sum(stages.total_s for stages in self.bare)
 
 
 @dataclass(frozen=True)
 class ServiceReport:
-    """Times, and the processes at the end of them; their facts are missing where there is no ``/proc``."""
+    """Times, and facts about the processes after the load; ``None`` without ``/proc``."""
 
     measured: Measured
     api_start_s: list[float]
@@ -77,27 +77,22 @@ def measure_service(
     api_starts: int = API_STARTS,
     say: Callable[[str], None] = lambda _text: None,
 ) -> ServiceReport:
-    """Run the bare loop and the service, and load both.
+    """Measure the bare loop and the service under load.
 
     Args:
-        settings: Of both; the queue is the embedded one whatever they say.
-        folder: Of checkpoints.
-        rounds: Concurrency → how many times the whole mix.
-        shapes_px: Width and height of the results.
-        api_starts: How often the API alone is started.
-        say: Told what happens.
+        settings: Settings of both; the queue is always the embedded one.
+        folder: Folder of checkpoints.
+        rounds: Concurrency → number of times that the whole mix is sent.
+        shapes_px: Width and height of the outputs.
+        api_starts: Number of starts of the API alone.
+        say: Called with lines of progress.
 
     Raises:
         StartError: The service did not become ready.
-        LoadError: A request was answered with an error.
+        LoadError: The service refused a request or failed.
         RemoteError: The bare loop failed.
     """
-    environment = {
-        "STYLIZE_CHECKPOINTS": str(folder),
-        "STYLIZE_DEVICE": settings.device,
-        "STYLIZE_DTYPE": settings.dtype,
-        "STYLIZE_LOG_FORMAT": "text",
-    }
+    environment = service_environment(settings, folder)
     say("service: start of the API process")
     api_start_s = [_time_api_start(environment) for _ in range(api_starts)]
     say("service: warm-up")
@@ -113,7 +108,7 @@ def measure_service(
 
 
 def _time_api_start(environment: Mapping[str, str]) -> float:
-    """``/healthz`` says that the process answers; it does not ask the queue, so there need be none."""
+    """Time the API's start until ``/healthz`` responds, which needs no queue."""
     alone = {**environment, "STYLIZE_REDIS_URL": "unix:///nonexistent/queue.sock"}
     with running("api", "/healthz", alone, every_s=0.005) as api:
         return api.ready_s
@@ -145,8 +140,8 @@ async def _load(
             count = times * len(mix)
             if concurrency == 1:
                 pairs += [await _pair(client, bare, index) for index in range(count)]
-                answers = [pair.answer for pair in pairs]
-                loads.append(Load(1, answers, sum(answer.wall_s for answer in answers)))
+                responses = [pair.response for pair in pairs]
+                loads.append(Load(1, responses, sum(response.wall_s for response in responses)))
             else:
                 await run_bare()
                 loads.append(await client.run(concurrency, count))
@@ -164,7 +159,7 @@ async def _pair(client: Client, bare: Remote, index: int) -> Pair:
 
 
 def print_service(report: ServiceReport, console: Console) -> None:
-    """The tables, and each wanted figure beside the one that was got."""
+    """Print the tables, and each wanted figure beside the measured one."""
     measured = report.measured
     table = Table(title="Service: mixed sizes and styles, closed loop", title_justify="left")
     table.add_column("concurrency")
@@ -176,10 +171,10 @@ def print_service(report: ServiceReport, console: Console) -> None:
         histogram = "  ".join(f"{size}: {count}" for size, count in sorted(load.batch_sizes.items()))
         table.add_row(
             str(load.concurrency),
-            str(len(load.answers)),
+            str(len(load.responses)),
             f"{load.images_per_s:.2f}",
             f"{load.images_per_s / measured.bare_images_per_s:.2f}",
-            *_tails([answer.wall_s for answer in load.answers]),
+            *_tails([response.wall_s for response in load.responses]),
             histogram,
         )
     console.print(table)
@@ -192,7 +187,7 @@ def _tails(seconds: Sequence[float]) -> tuple[str, str]:
 
 
 def _print_stages(measured: Measured, console: Console) -> None:
-    """Where a request's time goes when it is alone, beside the same request in the bare loop: means in ms."""
+    """Print the mean stages of requests at concurrency 1, beside the same requests in the bare loop, in ms."""
     if not measured.pairs:
         return
     table = Table(title="Concurrency 1: mean ms of a request's stages", title_justify="left")
@@ -200,8 +195,8 @@ def _print_stages(measured: Measured, console: Console) -> None:
     for column in ("decode", "model", "encode", "the rest", "all"):
         table.add_column(column, justify="right")
     bare = [pair.bare for pair in measured.pairs]
-    served = [pair.answer.stages for pair in measured.pairs]
-    rest_s = fmean(pair.answer.outside_s for pair in measured.pairs)
+    served = [pair.response.stages for pair in measured.pairs]
+    rest_s = fmean(pair.response.outside_s for pair in measured.pairs)
     for name, stages, outside_s in (("bare loop", bare, 0.0), ("service", served, rest_s)):
         means_s = [fmean(getattr(one, f"{stage}_s") for one in stages) for stage in ("decode", "model", "encode")]
         parts_s = [*means_s, outside_s]

@@ -58,7 +58,7 @@ class Visit:
 def measure_studio(
     settings: Settings, folder: Path, rounds: int, screens: Path | None, say: Callable[[str], None]
 ) -> list[Visit]:
-    """Visit the page, and take its pictures where ``screens`` names a folder.
+    """Visit the page, and take screenshots if ``screens`` names a folder.
 
     Raises:
         StartError: The service or the browser did not start.
@@ -77,7 +77,7 @@ def measure_studio(
             say(f"studio: visit {number} of {rounds}")
             visits.append(_visit(browser, server.url, styles[1 + number % (len(styles) - 1)]))
         if screens is not None:
-            say("studio: pictures")
+            say("studio: screenshots")
             screens.mkdir(parents=True, exist_ok=True)
             for name, options in (("wide", {"viewport": WIDE}), ("narrow", {"viewport": NARROW, "has_touch": True})):
                 _screens(browser, server.url, styles, options, screens, name)

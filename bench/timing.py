@@ -1,4 +1,4 @@
-"""What all measurements share."""
+"""Stopwatch, percentiles and the stages of a request, for all measurements."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from time import perf_counter
 
 @dataclass(frozen=True)
 class Stages:
-    """Seconds that a request's work took."""
+    """Seconds of a request's stages."""
 
     decode_s: float
     model_s: float
@@ -17,17 +17,17 @@ class Stages:
 
     @property
     def total_s(self) -> float:
-        """All of it."""
+        """Sum of the stages."""
         return self.decode_s + self.model_s + self.encode_s
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Between the values, by linear interpolation."""
+    """Compute a percentile by linear interpolation."""
     return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 
 
 class Watch:
-    """``seconds`` are those of the block, after its end."""
+    """Result of ``stopwatch``: the block's seconds, after its end."""
 
     seconds: float = 0.0
 

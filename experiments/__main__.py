@@ -1,4 +1,4 @@
-"""``python -m experiments NAME``: the papers' evidence. The defaults take about twenty minutes each on two cores."""
+"""``python -m experiments NAME``: reproduces the papers' evidence. Each takes about twenty minutes on two cores."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -44,26 +44,26 @@ RECIPES = {
         weights={name: ADAIN_RECIPES["short"].weights[name] for name in ("content", "style")},
     ),
 }
-"""The short recipes on small crops from beginning to end, with the papers' losses; the command line says how small."""
+"""The short recipes with one size of crops, set by the command line, and with the papers' losses."""
 
 app = typer.Typer(
-    help="The papers' evidence, reproduced with our own code.",
+    help="Reproduce the papers' evidence with our own code.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
 
-ResultsOption = Annotated[Path, typer.Option(help="Folder for the tables, plots and pictures.")]
-PairsOption = Annotated[Path, typer.Option(help="Held out: CSV with name, content, style; paths relative to it.")]
-LimitOption = Annotated[int, typer.Option(help="The first so many pairs only.")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder for the tables, plots and images.")]
+PairsOption = Annotated[Path, typer.Option(help="Held-out pairs: CSV with name, content, style; paths relative to it.")]
+LimitOption = Annotated[int, typer.Option(help="Use only the first so many pairs.")]
 LossNetworkOption = Annotated[str, typer.Option("--vgg", help=f"The loss network: {VGG_HELP}")]
 PaintingOption = Annotated[Path, typer.Option(help="Image of the style to learn.")]
-PhotoOption = Annotated[Path, typer.Option(help="What the picture grid shows.")]
-StepsOption = Annotated[int, typer.Option(help="Of each training.")]
+PhotoOption = Annotated[Path, typer.Option(help="Content image of the image grid.")]
+StepsOption = Annotated[int, typer.Option(help="Steps of each training.")]
 CropOption = Annotated[int, typer.Option(help="Side of the crops in pixels.")]
 BatchOption = Annotated[int, typer.Option(help="Images a step.")]
 PeakOption = Annotated[float | None, typer.Option(help="Highest learning rate, instead of the recipe's.")]
 SizeOption = Annotated[int, typer.Option(help="Side of the held-out squares in pixels; a multiple of 32.")]
-RepeatsOption = Annotated[int, typer.Option(help="Runs that a time is the median of.")]
+RepeatsOption = Annotated[int, typer.Option(help="Number of timed runs, whose median is reported.")]
 
 RESULTS = Path("docs/results")
 PAINTING = Path("examples/painting.jpg")
@@ -71,7 +71,7 @@ LEARNED_STYLES = Path("train/styles/learned.csv")
 
 GATYS_STEPS = [50, 100, 500]
 METHODS_PX, METHODS_PAIRS = [256, 512], [3, 1]
-"""Few pairs: at 512 px, 500 steps of the optimisation take minutes a picture."""
+"""Sizes and numbers of pairs. Few, because at 512 px, 500 steps of the optimisation take minutes a pair."""
 
 RESOLUTIONS_PX = [512, 1080]
 
@@ -101,7 +101,7 @@ def batch_vs_instance(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """Batch norm and instance norm in both generators, and what the photo's contrast does to them."""
+    """Compare batch norm and instance norm in both generators, at several contrasts of the content image."""
     with one_line_errors():
         schedule = _schedule("generator", steps, crop, batch_size, peak_lr, seed, workers, device, dtype)
         held_out = [pair.content for pair in _pairs(pairs, limit)]
@@ -115,11 +115,11 @@ def why_instance(
     style: PaintingOption = PAINTING,
     painter: Annotated[Path, typer.Option(help="The exported checkpoint that pre-stylises the photos.")] = SHIPPED,
     painter_style: Annotated[
-        str, typer.Option(help="In which other style: an id of --painter.")
+        str, typer.Option(help="Id of the style in which they are pre-stylised.")
     ] = "hokusai-great-wave",
     vgg: LossNetworkOption = "vgg16",
     out: ResultsOption = RESULTS,
-    photos: Annotated[int, typer.Option(help="The first so many photos only: each is pre-stylised.")] = 200,
+    photos: Annotated[int, typer.Option(help="Use only the first so many photos: each is pre-stylised.")] = 200,
     photo_px: Annotated[int, typer.Option(help="Shorter side of the photos.")] = 256,
     steps: StepsOption = 450,
     crop: CropOption = 96,
@@ -130,7 +130,7 @@ def why_instance(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """Batch norm and instance norm on photos as they are, of equal luminance, and pre-stylised."""
+    """Compare batch norm and instance norm on original, luminance-equalised and pre-stylised photos."""
     with one_line_errors():
         schedule = _schedule("generator", steps, crop, batch_size, peak_lr, seed, workers, device, dtype)
         taken = list_images(content)[: positive("--photos", photos)]
@@ -142,12 +142,12 @@ def why_instance(
 @app.command("decoder")
 def decoder(
     content: ContentOption,
-    style: Annotated[list[Path], typer.Option(help="Folder of paintings; may be repeated.")],
+    style: Annotated[list[Path], typer.Option(help="Folder of style images; may be repeated.")],
     pairs: PairsOption,
     vgg: Annotated[str, typer.Option(help=f"Encoder and loss network: {VGG_HELP}")] = "vgg16",
     out: ResultsOption = RESULTS,
     photo: PhotoOption = SAMPLE,
-    painting: Annotated[Path, typer.Option(help="The picture grid's style.")] = PAINTING,
+    painting: Annotated[Path, typer.Option(help="Style image of the image grid.")] = PAINTING,
     steps: StepsOption = 350,
     crop: CropOption = 128,
     batch_size: BatchOption = 4,
@@ -159,7 +159,7 @@ def decoder(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """AdaIN's decoder without norm and with each, and concatenation instead of AdaIN."""
+    """Compare AdaIN's decoder without norm and with each, and concatenation instead of AdaIN."""
     with one_line_errors():
         schedule = _schedule("adain", steps, crop, batch_size, peak_lr, seed, workers, device, dtype)
         folders = list_images(content), list_images(style)
@@ -170,21 +170,21 @@ def decoder(
 @app.command("methods")
 def methods(
     pairs: PairsOption,
-    styles: Annotated[Path, typer.Option(help="Table of the learned styles' pictures.")] = LEARNED_STYLES,
+    styles: Annotated[Path, typer.Option(help="Table of the learned styles' images.")] = LEARNED_STYLES,
     style_root: StyleRootOption = Path(),
     checkpoints: Annotated[Path, typer.Option(help="Folder of the networks that take part.")] = FOLDER,
     vgg: LossNetworkOption = "vgg16",
     out: ResultsOption = RESULTS,
     photo: PhotoOption = SAMPLE,
-    gatys_steps: Annotated[list[int], typer.Option(help="Of the optimisation; repeat it.")] = GATYS_STEPS,
-    size: Annotated[list[int], typer.Option(help="Side of the squares; repeat it.")] = METHODS_PX,
-    count: Annotated[list[int], typer.Option(help="How many pairs at each --size.")] = METHODS_PAIRS,
+    gatys_steps: Annotated[list[int], typer.Option(help="Steps of the optimisation; may be repeated.")] = GATYS_STEPS,
+    size: Annotated[list[int], typer.Option(help="Side of the squares; may be repeated.")] = METHODS_PX,
+    count: Annotated[list[int], typer.Option(help="Number of pairs at each --size.")] = METHODS_PAIRS,
     repeats: RepeatsOption = 5,
-    seed: Annotated[int, typer.Option(help="Of the pyramid's noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the pyramid's noise.")] = 0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """Optimisation, generators, AdaIN and swift on the same pairs: distances and seconds."""
+    """Compare optimisation, generators, AdaIN and swift on the same pairs: distances and seconds."""
     with one_line_errors():
         runtime = runtime_of(device, dtype)
         if len(size) != len(count):
@@ -208,19 +208,19 @@ def methods(
 def resolution(
     pairs: PairsOption,
     checkpoint: Annotated[Path, typer.Option(help="An exported network.")] = SHIPPED,
-    style_id: Annotated[str, typer.Option(help="Of its named styles.")] = "van-gogh-starry-night",
-    painting: Annotated[Path, typer.Option(help="That style's image, to measure with.")] = PAINTING,
+    style_id: Annotated[str, typer.Option(help="Id of one of its named styles.")] = "van-gogh-starry-night",
+    painting: Annotated[Path, typer.Option(help="That style's image, for the evaluation.")] = PAINTING,
     vgg: LossNetworkOption = "vgg16",
     out: ResultsOption = RESULTS,
     photo: PhotoOption = SAMPLE,
-    size: Annotated[list[int], typer.Option(help="Side of the squares; repeat it.")] = RESOLUTIONS_PX,
+    size: Annotated[list[int], typer.Option(help="Side of the squares; may be repeated.")] = RESOLUTIONS_PX,
     limit: LimitOption = 5,
     repeats: RepeatsOption = 5,
-    seed: Annotated[int, typer.Option(help="Of the noise, for a network that takes any.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise, for a network that uses noise.")] = 0,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """One network at several resolutions: pictures, distances and seconds."""
+    """Compare one network at several resolutions: outputs, distances and seconds."""
     with one_line_errors():
         runtime = runtime_of(device, dtype)
         inputs = resolutions.Inputs(

@@ -1,7 +1,7 @@
 """Batch norm against instance norm, in both generators (Ulyanov et al. 2016, arXiv 1607.08022, figures 2 and 5).
 
 Four networks learn one style from the same crops, the same first weights and the same draws; only the norm differs.
-Then each paints held-out photos at several contrasts: the style's contrast should not depend on the photo's.
+Then each stylizes held-out content images at several contrasts: the output's contrast should not depend on theirs.
 """
 
 from collections.abc import Sequence
@@ -30,15 +30,15 @@ GRID_PX = 256
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the networks learn from, and what they are judged on.
+    """Images for training and evaluation.
 
     Attributes:
-        content: Photos to train on.
-        style: The one style's image.
-        held_out: Photos to judge on, of which squares of ``size_px`` are taken.
-        photo: The picture grid's.
-        vgg: The judge, see ``load_vgg``.
-        size_px: A multiple of 32.
+        content: Content images for training.
+        style: The one style image.
+        held_out: Content images for evaluation, of which squares of ``size_px`` are taken.
+        photo: Content image of the image grid.
+        vgg: The loss network, see ``load_vgg``.
+        size_px: Side of the squares; a multiple of 32.
     """
 
     content: Sequence[Path]
@@ -51,31 +51,31 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Variant:
-    """A trained network and how it trained."""
+    """A trained network and its learning curve."""
 
     label: str
     task: GeneratorTask
     curve: Curve
 
     def paint(self, photo: Tensor, seed: int) -> Tensor:
-        """(1, 3, H, W) in [0, 1] → the same, in evaluation mode; the pyramid's noise is that of the seed."""
+        """Stylize (1, 3, H, W) in [0, 1] → the same, in evaluation mode; ``seed`` is that of the pyramid's noise."""
         network = self.task.network.eval()
         with torch.no_grad():
             return network.paint(photo, network.stored_style(0).with_seed(seed)).float()
 
 
 def run(inputs: Inputs, schedule: Schedule) -> Findings:
-    """Train four networks, judge them.
+    """Train four networks and evaluate them.
 
     Raises:
-        DataError: A picture cannot be read.
-        WeightsError: The judge's weights cannot be used.
+        DataError: An image cannot be read.
+        WeightsError: The loss network's weights cannot be used.
     """
     photos = [to_tensor([centre_square(read_image(path), inputs.size_px)]) for path in inputs.held_out]
     shown = read_image(inputs.photo)
     vgg = loss_network(inputs.vgg, schedule.recipe)
-    pictures = style_images([inputs.style])
-    variants = [train_variant(network, norm, inputs, schedule, vgg, pictures) for network, norm in VARIANTS]
+    styles = style_images([inputs.style])
+    variants = [train_variant(network, norm, inputs, schedule, vgg, styles) for network, norm in VARIANTS]
     contrasts = [row for variant in variants for row in contrast_rows(variant, photos, schedule)]
     curves = [variant.curve for variant in variants]
     return Findings(
@@ -97,37 +97,37 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
             "curves": draw(curve_panels(curves, ("content", "style", TOTAL)), columns=3),
             "contrast": draw(contrast_panels(contrasts), columns=2),
         },
-        pictures={"pictures": picture_grid(variants, fit_longer_side(shown, GRID_PX), schedule)},
+        images={"pictures": image_grid(variants, fit_longer_side(shown, GRID_PX), schedule)},
     )
 
 
 def train_variant(
-    network: str, norm: str, inputs: Inputs, schedule: Schedule, vgg: VGG, pictures: Sequence[Tensor]
+    network: str, norm: str, inputs: Inputs, schedule: Schedule, vgg: VGG, styles: Sequence[Tensor]
 ) -> Variant:
-    """One of the four."""
+    """Train one of the four networks."""
     label = f"{network}, {norm} norm"
     plan = new_network(network, {"norm": norm, "styles": 1}, None, schedule.seed)
-    task = GeneratorTask(plan, vgg, schedule.recipe, pictures)
+    task = GeneratorTask(plan, vgg, schedule.recipe, styles)
     crops = StyleDraws(inputs.content, schedule.recipe, schedule.steps, schedule.seed)
     return Variant(label, task, schedule.train(label, task, crops))
 
 
 def contrast_rows(variant: Variant, photos: Sequence[Tensor], schedule: Schedule) -> list[Row]:
-    """Losses at every contrast, and how far the painting moves from that of the unchanged photo."""
+    """Losses at every contrast, and the change of the output compared to that of the unchanged content image."""
     device, seed = schedule.runtime.device, schedule.seed
     unchanged = [variant.paint(photo.to(device), seed) for photo in photos]
     draws = torch.tensor([[0, seed]])
     rows: list[Row] = []
     for contrast in CONTRASTS:
         changed = [with_contrast(photo, contrast) for photo in photos]
-        painted = [variant.paint(photo.to(device), seed) for photo in changed]
+        outputs = [variant.paint(photo.to(device), seed) for photo in changed]
         losses = held_out(variant.task, [(photo, draws) for photo in changed], schedule)
-        rows.append({"network": variant.label, "contrast": contrast, **losses, "change": change(painted, unchanged)})
+        rows.append({"network": variant.label, "contrast": contrast, **losses, "change": change(outputs, unchanged)})
     return rows
 
 
 def final_row(variant: Variant, contrasts: Sequence[Row]) -> Row:
-    """The losses on unchanged photos, at the end of the training, and what the training took."""
+    """The losses on unchanged content images, those at the end of the training, and its duration."""
     held = next(row for row in contrasts if row["network"] == variant.label and row["contrast"] == 1.0)
     losses = {name: value for name, value in held.items() if name not in ("network", "contrast", "change")}
     ended = {f"training_{name}": variant.curve.end(name) for name in ("content", "style", TOTAL)}
@@ -135,7 +135,7 @@ def final_row(variant: Variant, contrasts: Sequence[Row]) -> Row:
 
 
 def photo_rows(photos: Sequence[Tensor]) -> list[Row]:
-    """How far the photos themselves move."""
+    """The change of the content images themselves."""
     nothing = {"content": None, "style": None, "tv": None, TOTAL: None}
     return [
         {
@@ -149,22 +149,22 @@ def photo_rows(photos: Sequence[Tensor]) -> list[Row]:
 
 
 def with_contrast(photo: Tensor, contrast: float) -> Tensor:
-    """Differences to the mean scaled, then clipped as a camera does: (1, 3, H, W) in [0, 1] → the same."""
+    """Scale the differences to the mean, then clip as a camera does: (1, 3, H, W) in [0, 1] → the same."""
     return torch.lerp(photo.mean(), photo, contrast).clamp(0, 1)
 
 
-def change(pictures: Sequence[Tensor], others: Sequence[Tensor]) -> float:
-    """How far pictures are from others, relative to the others' own contrast: the median over all.
+def change(images: Sequence[Tensor], others: Sequence[Tensor]) -> float:
+    """Median distance of images from others, relative to the others' own contrast.
 
-    Root of the mean squared difference over the deviation of the other's pixels. A photo at contrast k is |k − 1| away
-    from itself, but for clipping.
+    Root of the mean squared difference over the std of the other's pixels. An image at contrast k has the distance
+    |k − 1| from itself, apart from clipping.
     """
-    pairs = zip(pictures, others, strict=True)
+    pairs = zip(images, others, strict=True)
     return median(((one - other).square().mean().sqrt() / other.std(correction=0)).item() for one, other in pairs)
 
 
 def contrast_panels(rows: Sequence[Row]) -> list[Panel]:
-    """Change and style loss over the contrast, a line a network."""
+    """Plot change and style loss over the contrast, a line for each network."""
     panels = []
     for column, title in (("change", "change of the painting"), ("style", "style loss")):
         points: dict[str, list[float]] = {}
@@ -175,14 +175,14 @@ def contrast_panels(rows: Sequence[Row]) -> list[Panel]:
     return panels
 
 
-def picture_grid(variants: Sequence[Variant], photo: Image.Image, schedule: Schedule) -> Image.Image:
-    """A row for the photo and for each network, a column a contrast."""
+def image_grid(variants: Sequence[Variant], photo: Image.Image, schedule: Schedule) -> Image.Image:
+    """Draw a row for the content image and for each network, with a column for each contrast."""
     changed = [with_contrast(to_tensor([photo]), contrast) for contrast in CONTRASTS]
     cells = [
         (to_images(one)[0], f"photo, contrast × {contrast:g}") for one, contrast in zip(changed, CONTRASTS, strict=True)
     ]
     for variant in variants:
         for one, contrast in zip(changed, CONTRASTS, strict=True):
-            painted = variant.paint(one.to(schedule.runtime.device), schedule.seed)
-            cells.append((to_images(painted)[0], f"{variant.label}, × {contrast:g}"))
+            output = variant.paint(one.to(schedule.runtime.device), schedule.seed)
+            cells.append((to_images(output)[0], f"{variant.label}, × {contrast:g}"))
     return captioned_grid(cells, columns=len(CONTRASTS))

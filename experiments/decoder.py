@@ -1,8 +1,8 @@
-"""What AdaIN's decoder should have, and what it should be given (Huang & Belongie 2017, arXiv 1703.06868, figure 6).
+"""AdaIN's decoder with and without norm, and concatenation (Huang & Belongie 2017, arXiv 1703.06868, figure 6).
 
-The paper's argument: norm layers in the decoder take away the style that AdaIN has just put there, instance norm every
-image's, batch norm the batch's. And a decoder that gets the features of content and style side by side, instead of the
-restyled ones, mixes up the style image's subject and its style.
+The paper's argument: norm layers in the decoder remove the style that AdaIN has applied, instance norm every image's,
+batch norm the batch's. And a decoder of concatenated content and style features, instead of restyled ones, does not
+separate the style image's subject from its style.
 """
 
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ from train.tables import Pair
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the decoders learn from, and what they are judged on.
+    """Images for training and evaluation.
 
     Attributes:
-        content: Photos to train on.
-        style: Paintings to train on.
-        pairs: Held out, of which squares of ``size_px`` are taken.
-        photo: The picture grid's.
-        painting: The picture grid's style.
-        vgg: Encoder and judge, see ``load_vgg``.
-        size_px: A multiple of 8.
+        content: Content images for training.
+        style: Style images for training.
+        pairs: Held-out pairs, of which squares of ``size_px`` are taken.
+        photo: Content image of the image grid.
+        painting: Style image of the image grid.
+        vgg: Encoder and loss network, see ``load_vgg``.
+        size_px: Side of the squares; a multiple of 8.
     """
 
     content: Sequence[Path]
@@ -49,10 +49,10 @@ class Inputs:
 
 
 def run(inputs: Inputs, schedule: Schedule) -> Findings:
-    """Train four decoders, judge them.
+    """Train four decoders and evaluate them.
 
     Raises:
-        DataError: A picture cannot be read.
+        DataError: An image cannot be read.
         WeightsError: The VGG's weights cannot be used.
     """
 
@@ -67,32 +67,36 @@ def run(inputs: Inputs, schedule: Schedule) -> Findings:
     cells: list[tuple[Image.Image, str]] = [(to_images(shown[0])[0], "photo"), (to_images(shown[1])[0], "style")]
     for label, (join, build) in DECODERS.items():
         torch.manual_seed(schedule.seed)
-        task = DecoderTask(build("vgg19" if "conv3_4" in vgg.convs else "vgg16"), join, vgg)
+        task = DecoderTask(build("vgg19" if "conv3_4" in vgg.convs else "vgg16", vgg.width), join, vgg)
         crops = PairCrops(inputs.content, schedule.recipe, schedule.steps, schedule.seed, style=inputs.style)
         curve = schedule.train(label, task, crops)
         curves.append(curve)
         rows.append(decoder_row(curve, task, held_out(task, pairs, schedule)))
-        painted = task.paint(*(picture.to(schedule.runtime.device) for picture in shown))
-        cells.append((to_images(painted)[0], label))
+        output = task.paint(*(image.to(schedule.runtime.device) for image in shown))
+        cells.append((to_images(output)[0], label))
     return Findings(
         name="decoder",
         title="The decoder: without norm, with each norm, and concatenation instead of AdaIN",
-        settings={
-            "photos": len(inputs.content),
-            "paintings": len(inputs.style),
-            "held_out_pairs": len(pairs),
-            "held_out_px": inputs.size_px,
-            **schedule.settings(),
-        },
+        settings=settings(inputs) | schedule.settings(),
         tables={"Losses on held-out pairs": rows},
         series={"curves": curve_rows(curves)},
         plots={"curves": draw(curve_panels(curves, ("content", "style", TOTAL)), columns=3)},
-        pictures={"pictures": captioned_grid(cells, columns=3)},
+        images={"pictures": captioned_grid(cells, columns=3)},
     )
 
 
+def settings(inputs: Inputs) -> Row:
+    """Numbers and sizes of the images."""
+    return {
+        "photos": len(inputs.content),
+        "paintings": len(inputs.style),
+        "held_out_pairs": len(inputs.pairs),
+        "held_out_px": inputs.size_px,
+    }
+
+
 def decoder_row(curve: Curve, task: DecoderTask, losses: dict[str, float]) -> Row:
-    """Losses on held-out pairs and at the end of the training, and what the training took."""
+    """Losses on held-out pairs, those at the end of the training, and its duration."""
     return {
         "decoder": curve.label,
         **losses,

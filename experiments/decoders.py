@@ -1,6 +1,7 @@
-"""The baselines of AdaIN's decoder (Huang & Belongie 2017, section 7.1), and how to train them. None is ever served."""
+"""Baselines of AdaIN's decoder (Huang & Belongie 2017, section 7.1) and their training task. None is served."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,21 +15,21 @@ from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS, content_loss, st
 from model_store.runtime import Runtime, to_runtime
 from model_store.statistics import instance_statistics
 from model_store.style import Style
-from model_store.vgg import BLOCK_CHANNELS, VGG
+from model_store.vgg import VGG, WIDTH
 from train.loop import Task
 
 Join = Callable[[Tensor, Tensor], Tensor]
-"""Content and style features, (B, 512, H/8, W/8) each → what the decoder gets."""
+"""Content and style features, (B, 512, H/8, W/8) each → the decoder's input."""
 
 
 def restyled(content: Tensor, style: Tensor) -> Tensor:
-    """AdaIN: the content's features with the style's statistics."""
+    """Apply AdaIN: the content's features get the style's statistics."""
     mean, std = instance_statistics(style)
     return adaptive_instance_norm(content, std.flatten(1), mean.flatten(1))
 
 
 def concatenated(content: Tensor, style: Tensor) -> Tensor:
-    """Both, side by side: 1024 channels."""
+    """Concatenate both: 1024 channels."""
     return torch.cat([content, style], dim=1)
 
 
@@ -41,14 +42,14 @@ class OwnScaleAndShift(nn.Module):
         self.norm = norm
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Normalise (B, C, H, W) → (B, C, H, W)."""
         scale, shift = (table.expand(len(features), -1) for table in (self.norm.scale, self.norm.shift))
         return self.norm(features, Style((scale,), (shift,)))  # type: ignore[no-any-return]
 
 
-def decoder_with(norm: type[InstanceNorm], architecture: str) -> nn.Sequential:
-    """The mirrored decoder with a normalisation after each of its convolutions but the last."""
-    *inner, last = mirrored_decoder(architecture)
+def decoder_with(norm: type[InstanceNorm], architecture: str, width: int = WIDTH) -> nn.Sequential:
+    """Build the mirrored decoder with a normalisation after each of its convolutions but the last."""
+    *inner, last = mirrored_decoder(architecture, width)
     layers: list[nn.Module] = []
     for layer in inner:
         layers.append(layer)
@@ -58,48 +59,48 @@ def decoder_with(norm: type[InstanceNorm], architecture: str) -> nn.Sequential:
     return nn.Sequential(*layers, last)
 
 
-def wide_decoder(architecture: str) -> nn.Sequential:
-    """The mirrored decoder for features of content and style side by side."""
-    decoder = mirrored_decoder(architecture)
-    first = padded_conv(2 * BLOCK_CHANNELS[3], BLOCK_CHANNELS[2])
+def wide_decoder(architecture: str, width: int = WIDTH) -> nn.Sequential:
+    """Build the mirrored decoder for concatenated features of content and style."""
+    decoder = mirrored_decoder(architecture, width)
+    first = padded_conv(16 * width, 4 * width)
     nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
     nn.init.zeros_(first.bias)  # type: ignore[arg-type]
     decoder[0] = first
     return decoder
 
 
-DECODERS: dict[str, tuple[Join, Callable[[str], nn.Sequential]]] = {
+DECODERS: dict[str, tuple[Join, Callable[[str, int], nn.Sequential]]] = {
     "AdaIN, no norm": (restyled, mirrored_decoder),
-    "AdaIN, instance norm": (restyled, lambda architecture: decoder_with(InstanceNorm, architecture)),
-    "AdaIN, batch norm": (restyled, lambda architecture: decoder_with(BatchNorm, architecture)),
+    "AdaIN, instance norm": (restyled, partial(decoder_with, InstanceNorm)),
+    "AdaIN, batch norm": (restyled, partial(decoder_with, BatchNorm)),
     "concatenation": (concatenated, wide_decoder),
 }
 
 
 class DecoderTask(Task):
-    """As ``AdaINTask``, for any decoder and any way to join the features."""
+    """Losses of AdaIN for any decoder and any way to join the features."""
 
     name = "decoder"
 
     def __init__(self, network: nn.Sequential, join: Join, vgg: VGG) -> None:
-        """``vgg`` encodes and judges, and stays as it is."""
+        """Train ``network``; ``vgg`` is encoder and loss network, and frozen."""
         self.network = network
         self.arguments: dict[str, Any] = {}
         self._join = join
         self._vgg = vgg
 
     def to(self, device: torch.device) -> None:
-        """Put decoder and VGG where they are used."""
+        """Move decoder and VGG to the device."""
         for module in (self.network, self._vgg):
             to_runtime(module, Runtime(device, torch.float32))
 
     def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """Content and style distance of the painted batch: (B, 3, H, W) in [0, 1] each → two scalars."""
+        """Compute content and style loss of the outputs: (B, 3, H, W) in [0, 1] each → two scalars."""
         content, style = inputs
         with torch.no_grad():
             content_features, style_features = (self._vgg(images, STYLE_LAYERS) for images in (content, style))
-        painted = self._decode(content_features[CONTENT_LAYER], style_features[CONTENT_LAYER])
-        result = self._vgg(painted, STYLE_LAYERS)
+        output = self._decode(content_features[CONTENT_LAYER], style_features[CONTENT_LAYER])
+        result = self._vgg(output, STYLE_LAYERS)
         return {
             "content": content_loss(result[CONTENT_LAYER], content_features[CONTENT_LAYER]).mean(),
             "style": style_loss(style_targets(result), style_targets(style_features)).mean(),
@@ -107,16 +108,16 @@ class DecoderTask(Task):
 
     @torch.no_grad()
     def sample_images(self, *inputs: Tensor) -> Tensor:
-        """Rows of content, style, result."""
+        """Rows of content, style and output."""
         content, style = inputs
         rows = torch.cat([content, style, self.paint(content, style)])
         return make_grid(rows, nrow=len(content))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def paint(self, content: Tensor, style: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] each, sides multiples of 8 → the same, fp32."""
-        painted = self._decode(*(self._vgg(images)[CONTENT_LAYER] for images in (content, style)))
-        return painted.float().clamp(0, 1)
+        """Stylize (B, 3, H, W) in [0, 1] each, sides multiples of 8 → the same, fp32."""
+        output = self._decode(*(self._vgg(images)[CONTENT_LAYER] for images in (content, style)))
+        return output.float().clamp(0, 1)
 
     def _decode(self, content: Tensor, style: Tensor) -> Tensor:
         return self.network(self._join(content, style) / FEATURE_SCALE)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Painted pictures judged as ``train.evaluate`` judges them, and painting timed."""
+"""``Evaluator``, the metric of ``train.evaluate`` for single outputs; and ``timed``, which times a method."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -11,14 +11,14 @@ from model_store.perceptual import STYLE_LAYERS
 from model_store.vgg import load_vgg
 from train.evaluate import Distances, distances
 
-Painted = TypeVar("Painted")
+Output = TypeVar("Output")
 
 
 class Evaluator:
-    """A VGG in fp32."""
+    """A VGG in fp32 that computes the distances of an output."""
 
     def __init__(self, source: str, device: torch.device) -> None:
-        """Load it.
+        """Load the VGG.
 
         Raises:
             WeightsError: The weights cannot be used.
@@ -27,20 +27,20 @@ class Evaluator:
 
     @torch.no_grad()
     def __call__(self, result: Tensor, content: Tensor, style: Tensor) -> Distances:
-        """Of (1, 3, H, W) in [0, 1]; the style may have another size."""
-        return distances(*(self._vgg(picture, STYLE_LAYERS) for picture in (result, content, style)))
+        """Compute distances from (1, 3, H, W) in [0, 1] each; the style image may have another size."""
+        return distances(*(self._vgg(image, STYLE_LAYERS) for image in (result, content, style)))
 
 
-def timed(paint: Callable[..., Painted], *arguments: object, device: torch.device) -> tuple[Painted, float]:
-    """What it returns, and the seconds until the device has finished it."""
+def timed(function: Callable[..., Output], *arguments: object, device: torch.device) -> tuple[Output, float]:
+    """Call a function; returns its result, and the seconds until the device has finished it."""
     finish(device)
     started = perf_counter()
-    painted = paint(*arguments)
+    output = function(*arguments)
     finish(device)
-    return painted, perf_counter() - started
+    return output, perf_counter() - started
 
 
 def finish(device: torch.device) -> None:
-    """Wait for a GPU, which returns before it has finished."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,7 +1,7 @@
-"""All methods on the same pictures: how close, and how fast (Huang & Belongie 2017, figure 3 and table 1).
+"""All methods on the same pairs: distances and seconds (Huang & Belongie 2017, figure 3 and table 1).
 
-The styles are those that all the learned networks know, so that each method paints the same pairs. A method whose
-network is not there has a row that says so.
+The styles are those that all networks of learned styles have, so that each method stylizes the same pairs. A method
+whose network is missing has a row that says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 from experiments.evaluator import Evaluator, timed
 from experiments.painters import AnyStylePainter, LearnedStyles, Optimisation, Painter, known_files
 from experiments.plots import Line, Panel, draw
-from experiments.results import Findings, Row, environment, say
+from experiments.results import Findings, Row, environment, log
 from model_store.catalog import read_catalog
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
@@ -32,7 +32,7 @@ LEARNED = {
     "residual, conditional": ("residual", "conditional"),
 }
 ANY_STYLE = {"AdaIN": "adain", "predicted conditional (swift)": "swift"}
-"""Methods that encode any style's picture, and their networks."""
+"""Methods that encode any style image, and their networks."""
 
 UNTOUCHED = "content image itself"
 GRID_COLUMNS = 4
@@ -40,18 +40,18 @@ GRID_COLUMNS = 4
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is painted, and by what.
+    """Images, networks and settings of the comparison.
 
     Attributes:
-        contents: Held-out photos.
-        styles: Where the pictures of the learned styles are.
-        checkpoints: The folder whose networks take part.
-        gatys_steps: Optimisation is run once for each.
-        pairs_at: How many pairs at which size in pixels; pictures are squares.
-        repeats: How often a feed-forward network paints each pair for its time.
-        photo: The picture grid's.
-        vgg: The evaluator, and what the optimisation sees with.
-        seed: Of the pyramid's noise.
+        contents: Held-out content images.
+        styles: Images of the learned styles.
+        checkpoints: Folder of the networks that take part.
+        gatys_steps: Numbers of steps of the optimisation, which is run once for each.
+        pairs_at: Number of pairs by their size in pixels; images are squares.
+        repeats: Number of timed runs of a feed-forward network for each pair.
+        photo: Content image of the image grid.
+        vgg: The evaluator, and the loss network of the optimisation.
+        seed: Seed of the pyramid's noise.
     """
 
     contents: Sequence[Path]
@@ -67,25 +67,25 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two pictures at one size, (1, 3, S, S) in [0, 1], and the style's file."""
+    """Content and style image at one size, (1, 3, S, S) in [0, 1] each, and the style's file."""
 
     content: Tensor
-    painting: Tensor
+    style_image: Tensor
     style: Path
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a method did with the pairs of one size.
+    """Results of a method for the pairs of one size.
 
     Attributes:
-        method: Its label.
-        size_px: Of the pairs.
-        networks: Which painted; ``None`` if nothing did.
-        steps: Of an optimisation, 0 for others.
-        distances: By pair; empty if the method's network is not there.
-        paint_s: By run, seconds with the style at hand.
-        with_style_s: By run, with the style's encoding.
+        method: Label of the method.
+        size_px: Side of the pairs' images.
+        networks: Names of its networks; ``None`` if there are none.
+        steps: Steps of an optimisation, 0 for others.
+        distances: Distances by pair; empty if the method's network is missing.
+        paint_s: Seconds of each run, without encoding the style.
+        with_style_s: Seconds of each run, with encoding the style.
     """
 
     method: str
@@ -101,7 +101,7 @@ class Result:
         medians = median_distances(self.distances) if self.distances else None
         return {
             "method": self.method,
-            "networks": self.networks if medians else "not there",
+            "networks": self.networks if medians else "missing",
             "size_px": self.size_px,
             "pairs": len(self.distances),
             "content": medians.content if medians else None,
@@ -113,10 +113,10 @@ class Result:
 
 
 def run(inputs: Inputs, runtime: Runtime) -> Findings:
-    """Every method on every pair at every size.
+    """Run every method on every pair at every size.
 
     Raises:
-        DataError: A picture cannot be read, or no style is known to all networks.
+        DataError: An image cannot be read, or no style is common to all networks.
         CatalogError, CheckpointError: A checkpoint cannot be used.
         WeightsError: The evaluator's weights cannot be used.
     """
@@ -128,13 +128,13 @@ def run(inputs: Inputs, runtime: Runtime) -> Findings:
     }
     results = []
     for size_px, pairs in pairs_at.items():
-        untouched = [evaluator(pair.content, pair.content, pair.painting) for pair in pairs]
+        untouched = [evaluator(pair.content, pair.content, pair.style_image) for pair in pairs]
         results.append(Result(UNTOUCHED, size_px, distances=untouched))
         for method, painter in painters.items():
             if painter is None:
                 results.append(Result(method, size_px))
             else:
-                say(f"{size_px} px: {method}")
+                log(f"{size_px} px: {method}")
                 results.append(paint_all(method, painter, pairs, evaluator, inputs.repeats))
     (shown,) = read_pairings([inputs.photo], styles[:1], 1, next(iter(pairs_at)), runtime)
     return Findings(
@@ -142,21 +142,21 @@ def run(inputs: Inputs, runtime: Runtime) -> Findings:
         title="All methods on the same pairs",
         settings={
             "styles": " ".join(dict.fromkeys(pair.style.stem for pairs in pairs_at.values() for pair in pairs)),
-            "judge": Path(inputs.vgg).stem,
+            "evaluator": Path(inputs.vgg).stem,
             "seed": inputs.seed,
             **environment(runtime),
         },
         tables={"Distances and seconds": [result.row() for result in results]},
         plots={"distances": draw(distance_panels(results), columns=2)},
-        pictures={"pictures": picture_grid(painters, shown)},
+        images={"pictures": image_grid(painters, shown)},
     )
 
 
 def find_painters(inputs: Inputs, runtime: Runtime) -> tuple[dict[str, Painter | None], list[Path]]:
-    """The methods by label, ``None`` for one whose network is not there; and the styles that all of them know.
+    """Find the methods by label, ``None`` for one whose network is missing, and the styles that all of them have.
 
     Raises:
-        DataError: No style is known to all networks.
+        DataError: No style is common to all networks.
         CatalogError, CheckpointError, WeightsError: A network cannot be used.
     """
     models = [model for model in read_catalog(inputs.checkpoints).models if model.problem is None]
@@ -166,28 +166,28 @@ def find_painters(inputs: Inputs, runtime: Runtime) -> tuple[dict[str, Painter |
         for method, kind in LEARNED.items()
     }
     learned = {method: styles for method, styles in known.items() if styles}
-    shared = [path for path in dict.fromkeys(files.values()) if all(path in styles for styles in learned.values())]
-    if not shared:
-        raise DataError(f"--styles: no picture in it is a style that all of these know: {'; '.join(learned)}")
+    common = [path for path in dict.fromkeys(files.values()) if all(path in styles for styles in learned.values())]
+    if not common:
+        raise DataError(f"--styles: none of its styles is common to all of these: {'; '.join(learned)}")
     painters: dict[str, Painter | None] = {
         f"optimisation, {steps} steps": Optimisation(inputs.vgg, steps, runtime) for steps in inputs.gatys_steps
     }
     for method, styles in known.items():
-        wanted = {path: styles[path] for path in shared} if styles else {}
+        wanted = {path: styles[path] for path in common} if styles else {}
         painters[method] = LearnedStyles(wanted, runtime, inputs.seed) if wanted else None
     for method, network in ANY_STYLE.items():
         entry = next((model for model in models if model.network == network), None)
         painters[method] = AnyStylePainter(entry, runtime) if entry else None
-    return painters, shared
+    return painters, common
 
 
 def read_pairings(
     contents: Sequence[Path], styles: Sequence[Path], count: int, size_px: int, runtime: Runtime
 ) -> list[Pairing]:
-    """So many pairs, at most as many as there are; the first ones differ in both photo and style.
+    """Read at most ``count`` pairs; the first ones differ in both content and style.
 
     Raises:
-        DataError: A picture cannot be read.
+        DataError: An image cannot be read.
     """
 
     def square(path: Path) -> Tensor:
@@ -202,23 +202,23 @@ def read_pairings(
 
 
 def paint_all(method: str, painter: Painter, pairs: Sequence[Pairing], evaluator: Evaluator, repeats: int) -> Result:
-    """Warm up on the first pair; then paint, time and evaluator each."""
+    """Warm up on the first pair; then stylize, time and evaluate each."""
     distances, paint_s, with_style_s = [], [], []
     device = pairs[0].content.device
-    painter.warm_up(pairs[0].content, painter.style(pairs[0].painting, pairs[0].style))
+    painter.warm_up(pairs[0].content, painter.style(pairs[0].style_image, pairs[0].style))
     for pair in pairs:
         for _ in range(1 if painter.steps else repeats):
-            style, encoding_s = timed(painter.style, pair.painting, pair.style, device=device)
-            painted, seconds = timed(painter.paint, pair.content, style, device=device)
+            style, encoding_s = timed(painter.style, pair.style_image, pair.style, device=device)
+            output, seconds = timed(painter.paint, pair.content, style, device=device)
             paint_s.append(seconds)
             with_style_s.append(encoding_s + seconds)
-        distances.append(evaluator(painted, pair.content, pair.painting))
+        distances.append(evaluator(output, pair.content, pair.style_image))
     size_px = pairs[0].content.shape[-1]
     return Result(method, size_px, painter.name, painter.steps, distances, paint_s, with_style_s)
 
 
 def distance_panels(results: Sequence[Result]) -> list[Panel]:
-    """As the paper's figure 3: the optimisation by its steps, from the untouched photo on; the others as levels."""
+    """Plot the paper's figure 3: the optimisation by its steps, from the content image on; the others as levels."""
     panels = []
     for size_px in dict.fromkeys(result.size_px for result in results):
         there = [result for result in results if result.size_px == size_px and result.distances]
@@ -234,11 +234,11 @@ def distance_panels(results: Sequence[Result]) -> list[Panel]:
     return panels
 
 
-def picture_grid(painters: Mapping[str, Painter | None], pair: Pairing) -> Image.Image:
-    """The photo, then by every method. The style's picture is only named: it may not be free to show."""
+def image_grid(painters: Mapping[str, Painter | None], pair: Pairing) -> Image.Image:
+    """Draw the content image and each method's output. The style image is only named: it may not be free to show."""
     cells = [(to_images(pair.content)[0], f"photo; style {pair.style.stem}")]
     for method, painter in painters.items():
         if painter is not None:
-            painted = painter.paint(pair.content, painter.style(pair.painting, pair.style))
-            cells.append((to_images(painted)[0], method))
+            output = painter.paint(pair.content, painter.style(pair.style_image, pair.style))
+            cells.append((to_images(output)[0], method))
     return captioned_grid(cells, GRID_COLUMNS)

@@ -1,6 +1,6 @@
-"""The methods side by side: each takes a style once, then paints photos in it.
+"""The compared methods, with one interface: each encodes a style once, then stylizes content images.
 
-Which networks there are says the catalog of a folder; optimisation (Gatys et al. 2016) needs none.
+The networks are those of a folder's catalog; optimisation (Gatys et al. 2016) needs none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,31 +22,31 @@ from train.data import DataError
 
 
 class Painter(Protocol):
-    """A method with all that it needs.
+    """A method with its networks.
 
     Attributes:
-        name: Of the networks, for the table.
-        steps: Of an optimisation, which takes so long that one run tells its time; 0 for one forward pass.
+        name: Names of the networks, for the table.
+        steps: Steps of an optimisation, which is timed only once, because it takes long; 0 for one forward pass.
     """
 
     name: str
     steps: int
 
-    def style(self, painting: Tensor, path: Path) -> Any:
-        """What the method needs of a style: from its picture, (1, 3, H, W), or what it has learned of that file."""
+    def style(self, style_image: Tensor, path: Path) -> Any:
+        """Encode a style image, (1, 3, H, W), or look up the learned style of that file."""
         ...
 
     def paint(self, content: Tensor, style: Any) -> Tensor:
-        """(1, 3, H, W) in [0, 1] → the same, fp32."""
+        """Stylize (1, 3, H, W) in [0, 1] → the same, fp32."""
         ...
 
     def warm_up(self, content: Tensor, style: Any) -> None:
-        """Do whatever only a first call has to do."""
+        """Do the work that only a first call needs."""
         ...
 
 
 class AnyStylePainter:
-    """A network that encodes any style's picture."""
+    """A network for any style image."""
 
     steps = 0
 
@@ -61,22 +61,22 @@ class AnyStylePainter:
         self._network = network
 
     @torch.no_grad()
-    def style(self, painting: Tensor, path: Path) -> Style:
-        """The picture's statistics."""
-        return self._network.encode_style(painting)
+    def style(self, style_image: Tensor, path: Path) -> Style:
+        """Encode the style image."""
+        return self._network.encode_style(style_image)
 
     @torch.no_grad()
     def paint(self, content: Tensor, style: Style) -> Tensor:
-        """One forward pass."""
+        """Run one forward pass."""
         return self._network.paint(content, style).float().clamp(0, 1)
 
     def warm_up(self, content: Tensor, style: Style) -> None:
-        """Paint once."""
+        """Run once."""
         self.paint(content, style)
 
 
 class LearnedStyles:
-    """Generators: for each style the network that has learned it."""
+    """Generators with learned styles: for each style the network that has learned it."""
 
     steps = 0
 
@@ -84,9 +84,9 @@ class LearnedStyles:
         """Load the networks.
 
         Args:
-            entries: By the style's file: the checkpoint and the row.
-            runtime: Where and how they compute.
-            seed: Of the noise, for those that take any.
+            entries: Checkpoint and row of each style, by its file.
+            runtime: Device and number type.
+            seed: Seed of the noise, for networks that use noise.
 
         Raises:
             CheckpointError: One cannot be used.
@@ -98,24 +98,24 @@ class LearnedStyles:
         self._seed = seed
 
     @torch.no_grad()
-    def style(self, painting: Tensor, path: Path) -> tuple[StyleNetwork, Style]:
-        """The network that knows the style, and its row there."""
+    def style(self, style_image: Tensor, path: Path) -> tuple[StyleNetwork, Style]:
+        """Look up the network that has learned the style, and its row."""
         network, row = self._styles[path]
         return network, network.stored_style(row).with_seed(self._seed)
 
     @torch.no_grad()
     def paint(self, content: Tensor, style: tuple[StyleNetwork, Style]) -> Tensor:
-        """One forward pass."""
+        """Run one forward pass."""
         network, row = style
         return network.paint(content, row).float().clamp(0, 1)
 
     def warm_up(self, content: Tensor, style: tuple[StyleNetwork, Style]) -> None:
-        """Paint once."""
+        """Run once."""
         self.paint(content, style)
 
 
 class Optimisation:
-    """So many steps for each picture; all else as ``GatysOptions`` has it by default."""
+    """Optimisation with a given number of steps; all other options are the defaults of ``GatysOptions``."""
 
     def __init__(self, vgg: str, steps: int, runtime: Runtime) -> None:
         """Load the VGG.
@@ -127,44 +127,44 @@ class Optimisation:
         self.steps = steps
         self._gatys = Gatys(to_runtime(load_vgg(vgg), runtime), GatysOptions(steps=steps))
 
-    def style(self, painting: Tensor, path: Path) -> Any:
-        """What the loss compares with."""
-        return self._gatys.encode_style(painting)
+    def style(self, style_image: Tensor, path: Path) -> Any:
+        """Compute the style's targets."""
+        return self._gatys.encode_style(style_image)
 
     def paint(self, content: Tensor, style: Any) -> Tensor:
-        """All steps."""
+        """Take all steps."""
         return self._gatys(content, style)  # type: ignore[no-any-return]
 
     def warm_up(self, content: Tensor, style: Any) -> None:
-        """One step."""
+        """Take one step."""
         next(self._gatys.run(content, style))
 
 
 class OneStyle:
-    """A network that paints in one of its named styles."""
+    """A network with one of its named styles."""
 
     def __init__(self, checkpoint: Path, style_id: str, runtime: Runtime, seed: int) -> None:
-        """Load the network; ``seed`` is that of the noise, if it takes any.
+        """Load the network; ``seed`` is that of the noise, if it uses noise.
 
         Raises:
             CheckpointError: It cannot be used.
-            DataError: It names no such style.
+            DataError: It has no such style.
         """
         known = [style.id for style in read_metadata(checkpoint).styles]
         if style_id not in known:
-            raise DataError(f"{checkpoint}: no style {style_id!r}; it names {', '.join(known) or 'none'}")
+            raise DataError(f"{checkpoint}: no style {style_id!r}; it has {', '.join(known) or 'none'}")
         self._network = to_runtime(load(checkpoint), runtime)
         self._style = self._network.stored_style(known.index(style_id)).with_seed(seed)
         self._device = runtime.device
 
     @torch.no_grad()
-    def paint(self, photo: Tensor) -> Tensor:
-        """(1, 3, H, W) in [0, 1] → the same, fp32, on the device."""
-        return self._network.paint(photo.to(self._device), self._style).float().clamp(0, 1)
+    def paint(self, content: Tensor) -> Tensor:
+        """Stylize (1, 3, H, W) in [0, 1] → the same, fp32, on the device."""
+        return self._network.paint(content.to(self._device), self._style).float().clamp(0, 1)
 
 
 def known_files(models: Sequence[ModelEntry], files: Mapping[str, Path]) -> dict[Path, tuple[ModelEntry, int]]:
-    """Which networks have learned which pictures, and in which row; ``files`` has the pictures by the style's id."""
+    """Find the network and row of each learned style image; ``files`` has the images by the style's id."""
     known: dict[Path, tuple[ModelEntry, int]] = {}
     for model in models:
         for row, style in enumerate(model.styles):

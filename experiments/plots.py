@@ -1,4 +1,4 @@
-"""The experiments' plots, all in one look."""
+"""Plots of the experiments, in one layout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PANEL_INCHES = (4.6, 3.4)
 
 @dataclass(frozen=True)
 class Line:
-    """A line through points; ``dashes`` as matplotlib has them."""
+    """A line through points; ``dashes`` is matplotlib's format."""
 
     label: str
     x: Sequence[float]
@@ -22,7 +22,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes; y is logarithmic where ``log`` says so."""
+    """One pair of axes; y is logarithmic if ``log`` is true."""
 
     title: str
     x_label: str
@@ -31,7 +31,7 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel], columns: int, same_y: bool = False) -> Figure:
-    """Panels in rows of ``columns``, with ``same_y`` all on one scale; lines of one label have one colour."""
+    """Draw panels in rows of ``columns``, with ``same_y`` all on one scale; lines of one label have one colour."""
     rows = -(-len(panels) // columns)
     figure = Figure((PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows), layout="constrained")
     labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
@@ -53,5 +53,5 @@ def draw(panels: Sequence[Panel], columns: int, same_y: bool = False) -> Figure:
 
 
 def smoothed(values: Sequence[float], window: int) -> list[float]:
-    """Mean of each value and those before it, ``window`` at most: a loss over batches is noisy."""
+    """Smooth a noisy loss: the mean of each value and those before it, ``window`` at most."""
     return [sum(values[max(0, end - window) : end]) / (end - max(0, end - window)) for end in range(1, len(values) + 1)]

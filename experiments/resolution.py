@@ -1,6 +1,6 @@
 """One network at several resolutions (Ulyanov et al. 2016, arXiv 1607.08022, figure 6).
 
-A generator is convolutional and takes any size; what does not grow with the picture is the size of its strokes.
+A generator is convolutional and supports any size; but the size of its strokes does not grow with the image.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from experiments.evaluator import Evaluator, timed
 from experiments.painters import OneStyle
-from experiments.results import Findings, Row, environment, say
+from experiments.results import Findings, Row, environment, log
 from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime
 from train.evaluate import Distances, median_distances
@@ -25,18 +25,18 @@ GRID_PX = 384
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is painted, and by what.
+    """Images, network and settings of the comparison.
 
     Attributes:
         checkpoint: The network.
-        style_id: Of its named styles.
-        painting: The picture of that style, to evaluator by.
-        contents: Held-out photos, of which squares are taken.
-        sizes_px: Of these sides.
-        repeats: How often the first photo is painted for the time.
-        photo: The picture grid's; there, the sizes are of its longer side.
+        style_id: One of its named styles.
+        painting: The image of that style, for the evaluation.
+        contents: Held-out content images, of which squares are taken.
+        sizes_px: Sides of the squares.
+        repeats: Number of timed runs on the first content image.
+        photo: Content image of the image grid; there, the sizes are those of its longer side.
         vgg: The evaluator, see ``load_vgg``.
-        seed: Of the noise, for a network that takes any.
+        seed: Seed of the noise, for a network that uses noise.
     """
 
     checkpoint: Path
@@ -51,10 +51,10 @@ class Inputs:
 
 
 def run(inputs: Inputs, runtime: Runtime) -> Findings:
-    """The same photos and style at every size.
+    """Evaluate the same content images and style at every size.
 
     Raises:
-        DataError: A picture cannot be read, or the network has no such style.
+        DataError: An image cannot be read, or the network has no such style.
         CheckpointError: The network cannot be used.
         WeightsError: The evaluator's weights cannot be used.
     """
@@ -67,34 +67,34 @@ def run(inputs: Inputs, runtime: Runtime) -> Findings:
         settings={
             "network": inputs.checkpoint.stem,
             "style_id": inputs.style_id,
-            "judge": Path(inputs.vgg).stem,
+            "evaluator": Path(inputs.vgg).stem,
             "photos": len(inputs.contents),
             "repeats": inputs.repeats,
             "seed": inputs.seed,
             **environment(runtime),
         },
         tables={"Distances and seconds": rows},
-        pictures={"pictures": picture_grid(network, read_image(inputs.photo), inputs.sizes_px)},
+        images={"pictures": image_grid(network, read_image(inputs.photo), inputs.sizes_px)},
     )
 
 
 def size_row(network: OneStyle, inputs: Inputs, size_px: int, evaluator: Evaluator, runtime: Runtime) -> Row:
-    """Medians: distances over the photos, of the paintings and of the photos themselves; seconds over the repeats."""
-    say(f"{size_px} px")
+    """Medians: distances of outputs and of content images, over the content images; seconds, over the repeats."""
+    log(f"{size_px} px")
 
     def square(path: Path) -> Tensor:
         return to_tensor([centre_square(read_image(path), size_px)]).to(runtime.device)
 
-    painting = square(inputs.painting)
-    painted: list[Distances] = []
+    style_image = square(inputs.painting)
+    outputs: list[Distances] = []
     untouched: list[Distances] = []
     for path in inputs.contents:
-        photo = square(path)
-        painted.append(evaluator(network.paint(photo), photo, painting))
-        untouched.append(evaluator(photo, photo, painting))
-    photo = square(inputs.contents[0])
-    seconds = [timed(network.paint, photo, device=runtime.device)[1] for _ in range(inputs.repeats)]
-    result, before = median_distances(painted), median_distances(untouched)
+        content = square(path)
+        outputs.append(evaluator(network.paint(content), content, style_image))
+        untouched.append(evaluator(content, content, style_image))
+    content = square(inputs.contents[0])
+    seconds = [timed(network.paint, content, device=runtime.device)[1] for _ in range(inputs.repeats)]
+    result, before = median_distances(outputs), median_distances(untouched)
     return {
         "size_px": size_px,
         "content": result.content,
@@ -105,18 +105,18 @@ def size_row(network: OneStyle, inputs: Inputs, size_px: int, evaluator: Evaluat
     }
 
 
-def picture_grid(network: OneStyle, photo: Image.Image, sizes_px: Sequence[int]) -> Image.Image:
-    """Above, photo and paintings shrunk to one size; below, the middle of each pixel by pixel."""
+def image_grid(network: OneStyle, photo: Image.Image, sizes_px: Sequence[int]) -> Image.Image:
+    """Draw content image and outputs: above, all shrunk to one size; below, the middle of each at full resolution."""
     originals = [fit_longer_side(photo, size_px) for size_px in sizes_px]
-    painted = [to_images(network.paint(to_tensor([original])))[0] for original in originals]
+    outputs = [to_images(network.paint(to_tensor([original])))[0] for original in originals]
     named = [(originals[-1], "photo")]
-    named += [(picture, f"painted at {max(picture.size)} px") for picture in painted]
-    side = min(GRID_PX, *(min(picture.size) for picture in painted))
-    whole = [(centre_square(picture, side), name) for picture, name in named]
-    middle = [(_middle(picture, side), f"{name}, its middle 1:1") for picture, name in named]
+    named += [(output, f"painted at {max(output.size)} px") for output in outputs]
+    side = min(GRID_PX, *(min(output.size) for output in outputs))
+    whole = [(centre_square(image, side), name) for image, name in named]
+    middle = [(_middle(image, side), f"{name}, its middle 1:1") for image, name in named]
     return captioned_grid([*whole, *middle], columns=len(named))
 
 
-def _middle(picture: Image.Image, side_px: int) -> Image.Image:
-    left, top = (picture.width - side_px) // 2, (picture.height - side_px) // 2
-    return picture.crop((left, top, left + side_px, top + side_px))
+def _middle(image: Image.Image, side_px: int) -> Image.Image:
+    left, top = (image.width - side_px) // 2, (image.height - side_px) // 2
+    return image.crop((left, top, left + side_px, top + side_px))

@@ -1,9 +1,9 @@
-"""What an experiment found, and how it is told: on the terminal, as CSV, as Markdown, as plots and pictures.
+"""``Findings``: the results of an experiment, published on the terminal, as CSV, Markdown, plots and images.
 
-{name}.md                 tables and pictures, to read
+{name}.md                 tables, plots and images, to read
 {name}.csv                its first table; every row repeats the settings of the run
-{name}-{part}.csv         further tables, and what the plots show
-{name}-{part}.png, .webp  plots and pictures
+{name}-{part}.csv         further tables, and the data of the plots
+{name}-{part}.png, .webp  plots and images
 """
 
 import csv
@@ -22,23 +22,23 @@ from model_store.runtime import Runtime
 
 Value = str | int | float | None
 Row = dict[str, Value]
-"""By column. ``None`` is what was not measured; columns of times end in ``_s``."""
+"""A table's row, by column. ``None`` stands for values that were not measured; columns of times end in ``_s``."""
 
-PICTURE_QUALITY = 80
+IMAGE_QUALITY = 80
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that an experiment found.
+    """Results of an experiment.
 
     Attributes:
-        name: The experiment's, which its files' names start with.
-        title: What was compared.
+        name: Name of the experiment; its files' names start with it.
+        title: Title of the page.
         settings: Sizes, steps, seeds, versions.
-        tables: By title, in order; rows of one table have the same columns.
-        series: What the plots show, by name: written as CSV only.
-        plots: By name.
-        pictures: By name.
+        tables: Tables by title, in order; rows of one table have the same columns.
+        series: Data of the plots by name, written as CSV only.
+        plots: Plots by name.
+        images: Images by name.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Findings:
     tables: Mapping[str, Sequence[Row]]
     series: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     plots: Mapping[str, Figure] = field(default_factory=dict)
-    pictures: Mapping[str, Image.Image] = field(default_factory=dict)
+    images: Mapping[str, Image.Image] = field(default_factory=dict)
 
 
 def publish(findings: Findings, out: Path, console: Console) -> None:
@@ -63,15 +63,15 @@ def publish(findings: Findings, out: Path, console: Console) -> None:
         write_csv(_named(start, f"-{name}.csv"), rows)
     for name, figure in findings.plots.items():
         figure.savefig(_named(start, f"-{name}.png"), dpi=110)
-    for name, picture in findings.pictures.items():
-        picture.save(_named(start, f"-{name}.webp"), quality=PICTURE_QUALITY, method=6)
+    for name, image in findings.images.items():
+        image.save(_named(start, f"-{name}.webp"), quality=IMAGE_QUALITY, method=6)
     page = _named(start, ".md")
     page.write_text(markdown(findings), encoding="utf-8")
     console.print(f"written: {page} and the files beside it", highlight=False, soft_wrap=True)
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Rows with equal columns; ``None`` is an empty field, fractions have six significant digits."""
+    """Write rows with equal columns; ``None`` is an empty field, fractions have six significant digits."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -82,18 +82,18 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def markdown(findings: Findings) -> str:
-    """The page: settings, tables, plots and pictures."""
+    """Write the page: settings, tables, plots and images."""
     settings = ", ".join(f"{_heading(name)} {_shown(value)}" for name, value in findings.settings.items())
     parts = [f"# {findings.title}", f"`python -m experiments {findings.name}`: {settings}."]
     for title, rows in findings.tables.items():
         parts += [f"## {title}", markdown_table(rows)]
     parts += [f"![{name}]({findings.name}-{name}.png)" for name in findings.plots]
-    parts += [f"![{name}]({findings.name}-{name}.webp)" for name in findings.pictures]
+    parts += [f"![{name}]({findings.name}-{name}.webp)" for name in findings.images]
     return "\n\n".join(parts) + "\n"
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
-    """Numbers to the right."""
+    """Format rows as a Markdown table, with numbers to the right."""
     columns = list(rows[0])
     rules = ["---:" if _is_number(rows, column) else "---" for column in columns]
     lines = [[_heading(column) for column in columns], rules]
@@ -102,7 +102,7 @@ def markdown_table(rows: Sequence[Row]) -> str:
 
 
 def rich_table(title: str, rows: Sequence[Row]) -> Table:
-    """The same for the terminal."""
+    """Format rows as a table for the terminal."""
     table = Table(title=title)
     for column in rows[0]:
         table.add_column(_heading(column), justify="right" if _is_number(rows, column) else "left")
@@ -111,13 +111,13 @@ def rich_table(title: str, rows: Sequence[Row]) -> Table:
     return table
 
 
-def say(what: str) -> None:
-    """What runs now: an experiment takes minutes before it has anything to show."""
-    Console(stderr=True).print(what, highlight=False)
+def log(text: str) -> None:
+    """Print progress on standard error: an experiment takes minutes before its first result."""
+    Console(stderr=True).print(text, highlight=False)
 
 
 def environment(runtime: Runtime) -> Row:
-    """What a figure depends on besides the experiment's own settings."""
+    """Device, threads, number type and versions, which figures depend on besides the experiment's own settings."""
     on_gpu = runtime.device.type == "cuda"
     cpu = f"CPU ({torch.backends.cpu.get_cpu_capability()})"
     return {
@@ -134,7 +134,7 @@ def _named(start: Path, ending: str) -> Path:
 
 
 def _slug(title: str) -> str:
-    """``Contrast of the photo`` → ``contrast``."""
+    """Return the first word in lower case: ``Contrast of the photo`` → ``contrast``."""
     return title.split()[0].lower()
 
 

@@ -1,4 +1,4 @@
-"""Short trainings whose losses are kept step by step, on the loop that trains the served networks."""
+"""Short trainings with a record of the losses step by step, by the training loop of the served networks."""
 
 import math
 import tempfile
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from experiments.plots import Line, Panel, smoothed
-from experiments.results import Row, environment, say
+from experiments.results import Row, environment, log
 from model_store.runtime import Runtime
 from train.data import Crops
 from train.distributed import Rank
@@ -19,7 +19,7 @@ from train.loop import Task, Training
 from train.recipe import Recipe
 
 SMOOTHING = 0.05
-"""Share of the steps that a plotted point is the mean of."""
+"""Fraction of the steps over whose losses a plotted point is the mean."""
 
 TOTAL = "total"
 """The weighted sum of a loss's terms."""
@@ -27,7 +27,7 @@ TOTAL = "total"
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the networks of an experiment are trained, all alike."""
+    """Training settings that all networks of an experiment have in common."""
 
     recipe: Recipe
     steps: int
@@ -36,7 +36,7 @@ class Schedule:
     workers: int
 
     def settings(self) -> Row:
-        """For the results."""
+        """Settings for the results."""
         stage = self.recipe.stages[-1]
         return {
             "steps": self.steps,
@@ -49,12 +49,12 @@ class Schedule:
         }
 
     def train(self, label: str, task: Task, crops: Crops) -> "Curve":
-        """Train to the end, and forget all but the network and its losses.
+        """Train to the end, and keep only the network and its losses.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C or SIGTERM, after which the loop ends early but in order.
+            KeyboardInterrupt: Ctrl-C or SIGTERM ended the loop early.
         """
-        say(f"training: {label}")
+        log(f"training: {label}")
         losses: list[dict[str, float]] = []
         with tempfile.TemporaryDirectory() as folder:
             training = Training(
@@ -78,14 +78,14 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Curve:
-    """A training: the terms of its loss and their weighted sum, step by step."""
+    """Learning curve: the terms of a training's loss and their weighted sum, step by step."""
 
     label: str
     losses: tuple[dict[str, float], ...]
     seconds: float
 
     def of(self, term: str) -> list[float]:
-        """One term, by step."""
+        """Values of one term, by step."""
         return [losses[term] for losses in self.losses]
 
     def end(self, term: str) -> float:
@@ -95,24 +95,24 @@ class Curve:
 
 
 def with_total(terms: Mapping[str, float], recipe: Recipe) -> dict[str, float]:
-    """The terms of a loss and what the recipe makes of them."""
+    """Add the weighted sum to the terms of a loss."""
     return {**terms, TOTAL: sum(recipe.weights[name] * value for name, value in terms.items())}
 
 
 @torch.no_grad()
-def held_out(task: Task, pictures: Iterable[tuple[Tensor, Tensor]], schedule: Schedule) -> dict[str, float]:
-    """The training's own loss on pictures it has not seen: the median of each term, in fp32, in evaluation mode."""
+def held_out(task: Task, pairs: Iterable[tuple[Tensor, Tensor]], schedule: Schedule) -> dict[str, float]:
+    """Median of each term of the training's loss on held-out pairs, in fp32, in evaluation mode."""
     task.network.eval()
     device = schedule.runtime.device
     rows = []
-    for content, style in pictures:
+    for content, style in pairs:
         terms = task.losses(content.to(device), style.to(device))
         rows.append(with_total({name: value.item() for name, value in terms.items()}, schedule.recipe))
     return {name: median(one[name] for one in rows) for name in rows[0]}
 
 
 def curve_rows(curves: Sequence[Curve]) -> list[Row]:
-    """For the CSV: one row a step."""
+    """Rows for the CSV: one for each step."""
     return [
         {"training": curve.label, "step": step, **losses}
         for curve in curves
@@ -121,7 +121,7 @@ def curve_rows(curves: Sequence[Curve]) -> list[Row]:
 
 
 def curve_panels(curves: Sequence[Curve], terms: Sequence[str]) -> list[Panel]:
-    """For the plot: a panel a term, a line a training."""
+    """Panels for the plot: one for each term, with a line for each training."""
     panels = []
     for term in terms:
         lines = []

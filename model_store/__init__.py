@@ -1,4 +1,4 @@
-"""The networks and their checkpoints: what the service and the training share.
+"""The networks and their checkpoints, shared by the service and the training.
 
 Importing this package loads nothing. ``model_store.catalog`` needs the standard library only, so that a process without
 torch can list models and styles; the other modules need torch.

@@ -1,4 +1,4 @@
-"""Blocks of convolution and normalisation that take a style: what the feed-forward generators are built from."""
+"""Blocks of convolution and normalisation that take a style, the parts of the feed-forward generators."""
 
 from torch import Tensor, nn
 
@@ -8,35 +8,35 @@ from model_store.style import Style
 
 
 class NormalisedConv(nn.Module):
-    """Convolution, normalisation, and ReLU unless it is left out.
+    """Convolution, normalisation and, by default, ReLU.
 
-    The convolution needs no bias: the normalisation would take it away again.
+    The convolution needs no bias: the normalisation would remove it.
     """
 
     def __init__(self, conv: nn.Module, norm: StyledNorm, activate: bool = True) -> None:
-        """Put the layers together."""
+        """Store the layers."""
         super().__init__()
         self.conv = conv
         self.norm = norm
         self.activate = activate
 
     def forward(self, features: Tensor, style: Style) -> Tensor:
-        """(B, C_in, H, W) → (B, C_out, H', W'), in the convolution's type."""
+        """Compute (B, C_in, H, W) → (B, C_out, H', W'), in the convolution's type."""
         normalised: Tensor = self.norm(self.conv(features), style)
         return normalised.relu_() if self.activate else normalised
 
 
 class ResidualBlock(nn.Module):
-    """x + norm(conv(relu(norm(conv(x))))): no ReLU after the sum (Johnson et al. 2016)."""
+    """Residual block x + norm(conv(relu(norm(conv(x))))), without a ReLU after the sum (Johnson et al. 2016)."""
 
     def __init__(self, channels: int, first: StyledNorm, second: StyledNorm) -> None:
-        """Two 3×3 convolutions, each with its norm."""
+        """Build two 3×3 convolutions, each with its norm."""
         super().__init__()
         self.first = NormalisedConv(padded_conv(channels, channels, bias=False), first)
         self.second = NormalisedConv(padded_conv(channels, channels, bias=False), second, activate=False)
 
     def forward(self, features: Tensor, style: Style) -> Tensor:
-        """(B, C, H, W) → (B, C, H, W)."""
+        """Compute (B, C, H, W) → (B, C, H, W)."""
         return features + self.second(self.first(features, style), style)  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,7 @@
-"""``CatalogWatch``: the catalog of a folder that changes while it is served. Standard library only, as ``catalog``.
+"""``CatalogWatch``: the catalog of a folder that changes while it is served. Standard library only, like ``catalog``.
 
-Files are added, replaced and removed by whoever keeps the folder, with any tool. So the folder is looked at now and
-then, which costs a call of ``stat`` per file; headers are read again only if something has changed.
+Files may be added, replaced and removed at any time, with any tool. So the folder is checked now and then, which costs
+one call of ``stat`` per file; metadata are read again only if something has changed.
 """
 
 import logging
@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 
-from model_store.catalog import Catalog, CatalogError, Fingerprint, file_fingerprint, read_catalog
-from model_store.checkpoint_metadata import SUFFIX
+from model_store.catalog import Catalog, CatalogError, Fingerprint, checkpoint_files, file_fingerprint, read_catalog
 from model_store.style_images import FOLDER, TABLE
 
 LOOK_EVERY_S = 1.0
@@ -36,9 +35,11 @@ class CatalogWatch:
         _log_problems(Catalog(()), self._catalog)
 
     def now(self, style_ids: Iterable[str] = (), model_ids: Iterable[str] = ()) -> Catalog:
-        """The catalog as it was at most ``LOOK_EVERY_S`` ago; as it is this moment, should it lack one of these.
+        """Return the catalog, at most ``LOOK_EVERY_S`` old; check the folder now if it lacks one of these.
 
-        Each of the models is to know each of the styles.
+        Args:
+            style_ids: Styles that each of the models must have.
+            model_ids: Models that must be there.
         """
         with self._lock:
             if monotonic() - self._looked_at > LOOK_EVERY_S or _lacks(self._catalog, style_ids, model_ids):
@@ -46,20 +47,20 @@ class CatalogWatch:
             return self._catalog
 
     def look(self) -> None:
-        """Look at the folder this moment."""
+        """Check the folder now."""
         with self._lock:
             self._look()
 
     def _look(self) -> None:
         self._looked_at = monotonic()
-        signature = _signature(self._folder)  # before the headers: what changes after is seen by the next look
+        signature = _signature(self._folder)  # before the metadata: later changes are found by the next check
         if signature == self._signature:
             return
         self._signature = signature
         try:
             catalog = read_catalog(self._folder)
         except (CatalogError, OSError) as err:
-            # More likely a volume that went away than a wish to serve nothing; who wants that empties the folder.
+            # More likely an unmounted volume than a wish to serve nothing, for which the folder would be emptied.
             log.error("the checkpoints cannot be read, the last ones known stay: %s", err)
             return
         usable = [model.id for model in catalog.models if model.problem is None]
@@ -69,7 +70,7 @@ class CatalogWatch:
 
 
 def _log_problems(before: Catalog, after: Catalog) -> None:
-    """Each problem when it appears, and not again while it stays."""
+    """Log each problem when it appears, and not again while it persists."""
     known = {model.id: model.problem for model in before.models}
     for model in after.models:
         if model.problem is not None and model.problem != known.get(model.id):
@@ -77,8 +78,8 @@ def _log_problems(before: Catalog, after: Catalog) -> None:
 
 
 def _signature(folder: Path) -> tuple[tuple[str, Fingerprint | None], ...]:
-    """Changes when a checkpoint is added, replaced, written to or removed, and when a preview or a painting is."""
-    paths = [*sorted(folder.glob(f"*{SUFFIX}")), folder / "previews", folder / FOLDER, folder / FOLDER / TABLE]
+    """Fingerprints that change when a checkpoint, preview or style image is added, replaced or removed."""
+    paths = [*checkpoint_files(folder), folder / "previews", folder / FOLDER, folder / FOLDER / TABLE]
     return tuple((path.name, file_fingerprint(path)) for path in paths)
 
 

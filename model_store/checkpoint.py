@@ -39,7 +39,7 @@ def save(network: StyleNetwork, path: Path, metadata: CheckpointMetadata) -> Che
     Args:
         network: An instance of the class that ``metadata.network`` names.
         path: Ends in ``.safetensors``; its stem is the model's id.
-        metadata: What only the caller knows; the rest is filled in.
+        metadata: Metadata; the fields that depend on the network are filled in.
 
     Returns:
         The metadata as written.
@@ -79,12 +79,12 @@ def load(path: Path, kind: type[StyleNetwork] = StyleNetwork) -> StyleNetwork:
     """Rebuild a network from its checkpoint, in fp32 on the CPU, frozen, in evaluation mode.
 
     Args:
-        path: Of the file.
-        kind: The class that the caller can use, if not every one.
+        path: The checkpoint's file.
+        kind: Class that the network must have; by default any network's.
 
     Raises:
-        CheckpointError: Not a checkpoint, damaged, of an unknown network or another one than wanted, or its tensors do
-            not fit; says which.
+        CheckpointError: Not a checkpoint, damaged, of an unknown network or of another kind, or its tensors do not fit;
+            says which.
     """
     metadata = read_metadata(path)
     file = path.read_bytes()

@@ -1,9 +1,9 @@
-"""Whose colours a painting has: the style's, or the photo's (Gatys et al. 2016b, arXiv 1606.05897).
+"""Colour control: the output keeps the content's colours (Gatys et al. 2016b, arXiv 1606.05897).
 
-- ``match_colors``, before the network: the style image gets the photo's mean colour and colour covariance (there "color
-  histogram matching"). The network then finds strokes in it, and no foreign colours.
-- ``keep_chroma``, after the network: of the painting only the luminance is used, over the photo's chroma (there
-  "luminance-only transfer"). It suits every network, since it never sees the style.
+- ``match_colors``, before the network: the style image gets the content's mean colour and colour covariance (there
+  "color histogram matching"). The network then takes strokes from it, and no foreign colours.
+- ``keep_chroma``, after the network: only the output's luminance is used, with the content's chroma (there
+  "luminance-only transfer"). It suits every network, since it does not change the style.
 """
 
 from collections.abc import Iterable
@@ -16,31 +16,31 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luminance Y (ITU-R BT.601)."""
 
 MIN_EIGENVALUE = 1e-4
-"""Of a matrix of correlations. What is below is the rounding to 8 bits in a picture that is grey, or has two colours:
-to stretch it to the size of the photo's colours would make noise of it."""
+"""Smallest eigenvalue of a correlation matrix that is inverted. Smaller ones are rounding to 8 bits, in an image that
+is grey or has two colours: scaled to the content's colours, the rounding would become noise."""
 
 
 @dataclass(frozen=True, eq=False)
 class ColorStatistics:
-    """Of a picture's pixels: mean colour (3,), and covariance of the channels (3, 3), fp64."""
+    """Mean colour (3,) of an image's pixels, and covariance of their channels (3, 3), fp64."""
 
     mean: Tensor
     covariance: Tensor
 
     @property
-    def deviation(self) -> Tensor:
-        """Of each channel: (3,)."""
+    def std(self) -> Tensor:
+        """Std of each channel: (3,)."""
         return self.covariance.diagonal().clamp(min=0).sqrt()
 
     @property
     def correlation(self) -> Tensor:
-        """Covariance of the channels after each was brought to deviation 1; 0 for those that are constant: (3, 3)."""
-        inverse = _inverse(self.deviation)
+        """Correlation matrix of the channels; 0 for constant ones: (3, 3)."""
+        inverse = _inverse(self.std)
         return inverse[:, None] * self.covariance * inverse
 
 
 def color_statistics(parts: Iterable[Tensor]) -> ColorStatistics:
-    """Of one picture, given whole or in parts.
+    """Compute the statistics of one image, given whole or in parts.
 
     Args:
         parts: (1, 3, H, W) each, RGB in [0, 1].
@@ -57,49 +57,49 @@ def color_statistics(parts: Iterable[Tensor]) -> ColorStatistics:
 
 @dataclass(frozen=True, eq=False)
 class ColorMatch:
-    """What recolours a style image pixel by pixel, in whole or in parts: x → matrix · x + offset, fp64."""
+    """Affine map of a style image's colours, applied to the whole or to parts: x → matrix · x + offset, fp64."""
 
     matrix: Tensor
     offset: Tensor
 
     def __call__(self, part: Tensor) -> Tensor:
-        """(1, 3, H, W), RGB in [0, 1] → the same shape, fp32; some values may lie outside [0, 1]."""
-        # In fp32 after matrix and offset were found in fp64: pixels are in [0, 1], so nothing is lost.
+        """Recolour (1, 3, H, W), RGB in [0, 1] → the same shape, fp32; some values may lie outside [0, 1]."""
+        # In fp32, though matrix and offset were computed in fp64: pixels are in [0, 1], so it is exact enough.
         matrix, offset = self.matrix.float().to(part.device), self.offset.float().to(part.device)
         return torch.einsum("ij,bjhw->bihw", matrix, part.float()) + offset.view(1, 3, 1, 1)
 
 
 def match_colors(style: ColorStatistics, content: ColorStatistics) -> ColorMatch:
-    """How to recolour a style image, so that its mean and covariance become the content's.
+    """Compute the map that gives a style image the content's mean and covariance.
 
         x' = σ_c · C_c^½ · C_s^-½ · (x − μ_s) / σ_s + μ_c        C: the channels' correlations
 
-    Where the style has no colours to spread (it is grey, or constant), the result has fewer than the content.
+    If the style image has no spread of colours (it is grey, or constant), the result has fewer than the content.
 
     Args:
-        style: Of the style image.
-        content: Of the photo.
+        style: Statistics of the style image.
+        content: Statistics of the content image.
     """
     turn = _power(content.correlation, 0.5) @ _power(style.correlation, -0.5)
-    matrix = content.deviation[:, None] * turn * _inverse(style.deviation)  # (3, 3)
+    matrix = content.std[:, None] * turn * _inverse(style.std)  # (3, 3)
     return ColorMatch(matrix, content.mean - matrix @ style.mean)
 
 
-def keep_chroma(content: Tensor, painted: Tensor) -> Tensor:
-    """The painting's luminance with the content's chroma: R − Y, G − Y and B − Y are those of the content.
+def keep_chroma(content: Tensor, output: Tensor) -> Tensor:
+    """Combine the output's luminance with the content's chroma: R − Y, G − Y and B − Y are those of the content.
 
-    Where there is no such colour in [0, 1], the chroma is as strong as it can be: hue and luminance are kept.
+    If that colour lies outside [0, 1], its chroma is reduced until it fits: hue and luminance are kept.
 
     Args:
         content: (B, 3, H, W), RGB in [0, 1].
-        painted: Of the same shape.
+        output: Output of the network, of the same shape.
 
     Returns:
         (B, 3, H, W) in [0, 1], fp32.
     """
     content = content.float()
     chroma = content - luminance(content)
-    wanted = luminance(painted.float()).clamp(0, 1)  # (B, 1, H, W)
+    wanted = luminance(output.float()).clamp(0, 1)  # (B, 1, H, W)
     # Y + s · chroma reaches 1 or 0 first where the chroma is largest, or smallest; it is 0 on average.
     tiny = torch.finfo(chroma.dtype).tiny
     up = (1 - wanted) / chroma.amax(dim=1, keepdim=True).clamp(min=tiny)
@@ -109,18 +109,18 @@ def keep_chroma(content: Tensor, painted: Tensor) -> Tensor:
 
 
 def luminance(images: Tensor) -> Tensor:
-    """Y = .299 R + .587 G + .114 B: (B, 3, H, W) → (B, 1, H, W)."""
+    """Compute Y = .299 R + .587 G + .114 B: (B, 3, H, W) → (B, 1, H, W)."""
     weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
     return (images * weights).sum(dim=1, keepdim=True)
 
 
-def _inverse(deviation: Tensor) -> Tensor:
-    """1/σ, and 0 where nothing deviates: a constant channel stays the constant that it becomes."""
-    return torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0.0)
+def _inverse(std: Tensor) -> Tensor:
+    """Compute 1/σ, and 0 for σ = 0: a constant channel stays constant."""
+    return torch.where(std > 1e-6, 1 / std.clamp(min=1e-6), 0.0)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
-    """Of a symmetric matrix without negative eigenvalues; where it is next to 0 it has no inverse, and keeps 0."""
+    """Raise a positive semidefinite matrix to a power; for negative exponents, eigenvalues near 0 stay 0."""
     values, vectors = torch.linalg.eigh(matrix)
     least = MIN_EIGENVALUE if exponent < 0 else 0.0
     powers = torch.where(values > least, values.clamp(min=least) ** exponent, 0.0)

@@ -26,12 +26,12 @@ class UpsampledConv(nn.Module):
     """Nearest upsampling, then a convolution: twice the size without the checkerboard of transposed convolutions."""
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
-        """Make a 3×3 convolution after a doubling of H and W."""
+        """Build a 3×3 convolution after a doubling of H and W."""
         super().__init__()
         self.conv = padded_conv(in_channels, out_channels, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C_in, H, W) → (B, C_out, 2H, 2W)."""
+        """Compute (B, C_in, H, W) → (B, C_out, 2H, 2W)."""
         return self.conv(doubled(features))  # type: ignore[no-any-return]
 
 
@@ -43,7 +43,7 @@ def doubled(features: Tensor) -> Tensor:
 def pad_to_stride(images: Tensor, stride: int) -> Tensor:
     """Extend H and W to multiples of a network's stride at the bottom and right.
 
-    By reflection, or, where an image is smaller than what it lacks, by its border.
+    By reflection, or, where an image is smaller than the padding, by replication.
     """
     bottom, right = -images.shape[2] % stride, -images.shape[3] % stride
     if not bottom and not right:

@@ -6,16 +6,20 @@ library: the API imports this module.
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
 
-from PIL import Image, ImageStat, UnidentifiedImageError
+from PIL import Image, ImageStat
 
 from model_store.colour_profile import to_srgb
-from model_store.file_formats import avif, jpeg, png
+from model_store.file_formats.avif import AvifFile
 from model_store.file_formats.colour_space import ColourSpace
+from model_store.file_formats.exif import read_exif
+from model_store.file_formats.jpeg import JpegFile, endings
 from model_store.file_formats.kinds import file_kind
+from model_store.file_formats.png import PngFile
+from model_store.file_formats.structure import Structure, UnusualStructure
+from model_store.file_formats.webp import WebpFile
 from model_store.orientation import Box, Orientation
 
 # Pillow's own guard warns at a number of its own and raises at twice that; callers check an image's size instead.
@@ -38,6 +42,10 @@ class UnknownFormat(ImageFileError):
     """A file of a type that is not allowed. The message is its type, with the article."""
 
 
+class UnusualImage(ImageFileError):
+    """A file that costs far more to read than an ordinary one. The message names the part that is too large."""
+
+
 class DamagedImage(ImageFileError):
     """A file of an allowed type that cannot be read. The message says what is damaged."""
 
@@ -58,6 +66,7 @@ class ImageFile:
         width: Width in pixels of the upright image.
         height: Height in pixels of the upright image.
         has_alpha: True if the file declares transparency.
+        frames: Number of frames or pages; further images of a photo, such as its depth, are not counted.
     """
 
     def __init__(self, data: bytes, formats: tuple[str, ...]) -> None:
@@ -70,19 +79,20 @@ class ImageFile:
         Raises:
             UnknownFormat: The file is of another format.
             DamagedImage: Its header cannot be read.
+            UnusualImage: Its header has more parts than any program writes.
         """
-        self._data = data
-        self._header = _opened(data, formats)
-        self.format = {"MPO": "JPEG"}.get(str(self._header.format), str(self._header.format))
-        self._orientation = Orientation.of(self._header)
-        self._stored_size = self._header.size  # a draft changes the header's
-        self.width, self.height = self._orientation.turned(self._stored_size)
-        self.has_alpha = self._header.has_transparency_data
-
-    @property
-    def frames(self) -> int:
-        """Number of frames or pages; further images of a photo, such as its depth, are not counted."""
-        return 1 if self._header.format == "MPO" else getattr(self._header, "n_frames", 1)
+        kind = file_kind(data)
+        if kind.pillow is None or kind.pillow not in formats:
+            raise UnknownFormat(kind.name)
+        self.format = kind.pillow
+        with _named_damage("the image's header is damaged"):
+            self._file = READERS[kind.pillow](data) if kind.pillow in READERS else Structure(data, kind.pillow)
+            facts = self._file.facts()
+        self._orientation = Orientation(read_exif(self._file.exif).orientation)
+        self._stored_size = facts.size
+        self.width, self.height = self._orientation.turned(facts.size)
+        self.has_alpha = facts.has_alpha
+        self.frames = facts.frames
 
     def read(
         self,
@@ -104,7 +114,7 @@ class ImageFile:
         size = size or (self.width, self.height)
         left, top, right, bottom = box or (0, 0, self.width, self.height)
         needed = (size[0] * self.width / (right - left), size[1] * self.height / (bottom - top))
-        with self._clear_damage():
+        with _named_damage(f"the {self.format.lower()} data ends early or is damaged"):
             reduction = self._reduction(needed)
             image = self._load(reduction, None)
             stored_box = None
@@ -125,7 +135,7 @@ class ImageFile:
         Raises:
             DamagedImage: The data end early or are damaged.
         """
-        with self._clear_damage():
+        with _named_damage(f"the {self.format.lower()} data ends early or is damaged"):
             image = self._load(self._reduction(needed), "L")
             if not image.has_transparency_data:
                 return self._orientation.upright(image.convert("L")), None
@@ -143,48 +153,28 @@ class ImageFile:
         return 1
 
     def _load(self, reduction: int, draft_mode: str | None) -> Image.Image:
-        """Load the pixels as they are stored, with 8 bits."""
-        image = self._header
-        if self.format == "PNG":
-            image = Image.open(BytesIO(png.without_metadata(self._data)), formats=["PNG"])
-            _scale_key(image, png.bit_depth(self._data))
-        elif self.format == "JPEG":
-            return self._load_jpeg(reduction, draft_mode)
+        """Return pixels of 8 bits as they are stored."""
+        if isinstance(self._file, JpegFile):
+            return _load_jpeg(self._file, reduction, draft_mode)
+        image = self._file.open()
         image.load()
         return _to_8_bit(image)
 
-    def _load_jpeg(self, reduction: int, draft_mode: str | None) -> Image.Image:
-        if not jpeg.lacks_end(self._data):
-            return _reduced(self._header, reduction, draft_mode)
-        if not jpeg.has_all_scans(self._data):
-            raise OSError("not all of its scans are there")
-        image, other = (
-            _reduced(Image.open(BytesIO(data), formats=["JPEG"]), reduction, draft_mode)
-            for data in jpeg.endings(self._data)
-        )
-        if image.tobytes() != other.tobytes():
-            raise OSError("the last scan is cut")
-        return image
-
-    def _profile(self, is_grey: bool) -> bytes | None:
-        """ICC profile of the pixels, or one made from other declarations of their colours; ``None``: they are sRGB."""
-        profile: bytes | ColourSpace | None = self._header.info.get("icc_profile")
-        if self.format == "PNG":
-            profile = png.colours(self._data)
-        elif self.format == "AVIF" and not profile:
-            profile = avif.colours(self._data)
-        if isinstance(profile, ColourSpace):
-            try:
-                return profile.to_profile(is_grey)
-            except ValueError:  # impossible primaries
-                return None
-        return profile if isinstance(profile, bytes) else None
+    def _profile(self, image: Image.Image) -> bytes | None:
+        """Return the ICC profile of the pixels, or one made from their other declarations; ``None``: sRGB."""
+        declared = self._file.colours(image)
+        if not isinstance(declared, ColourSpace):
+            return declared
+        try:
+            return declared.to_profile(image.mode in ("L", "LA"))
+        except ValueError:  # primaries that are none
+            return None
 
     def _split_alpha(
         self, image: Image.Image, size: tuple[int, int], box: Box | None, resample: Image.Resampling
     ) -> tuple[Image.Image, Image.Image | None]:
         """Convert to sRGB pixels and transparency at the wanted size."""
-        profile = self._profile(image.mode in ("L", "LA"))
+        profile = self._profile(image)
         if not image.has_transparency_data:
             flat = image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB")
             return to_srgb(_resized(flat, size, box, resample), profile), None
@@ -201,44 +191,45 @@ class ImageFile:
         fill = Image.new("RGB", rgb.size, (round(mean[0]), round(mean[1]), round(mean[2])))
         return Image.composite(rgb, fill, visible), alpha
 
-    @contextlib.contextmanager
-    def _clear_damage(self) -> Iterator[None]:
-        try:
-            yield
-        except DAMAGED as err:
-            raise DamagedImage(f"the {self.format.lower()} data ends early or is damaged") from err
+
+READERS: dict[str, Callable[[bytes], Structure]] = {
+    "JPEG": JpegFile,
+    "PNG": PngFile,
+    "WEBP": WebpFile,
+    "AVIF": AvifFile,
+}
+"""Readers of the structure of untrusted files, by Pillow's names of the formats."""
 
 
-def _opened(data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    kind = file_kind(data)
+@contextlib.contextmanager
+def _named_damage(message: str) -> Iterator[None]:
     try:
-        return Image.open(BytesIO(png.header(data) if kind.pillow == "PNG" else data), formats=formats)
-    except UnidentifiedImageError as err:
-        if kind.pillow not in formats:
-            raise UnknownFormat(kind.name) from err
-        raise DamagedImage("the image's header is damaged") from err
+        yield
+    except UnusualStructure as err:
+        raise UnusualImage(str(err)) from err
     except DAMAGED as err:
-        if kind.pillow not in formats:  # a HEIC, which the AVIF decoder tried
-            raise UnknownFormat(kind.name) from err
-        raise DamagedImage("the image's header is damaged") from err
+        raise DamagedImage(message) from err
+
+
+def _load_jpeg(file: JpegFile, reduction: int, mode: str | None) -> Image.Image:
+    """Return a JPEG's pixels; if it lost its end marker, only if all of them are there."""
+    file.check_scans()
+    if not file.lacks_end:
+        return _reduced(file.open(), reduction, mode)
+    if not file.has_all_scans():
+        raise OSError("not all of its scans are there")
+    image, other = (_reduced(file.open(ending), reduction, mode) for ending in endings())
+    if image.tobytes() != other.tobytes():
+        raise OSError("the last scan is cut")
+    return image
 
 
 def _reduced(image: Image.Image, reduction: int, mode: str | None) -> Image.Image:
-    """Load a JPEG's pixels, with its sides divided and rounded up."""
+    """Return a JPEG's pixels, its sides divided and rounded up."""
     # Pillow rounds the size that it is asked for up again, and would find that so many of them do not fit.
     image.draft(mode, (image.width // reduction, image.height // reduction) if reduction > 1 else None)
     image.load()
     return image
-
-
-def _scale_key(image: Image.Image, depth: int) -> None:
-    """Bring the colour that a PNG declares transparent to 8 bits, as Pillow does with the pixels alone."""
-    key = image.info.get("transparency")
-    if image.mode not in ("L", "I;16", "RGB") or key is None:
-        return
-    levels = [key] if isinstance(key, int) else key
-    levels = [level >> 8 if depth == 16 else level * 255 // (2**depth - 1) for level in levels]
-    image.info["transparency"] = levels[0] if isinstance(key, int) else tuple(levels)
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

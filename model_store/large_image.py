@@ -1,4 +1,4 @@
-"""``Box``: a part of an image. ``LargeImage``: one that is read in parts, so that it is never in memory as floats."""
+"""``Box``: a part of an image. ``LargeImage``: an image read in parts, so that it is never in memory as floats."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from torch import Tensor
 from model_store.pixels import shrunk
 
 SHRINK_MARGIN = 4
-"""Pixels of the smaller image that a part is read larger by, so that it is resized as within the whole."""
+"""Margin, in pixels of the smaller image, with which a part is read, so that it is resized as within the whole."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture, in pixels."""
+    """A part of an image, in pixels."""
 
     top: int
     left: int
@@ -22,16 +22,16 @@ class Box:
     width: int
 
     def extended(self, stride: int) -> "Box":
-        """Extend to multiples of a stride at the bottom and right, as ``pad_to_stride`` does with pixels."""
+        """Extend to multiples of a stride at the bottom and right, like ``pad_to_stride`` with pixels."""
         return Box(self.top, self.left, self.height + -self.height % stride, self.width + -self.width % stride)
 
     @property
     def corners(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom, as Pillow has them."""
+        """Left, top, right and bottom, in Pillow's order."""
         return self.left, self.top, self.left + self.width, self.top + self.height
 
     def grown(self, margin_px: int, within: "Box") -> "Box":
-        """Add a margin on all sides, as far as the box ``within`` goes."""
+        """Add a margin on all sides, up to the border of the box ``within``."""
         large = Box(
             self.top - margin_px, self.left - margin_px, self.height + 2 * margin_px, self.width + 2 * margin_px
         )
@@ -45,7 +45,7 @@ class Box:
         return Box(top, left, min(bottom, other_bottom) - top, min(right, other_right) - left)
 
     def within(self, outer: "Box", scale: int = 1) -> tuple[EllipsisType, slice, slice]:
-        """Index it in a tensor (B, C, H/scale, W/scale) of a box around it."""
+        """Return its index in a tensor (B, C, H/scale, W/scale) of a box around it."""
         top, left = (self.top - outer.top) // scale, (self.left - outer.left) // scale
         return ..., slice(top, top + self.height // scale), slice(left, left + self.width // scale)
 
@@ -55,9 +55,9 @@ class LargeImage:
     """A content or style image, given in parts.
 
     Attributes:
-        height: In pixels.
-        width: In pixels.
-        pixels: A part of it as (1, 3, H, W), RGB in [0, 1], on the network's device.
+        height: Height in pixels.
+        width: Width in pixels.
+        pixels: Reads a part as (1, 3, H, W), RGB in [0, 1], on the network's device.
         mask_weights: The same part of ``spatial_masks.mask_weights``, (1, K, H, W); ``None`` without masks.
     """
 
@@ -72,7 +72,7 @@ class LargeImage:
         return Box(0, 0, self.height, self.width)
 
     def shrunk(self, factor: int) -> "LargeImage":
-        """Make it smaller by a whole factor, as ``pixels.shrunk`` does; without its masks."""
+        """Make it smaller by a whole factor, like ``pixels.shrunk``; without its masks."""
         if factor == 1:
             return self
         smaller = LargeImage(max(1, self.height // factor), max(1, self.width // factor), self.pixels)

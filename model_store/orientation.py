@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from PIL import Image
 
-TAG = 0x0112
 UPRIGHT_BY = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,20 +26,6 @@ class Orientation:
     """One of the eight EXIF orientations: 1 is upright, from 5 on width and height are exchanged."""
 
     number: int
-
-    @staticmethod
-    def of(image: Image.Image) -> "Orientation":
-        """Read the orientation of a file, if it is declared before the pixels; upright otherwise.
-
-        Pillow's ``getexif`` would decode a whole PNG to look for one behind them.
-        """
-        exif = Image.Exif()
-        try:
-            exif.load(image.info.get("exif", b""))
-            number = exif.get(TAG, 1)
-        except Exception:  # no content of this field may prevent the image from being read
-            number = 1
-        return Orientation(number if isinstance(number, int) and 1 <= number <= 8 else 1)
 
     def turned(self, size: tuple[Side, Side]) -> tuple[Side, Side]:
         """Convert a stored size to the upright image's, or back."""

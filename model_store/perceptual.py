@@ -33,7 +33,7 @@ def content_loss(result: Tensor, content: Tensor) -> Tensor:
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """G = F·Fᵀ / (H·W), the correlations between channels (Gatys et al. 2016): (B, C, H, W) → (B, C, C), fp32."""
+    """Compute G = F·Fᵀ / (H·W), the channels' correlations (Gatys et al. 2016): (B, C, H, W) → (B, C, C), fp32."""
     flat = features.float().flatten(2)  # (B, C, H·W)
     with torch.autocast(flat.device.type, enabled=False):
         return flat @ flat.transpose(1, 2) / flat.shape[2]
@@ -80,7 +80,7 @@ def total_variation(images: Tensor) -> Tensor:
 
 
 LATTICE_PERIODS_PX = 4
-"""Patterns that repeat after so many pixels, or after a half, are what upsampling by 2 and 4 leaves behind."""
+"""Period of the patterns that upsampling by 2 and 4 causes, in pixels; they may also repeat after half of it."""
 
 LATTICE_WINDOW_PX = 16
 
@@ -88,8 +88,8 @@ LATTICE_WINDOW_PX = 16
 def lattice_amplitude(images: Tensor) -> Tensor:
     """Mean amplitude of patterns that are locked to a lattice of 2 or 4 pixels: dots, checkerboards, stripes.
 
-    Networks that upsample fill flat areas with such patterns where the style asks for texture (Odena et al. 2016).
-    Other texture changes its phase from place to place and is weak at exactly these frequencies.
+    Networks that upsample fill flat areas with such patterns where the style has texture (Odena et al. 2016). Other
+    texture changes its phase from place to place and is weak at exactly these frequencies.
 
     Args:
         images: (B, C, H, W) in [0, 1], at least 16 × 16.

@@ -1,4 +1,4 @@
-"""Pixels ⇄ tensors: 8-bit images of Pillow, and RGB in [0, 1] as the networks take it."""
+"""Pixels ⇄ tensors: 8-bit images of Pillow, and RGB in [0, 1] for the networks."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ CPU = torch.device("cpu")
 
 
 def to_tensor(images: Sequence[Image.Image], device: torch.device = CPU) -> Tensor:
-    """RGB images of one size → (B, 3, H, W) in [0, 1], fp32, channels last."""
+    """Convert RGB images of one size → (B, 3, H, W) in [0, 1], fp32, channels last."""
     pixels = np.stack([np.asarray(image) for image in images])  # (B, H, W, 3)
     return from_bytes(torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2))
 
 
 def from_bytes(pixels: Tensor) -> Tensor:
-    """Levels 0 to 255, uint8 → the same shape in [0, 1], fp32."""
+    """Convert levels 0 to 255, uint8 → the same shape in [0, 1], fp32."""
     return pixels.float() / 255
 
 
@@ -31,16 +31,16 @@ def shrunk(images: Tensor, factor: int) -> Tensor:
 
 
 def to_mask(image: Image.Image, device: torch.device = CPU) -> Tensor:
-    """Mode L → (1, 1, H, W) in [0, 1], fp32."""
+    """Convert an image of mode L → (1, 1, H, W) in [0, 1], fp32."""
     return from_bytes(torch.from_numpy(np.array(image))[None, None].to(device))
 
 
 def to_images(images: Tensor) -> list[Image.Image]:
-    """(B, 3, H, W) near [0, 1], of any float type → RGB images."""
+    """Convert (B, 3, H, W) near [0, 1], of any float type → RGB images."""
     pixels = to_bytes(images).permute(0, 2, 3, 1)  # (B, H, W, 3)
     return [Image.fromarray(image) for image in pixels.contiguous().cpu().numpy()]
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Values near [0, 1], of any float type → the same shape as levels 0 to 255, uint8."""
+    """Convert values near [0, 1], of any float type → the same shape as levels 0 to 255, uint8."""
     return images.detach().float().mul(255).round_().clamp_(0, 255).to(torch.uint8)

@@ -1,7 +1,7 @@
 """The pyramid generator of texture networks (Ulyanov et al. 2016, arXiv 1603.03417; with instance norm: 1607.08022).
 
-The photo enters at every scale from 1/32 to 1, each time with fresh noise beside it. From coarse to fine, what came so
-far is doubled and joined by the next scale's own features. The noise varies strokes: another seed, another picture.
+The content enters at every scale from 1/32 to 1, each time with noise beside it. From coarse to fine, the features so
+far are doubled and joined with the next scale's own. The noise varies strokes: another seed gives another output.
 
 As in the paper's instance norm version: ReLU and replication padding (which a map of one pixel allows). Ours ends in a
 sigmoid, like the residual generator.
@@ -34,13 +34,13 @@ class PyramidGenerator(Generator):
 
         Args:
             norm: ``instance`` (one style), ``conditional`` or ``batch``.
-            styles: How many it learns.
-            channels: That each scale adds.
-            scales: How many, each half the size of the next.
-            noise_channels: Beside the photo's three, at every scale.
+            styles: Number of learned styles.
+            channels: Channels that each scale adds.
+            scales: Number of scales, each half the size of the next.
+            noise_channels: Channels of noise at every scale, beside the content's three.
 
         Raises:
-            ValueError: An unknown norm, or a number of styles that it does not take.
+            ValueError: An unknown norm, or a number of styles that it does not support.
         """
         super().__init__(norm, styles)
         self.controls = (*self.controls, "seed")
@@ -52,26 +52,26 @@ class PyramidGenerator(Generator):
         self.last = padded_conv(channels * scales, 3, 1)
 
     def forward(self, content: Tensor, style: Style) -> Tensor:
-        """Scale by scale, from coarse to fine: shapes as for ``StyleNetwork``; the result is in (0, 1)."""
+        """Compute scale by scale, from coarse to fine: shapes as for ``StyleNetwork``; the output is in (0, 1)."""
         features: Tensor | None = None
         for index in range(len(self.scales)):
             features = self.scale(index, content, features, style)  # (B, channels·(index + 1), H/factor, W/factor)
         return torch.sigmoid(self.last(features).float())
 
     def scale(self, index: int, content: Tensor, coarser: Tensor | None, style: Style) -> Tensor:
-        """One scale: content and noise at 1/factor of the size, and what the coarser scales gave.
+        """Compute one scale from content and noise at 1/factor of the size, and the coarser scales' features.
 
-        Without seeds the noise is never the same.
+        Without seeds the noise is random.
         """
         factor, context = self.stride >> index, style.context
         content = nn.functional.avg_pool2d(content, factor)  # (B, 3, H/factor, W/factor)
         noise = self._noise(content, style.seeds, index, context.top // factor, context.left // factor)
-        seen = torch.cat([content, noise], dim=1).to(self.dtype)
-        return self.scales[index](seen, coarser, style)  # type: ignore[no-any-return]
+        inputs = torch.cat([content, noise], dim=1).to(self.dtype)
+        return self.scales[index](inputs, coarser, style)  # type: ignore[no-any-return]
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Scale by scale: four 3×3 convolutions at most, which see four places far."""
+        """The scales, from coarse to fine: each has at most four 3×3 convolutions, a margin of four places."""
         return tuple(self._stage(index) for index in range(len(self.scales)))
 
     def _stage(self, index: int) -> Stage:
@@ -85,27 +85,27 @@ class PyramidGenerator(Generator):
             run, norm_indices(self.scales[index]), factor, margin_px=-(-4 * factor // self.stride) * self.stride
         )
 
-    def _noise(self, photo: Tensor, seeds: Sequence[int] | None, scale: int, top: int, left: int) -> Tensor:
-        """Of a photo's size at one scale, (B, noise_channels, H, W), fp32."""
-        batch, _, height, width = photo.shape
+    def _noise(self, content: Tensor, seeds: Sequence[int] | None, scale: int, top: int, left: int) -> Tensor:
+        """Draw noise of the content's size at one scale, (B, noise_channels, H, W), fp32."""
+        batch, _, height, width = content.shape
         if seeds is None:
-            return torch.randn(batch, self.noise_channels, height, width, device=photo.device)
+            return torch.randn(batch, self.noise_channels, height, width, device=content.device)
         window = (top, left, height, width)
-        return torch.stack([noise(seed, scale, self.noise_channels, window) for seed in seeds]).to(photo.device)
+        return torch.stack([noise(seed, scale, self.noise_channels, window) for seed in seeds]).to(content.device)
 
 
 class PyramidScale(nn.Module):
-    """One scale: its own three convolutions, then, but at the coarsest, three more over all that came so far."""
+    """One scale: three convolutions of its own, then, except at the coarsest, three more over all features so far."""
 
     def __init__(self, generator: Generator, in_channels: int, channels: int, joined: int) -> None:
-        """``joined`` is the number of channels that come from the coarser scales: 0 at the coarsest."""
+        """Build a scale; ``joined`` is the number of channels of the coarser scales: 0 at the coarsest."""
         super().__init__()
         self.own = convolutions(generator, in_channels, channels)
         self.norms = nn.ModuleList([generator.norm_layer(joined), generator.norm_layer(channels)] if joined else [])
         self.merge = convolutions(generator, joined + channels, joined + channels) if joined else StyledSequential()
 
     def forward(self, content: Tensor, coarser: Tensor | None, style: Style) -> Tensor:
-        """Content and noise (B, C_in, H, W), the coarser scales' features (B, joined, H/2, W/2) → (B, all, H, W)."""
+        """Join content and noise (B, C_in, H, W) with coarser features (B, joined, H/2, W/2) → (B, all, H, W)."""
         features: Tensor = self.own(content, style)
         if coarser is None:
             return features
@@ -115,7 +115,7 @@ class PyramidScale(nn.Module):
 
 
 def convolutions(generator: Generator, in_channels: int, channels: int) -> StyledSequential:
-    """3×3, 3×3, 1×1, each with norm and ReLU."""
+    """Build three convolutions, 3×3, 3×3 and 1×1, each with norm and ReLU."""
     sizes = ((in_channels, 3), (channels, 3), (channels, 1))
     return StyledSequential(
         NormalisedConv(
@@ -126,14 +126,14 @@ def convolutions(generator: Generator, in_channels: int, channels: int) -> Style
 
 
 def noise(seed: int, scale: int, channels: int, window: tuple[int, int, int, int]) -> Tensor:
-    """A part of an endless plane of normal noise, drawn block by block: tiles of a picture get what the whole would.
+    """Compute a part of an endless plane of normal noise, block by block: tiles get the same noise as the whole image.
 
-    It depends on nothing else, so a seed means the same alone, in any batch and on every device.
+    It depends on the arguments alone, so a seed gives the same noise alone, in any batch and on every device.
 
     Args:
-        seed: Of the picture.
-        scale: Each has a plane of its own.
-        channels: How many.
+        seed: Seed of the output.
+        scale: Index of the scale; each has a plane of its own.
+        channels: Number of channels.
         window: Top, left, height and width of the part.
 
     Returns:

@@ -2,8 +2,8 @@
 
     9×9, 32 → down to 64 → down to 128 → 5 residual blocks → up to 64 → up to 32 → 9×9, 3
 
-As today's variants do, and unlike the first code: reflection padding at every convolution instead of once at the start,
-nearest upsampling + convolution instead of transposed convolutions, and, as Dumoulin et al. have it, a normalised last
+Like today's variants and unlike the first code: reflection padding at every convolution instead of once at the start,
+nearest upsampling + convolution instead of transposed convolutions, and, as in Dumoulin et al., a normalised last
 convolution and a sigmoid.
 """
 
@@ -29,12 +29,12 @@ class ResidualGenerator(Generator):
 
         Args:
             norm: ``instance`` (one style), ``conditional`` or ``batch``.
-            styles: How many it learns.
+            styles: Number of learned styles.
             width: Channels at full size; 4 times as many in the residual blocks.
-            blocks: How many residual blocks.
+            blocks: Number of residual blocks.
 
         Raises:
-            ValueError: An unknown norm, or a number of styles that it does not take.
+            ValueError: An unknown norm, or a number of styles that it does not support.
         """
         super().__init__(norm, styles)
         channels = 4 * width
@@ -57,20 +57,20 @@ class ResidualGenerator(Generator):
         )
 
     def forward(self, content: Tensor, style: Style) -> Tensor:
-        """Down, residual blocks, up: shapes as for ``StyleNetwork``; the result is in (0, 1)."""
+        """Downsample, residual blocks, upsample: shapes as for ``StyleNetwork``; the output is in (0, 1)."""
         return self.enlarge(self.body(self.shrink(content, style), style), style)
 
     def shrink(self, content: Tensor, style: Style) -> Tensor:
-        """(B, 3, H, W) → (B, 4·width, H/4, W/4)."""
+        """Downsample: (B, 3, H, W) → (B, 4·width, H/4, W/4)."""
         return self.down(content.to(self.dtype), style)  # type: ignore[no-any-return]
 
     def enlarge(self, features: Tensor, style: Style) -> Tensor:
-        """(B, 4·width, H/4, W/4) → (B, 3, H, W) in (0, 1), fp32."""
+        """Upsample: (B, 4·width, H/4, W/4) → (B, 3, H, W) in (0, 1), fp32."""
         return torch.sigmoid(self.up(features, style).float())
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Down, the residual blocks one by one, up: each sees 7 or 8 pixels far."""
+        """Downsampling, the residual blocks one by one, upsampling: each has a margin of 7 or 8 pixels."""
 
         def enlarge(_content: Tensor, features: Tensor | None, style: Style) -> Tensor:
             assert features is not None

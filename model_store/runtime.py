@@ -1,4 +1,4 @@
-"""What a process does before it computes: which device, which number type, how memory is kept."""
+"""Device and number type of the networks, and settings of the memory allocator."""
 
 import contextlib
 import ctypes
@@ -16,19 +16,19 @@ _KEPT_BYTES = 2**31 - 1
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and in which type networks run. Statistics are in fp32 whatever the type."""
+    """Device and number type of networks. Statistics are always in fp32."""
 
     device: torch.device
     dtype: torch.dtype
 
     @property
     def on_cpu(self) -> "Runtime":
-        """The same number type on the CPU: what is prepared there need only be copied to the device."""
+        """The same number type on the CPU, to prepare networks that are copied to the device later."""
         return Runtime(torch.device("cpu"), self.dtype)
 
 
 def choose_runtime(device: str = "auto", dtype: str = "auto") -> Runtime:
-    """The device, and the fastest type it computes well.
+    """Choose a device, and the fastest number type that it supports well.
 
     Args:
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1`` …
@@ -54,9 +54,9 @@ def choose_runtime(device: str = "auto", dtype: str = "auto") -> Runtime:
 
 
 def to_runtime(network: Network, runtime: Runtime) -> Network:
-    """Put a network where it runs: its convolutions in the runtime's type and channels last, all else in fp32.
+    """Move a network to its device: convolutions in the runtime's type and channels last, all else in fp32.
 
-    The service, measurements, previews and exports all use it, so what is measured is what is served.
+    The service, measurements, previews and exports all use it, so the measured network is the served one.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -77,7 +77,7 @@ def keep_freed_memory() -> None:
 
     A forward pass at 512 px frees and takes 30 MB blocks at every layer; by default each is a fresh mapping whose pages
     fault in one by one, which doubles the time of the first and last layers on a CPU. And all threads share one arena:
-    one of their own would end at 64 MB, too small for a batch's blocks, and a worker paints in a thread. Other C
+    a thread's own is limited to 64 MB, too small for a batch's blocks, and a worker computes in a thread. Other C
     libraries ignore the call.
     """
     with contextlib.suppress(OSError, AttributeError):
@@ -89,9 +89,9 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Let glibc hand freed pages back to the kernel after all: it takes milliseconds. Other C libraries ignore it.
+    """Make glibc hand freed pages back to the kernel: it takes milliseconds. Other C libraries ignore it.
 
-    For work that goes on for long with blocks of ever new sizes, between which the kept ones would add up to gigabytes.
+    For long jobs with blocks of ever new sizes, where the kept blocks would add up to gigabytes.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

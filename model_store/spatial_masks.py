@@ -1,10 +1,10 @@
-"""``SpatialMasks``: where in the image each style of a mix applies. Soft masks, as weights that every layer can read.
+"""``SpatialMasks``: the places of an image where each style applies, as soft mask weights for every layer.
 
     y = x · (1 + Σ mₖ · (gainₖ − 1)) + Σ mₖ · biasₖ      gainₖ = scaleₖ/σₖ,  biasₖ = shiftₖ − μₖ · gainₖ
 
-The weights mₖ(place) of all masks sum to 1 at most; what is left keeps the content's own statistics. They are fractions
-from edge to edge of a soft border, so gain and bias change as softly as the masks do, and there is no seam. What a mask
-covers is normalised by its own statistics: μₖ and σₖ are weighted by mₖ (``statistics.instance_statistics``).
+The weights mₖ(place) of all masks sum to 1 at most; the rest keeps the content's own statistics. Across a soft border
+they are fractions, so gain and bias change as softly as the masks do, and there is no seam. The places of a mask are
+normalised by their own statistics: μₖ and σₖ are weighted by mₖ (``statistics.instance_statistics``).
 """
 
 from dataclasses import dataclass, field, replace
@@ -22,9 +22,9 @@ class SpatialMasks:
 
     Attributes:
         weights: (B, K, H, W), fp32 from 0 to 1, of the images' size; over the masks they sum to 1 at most.
-        fill: (B, K), sum 1: how the places without a style are shared among the styles, for networks that cannot leave
-            features as they are (``filled``).
-        whole: The images whose first style is everywhere, because nobody gave them masks.
+        fill: (B, K), sum 1: weights of the styles at places without a mask, for networks that cannot leave features
+            unchanged (``filled``).
+        whole: Indices of the images that have no masks: their first style applies everywhere.
     """
 
     weights: Tensor
@@ -41,14 +41,14 @@ class SpatialMasks:
         return self._grids[height, width]
 
     def filled(self, height: int, width: int) -> Tensor:
-        """As ``at``, but summing to 1 everywhere: places without a style take all styles, by their ``fill``."""
+        """Average like ``at``, but with a sum of 1 everywhere: places without a mask get all styles, by ``fill``."""
         weights = self.at(height, width)
         rest = 1 - weights.sum(dim=1, keepdim=True)
         return torch.addcmul(weights, rest, self.fill[..., None, None])
 
     @property
     def coverage(self) -> Tensor:
-        """Amount of style, of any mask, at each place: (B, 1, H, W)."""
+        """Sum of the weights of all masks at each place: (B, 1, H, W)."""
         return self.weights.sum(dim=1, keepdim=True)
 
     def to(self, device: torch.device) -> "SpatialMasks":
@@ -62,7 +62,7 @@ class SpatialMasks:
         return replace(self, weights=pad_to_stride(self.weights, stride))
 
     def with_count(self, count: int) -> "SpatialMasks":
-        """Add masks that are empty, up to ``count``."""
+        """Add empty masks, up to ``count``."""
         missing = count - self.weights.shape[1]
         weights = torch.nn.functional.pad(self.weights, (0, 0, 0, 0, 0, missing))
         return replace(self, weights=weights, fill=torch.nn.functional.pad(self.fill, (0, missing)))
@@ -72,20 +72,19 @@ def spatial_masks(masks: Tensor, style_weights: Tensor) -> SpatialMasks:
     """Combine masks and style weights.
 
     Args:
-        masks: (B, K, H, W) from 0 (the style is not here) to 1.
-        style_weights: (B, K), not negative. They decide where masks overlap, and nothing elsewhere; a style of weight 0
-            is nowhere.
+        masks: (B, K, H, W) from 0 (the style does not apply) to 1.
+        style_weights: (B, K), not negative. They matter only where masks overlap; a style of weight 0 applies nowhere.
 
     Returns:
-        Amounts of style by place: the sum of the masks, up to 1, so that a soft mask of a single style fades to the
-        content, and masks that are each other's complement share every place.
+        Mask weights that sum to the sum of the masks, up to 1: a soft mask of a single style fades to the content, and
+        complementary masks divide every place among them.
     """
     weights = mask_weights(masks, style_weights)
     return SpatialMasks(weights, fill_of(weights.sum(dim=(2, 3))))
 
 
 def mask_weights(masks: Tensor, style_weights: Tensor) -> Tensor:
-    """Compute the weights alone, place by place: the masks may be a part of larger ones. Shapes as above."""
+    """Compute the weights alone, place by place: the masks may be parts of larger ones. Shapes as above."""
     masks = masks.float() * (style_weights > 0)[..., None, None]
     coverage = masks.sum(dim=1, keepdim=True).clamp(max=1)
     weights = masks * style_weights.float()[..., None, None]
@@ -94,18 +93,18 @@ def mask_weights(masks: Tensor, style_weights: Tensor) -> Tensor:
 
 
 def fill_of(mass: Tensor) -> Tensor:
-    """Share the places without a style: each style by its mass elsewhere, (B, K) → (B, K) of sum 1."""
+    """Compute ``fill``: each style in proportion to its total weight, (B, K) → (B, K) of sum 1."""
     return mass / mass.sum(dim=1, keepdim=True).clamp(min=torch.finfo(mass.dtype).tiny)
 
 
 def everywhere(batch: int, height: int, width: int, device: torch.device) -> SpatialMasks:
-    """One mask for each image, which is 1 everywhere."""
+    """Make one mask for each image that is 1 everywhere."""
     weights, fill = torch.ones(batch, 1, height, width, device=device), torch.ones(batch, 1, device=device)
     return SpatialMasks(weights, fill, tuple(range(batch)))
 
 
 def stack_masks(masks: list[SpatialMasks]) -> SpatialMasks:
-    """One batch of all, each with as many masks as the one that has most."""
+    """Join to one batch, each with as many masks as the image that has most."""
     count = max(each.weights.shape[1] for each in masks)
     even = [each.with_count(count) for each in masks]
     starts = accumulate((len(each.fill) for each in even), initial=0)

@@ -4,12 +4,12 @@
     output = sigmoid(paint(content, style) + style's scale and shift of logit(content))
 
 The body is Dumoulin's residual generator made small: half-resolution stem and head, quarter-resolution residual blocks.
-At 512 × 512 it takes 17 GFLOP where AdaIN with VGG-16 takes 252; VGG is needed for style images alone.
+At 512 × 512 it takes 17 GFLOP, AdaIN with VGG-16 takes 252; VGG is needed for style images only.
 
-Ours differs from Ghiasi et al. in three points. The style image is seen by VGG's means and stds instead of an Inception
-network that is trained along. The network starts as the identity (``paint`` is zero, the content's scale is one):
-without that, trainings turned bright to dark. And strength mixes a style's row with one that gives the content back:
-its last layers are fixed so that ``paint`` is zero, the others are learned.
+Ours differs from Ghiasi et al. in three points. The style image is encoded by VGG's means and stds instead of an
+Inception network that is trained with it. The network starts as the identity (``paint`` is zero, the content's scale is
+one): without that, trainings inverted brightness. And strength mixes a style's row with one that reproduces the
+content: its last layers are fixed so that ``paint`` is zero, the others are learned.
 """
 
 from collections.abc import Mapping
@@ -25,23 +25,23 @@ from model_store.layers import StyledNorm, StyledScale
 from model_store.network import AnyStyle, Stage
 from model_store.statistics import Statistics
 from model_store.style import Style
-from model_store.vgg import BLOCK_CHANNELS, IMAGENET, VGG, InputConvention
+from model_store.vgg import IMAGENET, VGG, WIDTH, InputConvention, block_channels
 
 PIXEL_MEAN, PIXEL_STD = 0.45, 0.25
-"""Typical mean and std of photos' pixels, for the first convolution's input."""
+"""Typical mean and std of a photo's pixels, for the first convolution's input."""
 
 DARKEST = 0.02
-"""Pixels are kept this far from black and white before their logit, which would be infinite there."""
+"""Distance from black and white to which pixels are clamped before their logit, which would be infinite there."""
 
 PIXEL_CHANNELS = 8
 """Channels at full resolution, before the last convolution."""
 
 MARGIN_PX = 8
-"""Each stage sees 6 to 8 pixels far."""
+"""Receptive-field radius in pixels: each stage's is 6 to 8."""
 
 
 class Swift(AnyStyle):
-    """The residual network, the predictor of its rows, and the rows of the styles it knows by name."""
+    """The residual network, the predictor of its rows, and the rows of its named styles."""
 
     stride = 4
     norm = "predicted"
@@ -61,28 +61,38 @@ class Swift(AnyStyle):
         std: tuple[float, float, float] = IMAGENET.std,
         styles: int = 0,
         style_shrink: int = 1,
+        vgg_width: int = WIDTH,
     ) -> None:
-        """Build the network: the encoder without weights, the rest so that it gives the content back.
+        """Build the network: the encoder without weights, the rest as the identity.
 
         Args:
             width: Channels at a quarter of the resolution.
             half_width: Channels at half the resolution.
-            blocks: How many residual blocks.
-            code: Numbers into which the predictor condenses a style image.
+            blocks: Number of residual blocks.
+            code: Width of the predictor's hidden layers.
             architecture: The style encoder's, ``vgg16`` or ``vgg19``.
-            mean: Of the encoder's input convention.
-            std: Of the encoder's input convention.
-            styles: How many named styles are stored with the network.
-            style_shrink: Factor by which style images are made smaller before VGG sees them. At 2 a new style costs
-                about as much as painting; at 1 seven times as much.
+            mean: Mean of the encoder's input convention.
+            std: Std of the encoder's input convention.
+            styles: Number of named styles that are stored with the network.
+            style_shrink: Factor by which style images are made smaller before VGG encodes them. At 2, encoding a new
+                style costs about as much as a forward pass; at 1, seven times as much.
+            vgg_width: Channels of the style encoder's first block.
         """
         super().__init__()
         self.style_shrink = style_shrink
-        self.encoder = VGG(architecture, "relu4_1", InputConvention(tuple(mean), tuple(std)))  # type: ignore[arg-type]
+        convention = InputConvention(tuple(mean), tuple(std))  # type: ignore[arg-type]
+        self.encoder = VGG(architecture, "relu4_1", convention, width=vgg_width)
         self.encoder.requires_grad_(False)
         head = 4 * PIXEL_CHANNELS
         self.widths = (half_width, width, *[width] * (2 * blocks), half_width, head, 3)
-        self.predictor = StylePredictor(2 * sum(BLOCK_CHANNELS[:4]), code, 2 * sum(self.widths))
+        self.predictor = StylePredictor(2 * sum(block_channels(vgg_width)[:4]), code, 2 * sum(self.widths))
+        self._add_layers(width, half_width, blocks)
+        self.register_buffer("style_rows", torch.zeros(styles, 2 * sum(self.widths)))
+        self.content_row = nn.Parameter(torch.zeros(2 * sum(self.widths[:-2])))
+
+    def _add_layers(self, width: int, half_width: int, blocks: int) -> None:
+        """Add the layers that a style restyles; the last one's weights are zero, so that the content is reproduced."""
+        head = 4 * PIXEL_CHANNELS
         norm = iter(StyledNorm(index) for index in range(4 + 2 * blocks))
         self.stem = NormalisedConv(padded_conv(12, half_width, bias=False), next(norm))
         self.down = NormalisedConv(padded_conv(half_width, width, stride=2, bias=False), next(norm))
@@ -91,25 +101,23 @@ class Swift(AnyStyle):
         self.head = NormalisedConv(padded_conv(half_width, head, bias=False), next(norm))
         self.last = padded_conv(PIXEL_CHANNELS, 3, bias=False)
         self.content = StyledScale(4 + 2 * blocks)
-        self.register_buffer("style_rows", torch.zeros(styles, 2 * sum(self.widths)))
-        self.content_row = nn.Parameter(torch.zeros(2 * sum(self.widths[:-2])))
         nn.init.zeros_(self.last.weight)
 
     def forward(self, content: Tensor, style: Style) -> Tensor:
-        """Stem, residual blocks, head, on top of the content: shapes as for ``StyleNetwork``; result in (0, 1)."""
+        """Add stem, residual blocks and head to the content: shapes as for ``StyleNetwork``; output in (0, 1)."""
         stem = self.stem(halved(content, self.dtype), style)  # (B, 32, H/2, W/2)
         features = self.body(self.down(stem, style), style)  # (B, 64, H/4, W/4)
         return self.finer(content, stem, features, style)
 
     def finer(self, content: Tensor, stem: Tensor, features: Tensor, style: Style) -> Tensor:
-        """Bring a quarter of the resolution to all of it: (B, 64, H/4, W/4) → (B, 3, H, W) in (0, 1), fp32."""
+        """Upsample to full resolution: (B, 64, H/4, W/4) → (B, 3, H, W) in (0, 1), fp32."""
         features = self.up(doubled(features), style) + stem  # (B, 32, H/2, W/2)
         features = nn.functional.pixel_shuffle(self.head(features, style), 2)  # (B, 8, H, W)
         return torch.sigmoid(self.last(features).float() + self.content(logit(content), style))
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Down, the residual blocks one by one, up; the last computes the stem once more, which is cheap."""
+        """Downsampling, the residual blocks one by one, upsampling; the last computes the cheap stem once more."""
 
         def first(content: Tensor, _: Tensor | None, style: Style) -> Tensor:
             return self.down(self.stem(halved(content, self.dtype), style), style)  # type: ignore[no-any-return]
@@ -133,7 +141,7 @@ class Swift(AnyStyle):
         )
 
     def style_of_rows(self, rows: Tensor) -> Style:
-        """Take a predicted row apart: (B, 2 · Σ widths), deviations from scale 1 and shift 0 → a style of B rows."""
+        """Split predicted rows, (B, 2 · Σ widths), differences from scale 1 and shift 0 → a style of B rows."""
         scales, shifts = [], []
         for part in torch.split(rows.float(), [2 * width for width in self.widths], dim=1):
             scale, shift = part.chunk(2, dim=1)
@@ -147,36 +155,36 @@ class Swift(AnyStyle):
         return torch.cat([part for scale, shift in parts for part in (scale - 1, shift)], dim=1)
 
     def stored_style(self, row: int) -> Style:
-        """The style that the checkpoint lists at this row."""
+        """Return the style that the checkpoint lists at this row."""
         return self.style_of_rows(self.style_rows[row : row + 1])
 
     def with_styles(self, rows: Style) -> None:
-        """Store named styles: N rows."""
+        """Store N rows as the network's named styles."""
         self.style_rows = self.rows_of_style(rows)
 
     # ---- strength and masks ---------------------------------------------------------------------------------------
 
     @property
     def content_style(self) -> Style:
-        """The row that gives any content back: one row."""
+        """The row that reproduces any content: one row."""
         return self.style_of_rows(self.rows_of_content)
 
     @property
     def rows_of_content(self) -> Tensor:
-        """As ``content_style``, (1, 2 · Σ widths): the head's scale and shift are zero, the content's the identity."""
+        """``content_style`` as (1, 2 · Σ widths): the head's scale and shift are zero, the content's the identity."""
         head, content = self.widths[-2:]
         fixed = torch.zeros(2 * (head + content), device=self.content_row.device)
         fixed[:head] = -1
         return torch.cat([self.content_row, fixed])[None]
 
     def weakened(self, style: Style) -> Style:
-        """Mix rows: (1 − α) · the row that gives the content back + α · the style's (Ghiasi et al. 2017, section 4)."""
+        """Mix rows: (1 − α) · the row that reproduces the content + α · the style's (Ghiasi et al. 2017, section 4)."""
         if style.alpha is None:
             return style
         whole = self.content_style
 
         def mixed(content: Tensor, rows: Tensor) -> Tensor:
-            """(1, C) and (B, C), or with masks (B, K, C)."""
+            """Interpolate between (1, C) and (B, C), or with masks (B, K, C)."""
             alpha = style.strength.view(-1, *[1] * (rows.dim() - 1))
             return torch.lerp(content.expand_as(rows), rows, alpha)
 
@@ -186,13 +194,13 @@ class Swift(AnyStyle):
             shifts=tuple(map(mixed, whole.shifts, style.shifts)),
         )
 
-    def finish(self, content: Tensor, painted: Tensor, style: Style) -> Tensor:
-        """Leave the content as it is where no mask applies."""
-        return painted if style.masks is None else torch.lerp(content.float(), painted.float(), style.masks.coverage)
+    def finish(self, content: Tensor, output: Tensor, style: Style) -> Tensor:
+        """Keep the content where no mask applies."""
+        return output if style.masks is None else torch.lerp(content.float(), output.float(), style.masks.coverage)
 
 
 class StylePredictor(nn.Module):
-    """From VGG statistics of a style image to the scale and shift of every layer: a small perceptron, in fp32."""
+    """Small perceptron, in fp32: from VGG statistics of a style image to the scale and shift of every layer."""
 
     statistics_mean: Tensor
     statistics_std: Tensor
@@ -201,9 +209,9 @@ class StylePredictor(nn.Module):
         """Build a predictor that predicts the identity: scale 1, shift 0.
 
         Args:
-            statistics: Numbers that come in: mean and std of every channel of the style layers.
+            statistics: Number of inputs: mean and std of every channel of the style layers.
             code: Width of the two hidden layers.
-            rows: Numbers that go out.
+            rows: Number of outputs.
         """
         super().__init__()
         self.register_buffer("statistics_mean", torch.zeros(statistics))
@@ -215,7 +223,7 @@ class StylePredictor(nn.Module):
         self.rows.weight.data.mul_(0.1)
 
     def forward(self, statistics: list[Tensor]) -> Tensor:
-        """Predict.
+        """Predict rows.
 
         Args:
             statistics: By layer, (B, 2·C): means, then stds.
@@ -223,10 +231,10 @@ class StylePredictor(nn.Module):
         Returns:
             (B, rows), fp32.
         """
-        # Relative to the layer's size, so that deep layers, whose numbers are large, do not rule.
+        # Relative to the layer's size, so that deep layers, whose numbers are large, do not dominate.
         sizes = [layer.square().mean(dim=1, keepdim=True).mul(2).sqrt() for layer in statistics]
-        seen = torch.cat([layer / size for layer, size in zip(statistics, sizes, strict=True)], dim=1)
-        code = nn.functional.relu(self.first((seen - self.statistics_mean) / self.statistics_std))
+        inputs = torch.cat([layer / size for layer, size in zip(statistics, sizes, strict=True)], dim=1)
+        code = nn.functional.relu(self.first((inputs - self.statistics_mean) / self.statistics_std))
         return self.rows(nn.functional.relu(self.second(code))).float()  # type: ignore[no-any-return]
 
 
@@ -235,11 +243,11 @@ def _through(block: nn.Module, _content: Tensor, features: Tensor | None, style:
 
 
 def halved(content: Tensor, dtype: torch.dtype) -> Tensor:
-    """Half the resolution, nothing lost: (B, 3, H, W) → (B, 12, H/2, W/2), roughly of mean 0 and std 1."""
+    """Move 2 × 2 pixels to channels: (B, 3, H, W) → (B, 12, H/2, W/2), roughly of mean 0 and std 1."""
     return nn.functional.pixel_unshuffle(((content - PIXEL_MEAN) / PIXEL_STD).to(dtype), 2)
 
 
 def logit(content: Tensor) -> Tensor:
-    """log(p / (1 − p)) of pixels in [0, 1]: any shape, fp32. Spelled out, since not every exporter knows ``logit``."""
+    """Compute log(p / (1 − p)) of pixels in [0, 1]: any shape, fp32. Not every exporter supports ``torch.logit``."""
     pixels = content.float().clamp(DARKEST, 1 - DARKEST)
     return torch.log(pixels / (1 - pixels))

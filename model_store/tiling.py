@@ -1,17 +1,17 @@
-"""Pictures that are too large for one forward pass, painted tile by tile: as the whole would be, and without seams.
+"""Images that are too large for one forward pass, processed tile by tile: equal to one pass, and without seams.
 
-A convolution sees no further than its margin, so a tile with a margin around it comes out as in the whole picture, as
-long as its features are normalised by the statistics of the *whole*. So these are found first:
+A convolution's receptive field ends at its margin, so a tile with a margin around it comes out as in the whole image,
+as long as its features are normalised by the statistics of the *whole*. So these are computed first:
 
     for each stage of the network:
         for each of its normalisation layers: run all tiles up to it, accumulate its features' means and stds
-        run all tiles through the stage, with these statistics, and keep what it gives
+        run all tiles through the stage, with these statistics, and keep the resulting features
 
-In between the features of the whole picture are kept, in half precision. AdaIN normalises once, right after a stage:
-it encodes every tile once and decodes it once, and keeps 16 bytes for a pixel of the picture. Generators normalise at
+Between stages the features of the whole image are kept, in half precision. AdaIN normalises once, right after a stage:
+it encodes every tile once and decodes it once, and keeps 16 bytes for a pixel of the image. Generators normalise at
 every layer: they keep up to 32 bytes, and do two to three times the work of one pass.
 
-Every step is a part of a forward pass of one tile; between two nothing runs, and to drop the iterator is to cancel.
+Every step is a part of a forward pass of one tile; nothing runs between two steps, and closing the iterator cancels.
 """
 
 from collections.abc import Iterator
@@ -29,10 +29,10 @@ from model_store.statistics import RunningStatistics, Statistics
 from model_store.style import Context, StatisticsHook, Style
 
 TILE_PX = 768
-"""Side of a tile, at most, without its margin. Larger ones waste less on margins and take more memory and time each."""
+"""Largest side of a tile, without its margin. Larger tiles waste less on margins and take more memory and time each."""
 
 ENCODER_MARGIN_PX = 32
-"""Distance that VGG sees up to relu4_1: a wrong border spoils 4 places there."""
+"""Margin for VGG up to relu4_1: a wrong border affects 4 places there."""
 
 
 @dataclass(frozen=True)
@@ -41,37 +41,37 @@ class Tile:
 
     Attributes:
         step: Its number, from 1.
-        steps: How many there will be.
-        box: What was painted, if this step painted.
-        painted: The box's pixels, (1, 3, H, W), RGB near [0, 1].
+        steps: Total number of steps.
+        box: Part of the output that this step completed, if it completed one.
+        output: The box's pixels, (1, 3, H, W), RGB near [0, 1].
     """
 
     step: int
     steps: int
     box: Box | None = None
-    painted: Tensor | None = None
+    output: Tensor | None = None
 
 
 @torch.inference_mode()
-def paint_tiled(network: StyleNetwork, picture: LargeImage, style: Style, tile_px: int = TILE_PX) -> Iterator[Tile]:
-    """Paint one picture, as ``StyleNetwork.paint`` would.
+def paint_tiled(network: StyleNetwork, image: LargeImage, style: Style, tile_px: int = TILE_PX) -> Iterator[Tile]:
+    """Stylize one image tile by tile, equal to ``StyleNetwork.paint``.
 
     Args:
-        network: Any.
-        picture: Of any size.
-        style: One row; with rows (1, K, C), but no masks of its own, where the picture has mask weights.
-        tile_px: Side of a tile, at most.
+        network: Any network.
+        image: Content image of any size.
+        style: One row; with rows (1, K, C), but no masks of its own, where the image has mask weights.
+        tile_px: Largest side of a tile.
 
     Yields:
-        After every step. All boxes together are the picture.
+        A ``Tile`` after every step. All boxes together cover the image.
 
     Raises:
-        ValueError: The style is another network's.
+        ValueError: The style belongs to another network.
     """
     network.check(style)
-    boxes, step = tiles(picture.box, network.stride, tile_px), 0
-    steps = paint_steps(network, picture, tile_px)
-    part_of = Parts(network, picture, network.weakened(style))
+    boxes, step = tiles(image.box, network.stride, tile_px), 0
+    steps = paint_steps(network, image, tile_px)
+    part_of = Parts(network, image, network.weakened(style))
     before: Tensor | None = None
     for stage in network.stages:
         for layer in _unknown_layers(network, stage):
@@ -87,39 +87,39 @@ def paint_tiled(network: StyleNetwork, picture: LargeImage, style: Style, tile_p
                 given = part_of.kept(stage, box, part, given)
                 yield Tile(step := step + 1, steps)
             else:
-                seen = box.cut(picture.box)
+                seen = box.cut(image.box)
                 yield Tile(step := step + 1, steps, seen, part[seen.within(box)])
         before = given
 
 
 @torch.inference_mode()
-def encode_style_tiled(network: AnyStyle, picture: LargeImage, tile_px: int = TILE_PX) -> Iterator[Style]:
-    """``AnyStyle.encode_style`` for a style image of any size: after every tile, the style of the tiles so far."""
-    picture = picture.shrunk(network.style_shrink)
+def encode_style_tiled(network: AnyStyle, image: LargeImage, tile_px: int = TILE_PX) -> Iterator[Style]:
+    """Encode a style image of any size tile by tile; yields after every tile the style of the tiles so far."""
+    image = image.shrunk(network.style_shrink)
     found = {layer: RunningStatistics() for layer in network.style_layers}
     stride = network.encoder.stride
-    whole = picture.box.extended(stride)
-    for box in tiles(picture.box, stride, tile_px):
+    whole = image.box.extended(stride)
+    for box in tiles(image.box, stride, tile_px):
         outer = box.grown(ENCODER_MARGIN_PX, whole)
-        for layer, features in network.style_features(_read(picture, outer, stride)).items():
+        for layer, features in network.style_features(_read(image, outer, stride)).items():
             found[layer].add(features[box.within(outer, outer.height // features.shape[2])])
         yield network.style_from({layer: one.statistics for layer, one in found.items()})
 
 
-def paint_steps(network: StyleNetwork, picture: LargeImage, tile_px: int = TILE_PX) -> int:
-    """Count the steps that ``paint_tiled`` will take."""
+def paint_steps(network: StyleNetwork, image: LargeImage, tile_px: int = TILE_PX) -> int:
+    """Count the steps of ``paint_tiled``."""
     passes = sum(len(_unknown_layers(network, stage)) + 1 for stage in network.stages)
-    return passes * len(tiles(picture.box, network.stride, tile_px))
+    return passes * len(tiles(image.box, network.stride, tile_px))
 
 
-def style_steps(network: AnyStyle, picture: LargeImage, tile_px: int = TILE_PX) -> int:
-    """Count the steps that ``encode_style_tiled`` will take."""
-    return len(tiles(picture.shrunk(network.style_shrink).box, network.encoder.stride, tile_px))
+def style_steps(network: AnyStyle, image: LargeImage, tile_px: int = TILE_PX) -> int:
+    """Count the steps of ``encode_style_tiled``."""
+    return len(tiles(image.shrunk(network.style_shrink).box, network.encoder.stride, tile_px))
 
 
-def tiles(picture: Box, stride: int, tile_px: int) -> list[Box]:
-    """Cut a picture, extended to a network's stride, into boxes of about the same size on its coarsest grid."""
-    whole = picture.extended(stride)
+def tiles(image: Box, stride: int, tile_px: int) -> list[Box]:
+    """Cut an image, extended to a network's stride, into boxes of about the same size on its coarsest grid."""
+    whole = image.extended(stride)
     height, width = (_even_part(side, stride, tile_px) for side in (whole.height, whole.width))
     return [
         Box(top, left, height, width).cut(whole)
@@ -129,13 +129,13 @@ def tiles(picture: Box, stride: int, tile_px: int) -> list[Box]:
 
 
 def _even_part(side: int, stride: int, tile_px: int) -> int:
-    """Smallest multiple of the stride by which a side falls into as few parts as ``tile_px`` allows."""
+    """Smallest multiple of the stride that divides a side into as few parts as ``tile_px`` allows."""
     parts = -(-side // max(stride, tile_px))
     return -(-side // (parts * stride)) * stride
 
 
 def _unknown_layers(network: StyleNetwork, stage: Stage) -> tuple[int, ...]:
-    """Layers of a stage that need statistics of the content: batch norm brings its own along."""
+    """Layers of a stage that need statistics of the content: batch norm has its own."""
     return () if network.norm == "batch" else stage.layers
 
 
@@ -143,40 +143,40 @@ def _unknown_layers(network: StyleNetwork, stage: Stage) -> tuple[int, ...]:
 
 
 class Parts:
-    """Runs a network's stages on parts of a picture, each with the margin that a stage needs.
+    """Runs a network's stages on parts of an image, each with the margin that a stage needs.
 
     Attributes:
-        known: Statistics of the whole picture, by layer, as far as they were found.
+        known: Statistics of the whole image, by layer, as far as they are computed.
     """
 
-    def __init__(self, network: StyleNetwork, picture: LargeImage, style: Style) -> None:
-        """Masks are read once, to see how much there is of each style; nothing else is."""
+    def __init__(self, network: StyleNetwork, image: LargeImage, style: Style) -> None:
+        """Read the masks once, to sum up the weight of each style; pixels are read later."""
         self.known: dict[int, Statistics] = {}
         self._network = network
-        self._picture = picture
+        self._image = image
         self._style = style
-        self._whole = picture.box.extended(network.stride)
+        self._whole = image.box.extended(network.stride)
         self._fill: Tensor | None = None
-        if (weights := picture.mask_weights) is not None:
-            self._fill = fill_of(torch.stack([weights(band).sum(dim=(2, 3)) for band in picture.bands()]).sum(0))
+        if (weights := image.mask_weights) is not None:
+            self._fill = fill_of(torch.stack([weights(band).sum(dim=(2, 3)) for band in image.bands()]).sum(0))
 
     def run(self, stage: Stage, box: Box, before: Tensor | None) -> Tensor:
-        """Run a stage whose layers' statistics are all known.
+        """Run a stage for which all layers' statistics are known.
 
         Args:
-            stage: Of the network.
-            box: Of the extended picture.
-            before: What the stage before gave, of the whole.
+            stage: A stage of the network.
+            box: A box of the extended image.
+            before: The previous stage's features of the whole image.
 
         Returns:
-            (1, C, H/factor, W/factor) of the box.
+            Features of the box, (1, C, H/factor, W/factor).
         """
         outer = box.grown(stage.margin_px, self._whole)
         given = self._run(stage, outer, before, lambda layer, *_: self.known[layer])
         return given[box.within(outer, stage.factor)]
 
     def measure(self, stage: Stage, wanted: int, box: Box, before: Tensor | None, found: RunningStatistics) -> None:
-        """Add what a layer sees of a box to ``found``; the layers before it are known."""
+        """Add a layer's input in a box to ``found``; the statistics of the layers before it are known."""
         outer = box.grown(stage.margin_px, self._whole)
 
         def statistics(layer: int, features: Tensor, mask_weights: Tensor | None) -> Statistics:
@@ -190,7 +190,7 @@ class Parts:
             self._run(stage, outer, before, statistics)
 
     def kept(self, stage: Stage, box: Box, part: Tensor, given: Tensor | None) -> Tensor:
-        """Write a box's part into all that a stage gives, in half precision; ``given`` is what there is so far."""
+        """Write a box's features into those of the whole image, ``given``, in half precision."""
         if given is None:
             size = (1, part.shape[1], self._whole.height // stage.factor, self._whole.width // stage.factor)
             dtype = part.dtype if part.dtype == torch.bfloat16 else torch.float16
@@ -202,10 +202,10 @@ class Parts:
     def _run(self, stage: Stage, outer: Box, before: Tensor | None, statistics: StatisticsHook) -> Tensor:
         """Run a stage over a box with its margin."""
         network = self._network
-        content = _read(self._picture, outer, network.stride)
+        content = _read(self._image, outer, network.stride)
         style = replace(self._style, context=Context(statistics, outer.top, outer.left))
-        if (read := self._picture.mask_weights) is not None and self._fill is not None:
-            weights = pad_to_stride(read(outer.cut(self._picture.box)), network.stride)
+        if (read := self._image.mask_weights) is not None and self._fill is not None:
+            weights = pad_to_stride(read(outer.cut(self._image.box)), network.stride)
             style = replace(style, masks=SpatialMasks(weights, self._fill))
         if before is not None:
             scale = self._whole.height // before.shape[2]
@@ -214,10 +214,10 @@ class Parts:
         return network.finish(content, given, style) if stage.factor == 1 else given
 
 
-def _read(picture: LargeImage, outer: Box, stride: int) -> Tensor:
-    """Pixels of a box that may reach beyond the picture by less than a stride."""
-    return pad_to_stride(picture.pixels(outer.cut(picture.box)), stride)
+def _read(image: LargeImage, outer: Box, stride: int) -> Tensor:
+    """Read the pixels of a box that may extend beyond the image by less than a stride."""
+    return pad_to_stride(image.pixels(outer.cut(image.box)), stride)
 
 
 class _Reached(Exception):
-    """The layer whose statistics are wanted: what comes after it need not run."""
+    """Raised at the layer whose statistics are wanted: later layers need not run."""

@@ -1,7 +1,7 @@
 """VGG features by their papers' names: ``relu4_1`` of VGG-16 or VGG-19 (Simonyan & Zisserman 2014, arXiv 1409.1556).
 
-A backbone owns the normalisation of its input, so callers give RGB in [0, 1] whatever convention the weights were
-trained with. Convolutions pad by reflection (as in AdaIN's reference code), so that features have no border bands.
+A VGG owns the normalisation of its input, so callers give RGB in [0, 1] whatever convention the weights were trained
+with. Convolutions pad by reflection (as in AdaIN's reference code), so that features have no border bands.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from model_store.convolutions import padded_conv
 
-BLOCK_CHANNELS = (64, 128, 256, 512, 512)
+WIDTH = 64
+"""Channels of the first block, in the paper."""
+
 Pooling = Literal["max", "average"]
 POOLINGS: dict[Pooling, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 BLOCK_CONVS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -24,7 +26,7 @@ BLOCK_CONVS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 @dataclass(frozen=True)
 class InputConvention:
-    """How weights expect their input: (RGB in [0, 1] − mean) / std."""
+    """Normalisation of the input that weights expect: (RGB in [0, 1] − mean) / std."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -57,17 +59,20 @@ class VGG(nn.Module):
         until: str = "relu4_1",
         convention: InputConvention = IMAGENET,
         pooling: Pooling = "max",
+        width: int = WIDTH,
     ) -> None:
         """Build the network without weights.
 
         Args:
             architecture: ``vgg16`` or ``vgg19``.
             until: The last layer to compute, such as ``relu4_1``.
-            convention: How the weights that will be loaded expect their input.
+            convention: Input convention of the weights that will be loaded.
             pooling: Between the blocks: ``max``, as the weights were trained, or ``average``, which Gatys et al. (2016,
                 section 2) prefer for optimisation.
+            width: Channels of the first block; see ``block_channels``.
         """
         super().__init__()
+        self.width = width
         self.pool = POOLINGS[pooling](2)
         self.register_buffer("mean", torch.tensor(convention.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(convention.std).view(1, 3, 1, 1), persistent=False)
@@ -75,7 +80,7 @@ class VGG(nn.Module):
         self.convs = nn.ModuleDict()
         in_channels = 3
         for layer in self.layers:
-            out_channels = BLOCK_CHANNELS[int(layer[4]) - 1]
+            out_channels = block_channels(width)[int(layer[4]) - 1]
             self.convs[conv_name(layer)] = padded_conv(in_channels, out_channels)
             in_channels = out_channels
 
@@ -85,11 +90,11 @@ class VGG(nn.Module):
         return 1 << (int(self.layers[-1][4]) - 1)
 
     def forward(self, images: Tensor, layers: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """Features of the named layers.
+        """Compute the features of the named layers.
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1].
-            layers: Such as ``("relu1_1", "relu4_1")``; the last one alone when not given.
+            layers: Names such as ``("relu1_1", "relu4_1")``; by default the last one.
 
         Returns:
             By layer name, (B, C, H / 2ᵇ, W / 2ᵇ) with b the number of poolings before it.
@@ -107,8 +112,13 @@ class VGG(nn.Module):
         return features
 
 
+def block_channels(width: int = WIDTH) -> tuple[int, ...]:
+    """Channels of each block: 64, 128, 256, 512 and 512 in the paper, in proportion for another ``width``."""
+    return (width, 2 * width, 4 * width, 8 * width, 8 * width)
+
+
 def layer_names(architecture: str, until: str) -> tuple[str, ...]:
-    """``relu1_1``, ``relu1_2``, … up to ``until``.
+    """List ``relu1_1``, ``relu1_2``, … up to ``until``.
 
     Raises:
         ValueError: Unknown architecture or layer; names the known ones.
@@ -126,12 +136,12 @@ def layer_names(architecture: str, until: str) -> tuple[str, ...]:
 
 
 def conv_name(layer: str) -> str:
-    """``relu4_1`` is the output of ``conv4_1``."""
+    """Return the convolution of a layer: ``relu4_1`` → ``conv4_1``."""
     return layer.replace("relu", "conv")
 
 
 def torchvision_keys(architecture: str) -> dict[str, str]:
-    """``conv1_1`` → ``features.0``: where torchvision's ``Sequential`` of convolution, ReLU and pooling keeps each."""
+    """Map ``conv1_1`` → ``features.0``, its name in torchvision's ``Sequential`` of convolution, ReLU and pooling."""
     keys, index = {}, 0
     for block, convs in enumerate(BLOCK_CONVS[architecture], 1):
         for conv in range(1, convs + 1):
@@ -142,12 +152,13 @@ def torchvision_keys(architecture: str) -> dict[str, str]:
 
 
 def load_vgg(source: str | Path, until: str = "relu4_1", pooling: Pooling = "max") -> VGG:
-    """A frozen VGG with weights.
+    """Load a frozen VGG with weights.
 
     Args:
         source: A name of ``WEIGHTS`` (fetched by torchvision, cached in its folder), or a ``.safetensors`` file with
-            torchvision's names (``features.0.weight`` …) for VGG-16 or VGG-19 weights of the ImageNet input convention.
-        until: The last layer that is needed.
+            torchvision's names (``features.0.weight`` …) for VGG-16 or VGG-19 weights of the ImageNet input convention;
+            a narrower network than the paper's is known by its first convolution.
+        until: The last layer to compute.
         pooling: As for ``VGG``.
 
     Raises:
@@ -158,9 +169,12 @@ def load_vgg(source: str | Path, until: str = "relu4_1", pooling: Pooling = "max
         tensors = _from_torchvision(architecture, weights_name)
     else:
         tensors, convention = _from_file(Path(source)), IMAGENET
-        # Only VGG-19 has a fourth convolution in block 3, which moves conv4_1 from features.17 to features.19.
-        architecture = "vgg19" if tensors.get("features.19.weight", torch.empty(0, 512)).shape[1] == 256 else "vgg16"
-    vgg = VGG(architecture, until, convention, pooling)
+        # Only VGG-19 has a fourth convolution in block 3, which moves conv4_1, where channels double, from features.17
+        # to features.19.
+        doubling = tensors.get("features.19.weight", torch.empty(1, 1)).shape
+        architecture = "vgg19" if doubling[0] == 2 * doubling[1] else "vgg16"
+    width = len(tensors.get("features.0.bias", torch.empty(WIDTH)))
+    vgg = VGG(architecture, until, convention, pooling, width)
     keys = torchvision_keys(architecture)
     state = {}
     for name, parameter in vgg.convs.state_dict().items():

@@ -1,9 +1,20 @@
 """``python -m service``: the processes of the service, and commands for those who use it."""
 
-from service.cli.app import app
+import typer
+
+from service.cli.processes import api, key, serve, worker, worker_health
+from service.cli.status import status
+from service.cli.styles import styles
+from service.cli.stylize import stylize
 from service.engine.threads import sleep_while_waiting
 
-__all__ = ["app"]
+app = typer.Typer(
+    help="Style transfer as a service. Settings are STYLIZE_* environment variables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (serve, api, worker, key, worker_health, stylize, styles, status):
+    app.command()(command)
 
 if __name__ == "__main__":
     sleep_while_waiting()

@@ -11,16 +11,15 @@ from io import BytesIO
 
 from PIL import Image, ImageChops
 
-from model_store.file_formats import jpeg
-from model_store.image_files import DamagedImage, DecodedImage, ImageFile, UnknownFormat
+from model_store.image_files import DamagedImage, DecodedImage, ImageFile, UnknownFormat, UnusualImage
 from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
 from service.formats import FORMATS, NAMES
 
 MAX_ASPECT = 8
 """Longer side over shorter side: a style image, encoded with its longer side at 512 pixels, keeps 64 of the other."""
 
-MAX_SCANS = 64
-"""Passes of a JPEG over its pixels; encoders make about ten. A pass of 30 bytes takes the time of a whole image."""
+MIN_SHORTER_PX = 16
+"""Shortest side of an output or a style image: two cells of AdaIN's coarsest grid, since one cell has no deviation."""
 
 PILLOW_NAMES = tuple(spec.pillow for spec in FORMATS.values())
 
@@ -94,7 +93,7 @@ def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, i
         Mode L: 255 is full, 0 is none.
 
     Raises:
-        InvalidField: As in ``decode``.
+        InvalidField: As in ``decode``; or the levels are 0 and 1, as of an array of truth values.
         PayloadTooLarge: As in ``decode``.
         UnsupportedImage: As in ``decode``.
     """
@@ -103,6 +102,8 @@ def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, i
         grey, alpha = file.read_levels(size)
     if alpha is not None:
         grey = ImageChops.multiply(grey, alpha)
+    if grey.getextrema()[1] == 1:
+        raise InvalidField("got levels of 0 and 1, of 255: multiply the mask by 255, so that full is white", field)
     # Not LANCZOS as for photos: it would put bright and dark lines along the edges.
     is_smaller = size[0] <= grey.width and size[1] <= grey.height
     return grey.resize(size, Image.Resampling.BOX if is_smaller else Image.Resampling.BILINEAR)
@@ -139,6 +140,31 @@ def fitted(width: int, height: int, longer_px: int) -> tuple[int, int]:
     return max(1, round(width * longer_px / longer)), max(1, round(height * longer_px / longer))
 
 
+def check_style_size(width: int, height: int) -> None:
+    """Refuse a style image that would have no statistics at this size.
+
+    Raises:
+        InvalidField: It has too few pixels.
+    """
+    if min(width, height) < MIN_SHORTER_PX:
+        raise InvalidField(
+            f"the style would be {width} × {height} pixels, its shorter side must have at least {MIN_SHORTER_PX}:"
+            " ask for a larger style_size",
+            "style_size",
+        )
+
+
+@contextlib.contextmanager
+def naming(what: str, index: int, count: int) -> Iterator[None]:
+    """Say in errors that they are about file ``index`` of the ``count`` of a field, unless it is the only one."""
+    try:
+        yield
+    except (InvalidField, PayloadTooLarge, UnsupportedImage) as err:
+        if count > 1:
+            raise type(err)(f"{what} {index + 1} of {count}: {err.detail}", err.field) from err
+        raise
+
+
 def _opened(data: bytes, field: str, limits: ImageLimits) -> ImageFile:
     """Open a file, and check its header."""
     if not data:
@@ -152,8 +178,6 @@ def _opened(data: bytes, field: str, limits: ImageLimits) -> ImageFile:
             file = ImageFile(data, PILLOW_NAMES)
     except UnknownFormat as err:
         raise UnsupportedImage(f"got {err}, allowed are {NAMES}: convert the file", field) from err
-    if file.format == "JPEG" and jpeg.has_more_scans(data, MAX_SCANS):
-        raise InvalidField(f"got a JPEG of more than {MAX_SCANS} scans: save it again as an ordinary one", field)
     _check_size(file, field, limits)
     return file
 
@@ -179,3 +203,5 @@ def _clear_damage(field: str) -> Iterator[None]:
         yield
     except DamagedImage as err:
         raise InvalidField(f"{err}: send the whole file", field) from err
+    except UnusualImage as err:
+        raise InvalidField(f"got {err}: save it again as an ordinary one", field) from err

@@ -6,25 +6,24 @@ with the encoder of such a network.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 
 from model_store.catalog import Catalog, CatalogError, ModelEntry
 from service.errors import InvalidField, ModelUnavailable, NotFound
-from service.queue.style_store import RegisteredStyle
 from service.request import MAX_STYLES, StylizeRequest
 
 log = logging.getLogger(__name__)
 
 
 def find_model(
-    asked: StylizeRequest, catalog: Catalog, registered: Mapping[str, RegisteredStyle], default: str
+    request: StylizeRequest[bytes], catalog: Catalog, registered: Container[str], default: str
 ) -> ModelEntry:
-    """The network that paints all the styles.
+    """Find the network that paints all the styles.
 
     Args:
-        asked: The request.
+        request: The request.
         catalog: The networks.
-        registered: The registered ones among the request's styles, by id.
+        registered: The ids of those of the request's styles that are registered.
         default: The setting ``default_model``.
 
     Raises:
@@ -32,18 +31,18 @@ def find_model(
         NotFound: There is no such style, or no such network.
         ModelUnavailable: The network is damaged.
     """
-    _check_count(asked)
-    named = [_models_of(style_id, catalog) for style_id in asked.style_ids if style_id not in registered]
-    if asked.method == "gatys":
+    _check_count(request)
+    named = [_models_of(style_id, catalog) for style_id in request.style_id if style_id not in registered]
+    if request.method == "gatys":
         _check_encoder(catalog, default)
         named = []  # it looks at their paintings
-    if asked.model is None and not named:
+    if request.model is None and not named:
         return upload_model(catalog, default)
-    takes_images = bool(asked.styles or registered or not named)
+    takes_images = bool(request.style or len(named) < len(request.style_id) or not named)
     sets = [*named, {model.id for model in catalog.any_style}] if takes_images else named
     able = set.intersection(*sets)
-    if asked.model is not None:
-        return _checked(asked.model, able, catalog)
+    if request.model is not None:
+        return _checked(request.model, able, catalog)
     if not able and takes_images:
         upload_model(catalog, default)  # which says what is wrong with it, if that is why
     if not able:
@@ -53,15 +52,18 @@ def find_model(
 
 
 def preferred(model_ids: Iterable[str], catalog: Catalog, default: str) -> str:
-    """The one of these networks that paints if none is asked for: the default, else one for any style, else by name."""
+    """Choose among networks if none is asked for: the default, else one for any style, else the first by name."""
     any_style = {model.id for model in catalog.any_style}
     return min(model_ids, key=lambda model_id: (model_id != default, model_id not in any_style, model_id))
 
 
 def default_model(catalog: Catalog, name: str) -> ModelEntry | None:
-    """The network for images if none is asked for: the one of this name, or else, if it is not there, the first.
+    """Find the network for style images if none is asked for: the one of this name, else the first for any style.
 
-    It may be damaged: another one would paint other pictures, so it does not take its place. ``None`` if there is none.
+    It may be damaged: another one would paint other pictures, so it does not take its place.
+
+    Returns:
+        The network; ``None`` if no network takes style images.
     """
     found = next((model for model in catalog.models if model.id == name), None)
     if found is not None and (found.any_style or found.problem is not None):
@@ -70,7 +72,7 @@ def default_model(catalog: Catalog, name: str) -> ModelEntry | None:
 
 
 def upload_model(catalog: Catalog, default: str) -> ModelEntry:
-    """The same, fit for use.
+    """Find the network for style images if none is asked for, and refuse a damaged one.
 
     Raises:
         ModelUnavailable: It is damaged.
@@ -93,13 +95,13 @@ def warn_of_default(catalog: Catalog, default: str) -> None:
         log.warning("STYLIZE_DEFAULT_MODEL=%s: no network that takes style images, %s does", default, found.id)
 
 
-def _check_count(asked: StylizeRequest) -> None:
-    if asked.count == 0:
+def _check_count(request: StylizeRequest[bytes]) -> None:
+    if request.style_count == 0:
         raise InvalidField(
             "no style given: send a style image as `style`, or an id from GET /styles as `style_id`", "style"
         )
-    if asked.count > MAX_STYLES:
-        raise InvalidField(f"got {asked.count} styles, at most {MAX_STYLES} are allowed: send fewer", "style")
+    if request.style_count > MAX_STYLES:
+        raise InvalidField(f"got {request.style_count} styles, at most {MAX_STYLES} are allowed: send fewer", "style")
 
 
 def _check_encoder(catalog: Catalog, default: str) -> None:
@@ -117,7 +119,7 @@ def _models_of(style_id: str, catalog: Catalog) -> set[str]:
 
 
 def _checked(name: str, able: set[str], catalog: Catalog) -> ModelEntry:
-    """The network that was asked for."""
+    """Find the network that was asked for, which must be among those that are able to paint."""
     model = known_model(name, catalog)
     if model.problem is not None:
         raise ModelUnavailable(f"the network {name!r} cannot be used: {model.problem}", "model")
@@ -128,7 +130,7 @@ def _checked(name: str, able: set[str], catalog: Catalog) -> ModelEntry:
 
 
 def known_model(name: str, catalog: Catalog) -> ModelEntry:
-    """The network of this id, damaged or not.
+    """Find the network of this id, damaged or not.
 
     Raises:
         NotFound: There is none; lists those that there are.

@@ -10,21 +10,38 @@ Units are in the names. A bad value fails at start and names its variable, the v
     └── Settings           all of them
 """
 
+import logging
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.api_keys import ApiKey, parse_keys
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+DEFAULT_PORT = 8000
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 ORIGIN = re.compile(r"https?://[^/\s?#@]+|\*", re.IGNORECASE)
+
+
+def _port(value: Any) -> Any:
+    """Kubernetes sets ``STYLIZE_PORT=tcp://…`` in every pod beside a service of the name ``stylize``."""
+    if not isinstance(value, str) or not LINK.fullmatch(value):
+        return value
+    log.warning("STYLIZE_PORT=%s is Kubernetes' link to a service and no port of ours: using %d", value, DEFAULT_PORT)
+    return DEFAULT_PORT
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as err:
+        raise ValueError(f"{err}: write the whole path") from err
 
 
 def _keys(value: Any) -> Any:
@@ -41,8 +58,12 @@ def _origins(value: Any) -> Any:
     return tuple(origin.lower() for origin in origins)
 
 
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_port)]
+Folder = Annotated[Path, AfterValidator(_expanded)]
 ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_keys)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+
+log = logging.getLogger(__name__)
 
 EXIT_CONFIGURATION = 2
 """Exit code of a process that would end the same way if it were started again."""
@@ -53,7 +74,7 @@ class SettingsError(Exception):
 
 
 class CommonSettings(BaseSettings):
-    """What all processes of one service must agree on, and their logs."""
+    """Settings that all processes of one service must share, and those of their logs."""
 
     model_config = SettingsConfigDict(env_prefix="STYLIZE_", frozen=True, extra="forbid")
 
@@ -64,10 +85,10 @@ class CommonSettings(BaseSettings):
     key_prefix: str = Field("stylize", pattern=r"^[\w.-]+$", description="First part of every Redis key.")
     lease_ms: Annotated[int, Field(ge=200)] = Field(
         10_000,
-        description="A worker silent for so long is taken for dead and its jobs are given to others; what a dead API"
-        " process held for its clients is free again.",
+        description="A worker without a heartbeat for so long is taken for dead, and others get its jobs. Requests of"
+        " a dead API process do not count for their clients any more.",
     )
-    checkpoints: Path | None = Field(
+    checkpoints: Folder | None = Field(
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
     )
     default_model: str = Field(
@@ -84,7 +105,7 @@ class CommonSettings(BaseSettings):
 
     @property
     def heartbeat_s(self) -> float:
-        """A third of the lease: two may be lost before anyone takes the worker for dead."""
+        """A third of the lease: two heartbeats may be lost before the worker is taken for dead."""
         return self.lease_ms / 3000
 
 
@@ -92,7 +113,7 @@ class HttpSettings(CommonSettings):
     """The API: its address, its clients, and what they may ask for."""
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
-    port: Port = Field(8000, description="Port that the API listens on.")
+    port: Port = Field(DEFAULT_PORT, description="Port that the API listens on.")
     api_keys: ApiKeys = Field(
         (),
         repr=False,
@@ -105,9 +126,23 @@ class HttpSettings(CommonSettings):
         description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
         " allows all. Without any, only pages of the API's own origin may.",
     )
-    body_idle_s: Seconds = Field(30.0, description="A body that stops arriving for so long is answered 408.")
+    header_within_s: Seconds = Field(10.0, description="A connection without a whole header for so long is ended.")
+    body_idle_s: Seconds = Field(
+        30.0,
+        description="A body that stops arriving for so long, or comes at less than 1 kB/s after four times as long, is"
+        " refused with 408.",
+    )
+    unread_s: Seconds = Field(30.0, description="A response of which no byte could be sent for so long is given up.")
+    keep_alive_s: Count = Field(
+        75, description="Time for which an idle connection is kept: longer than a load balancer keeps it."
+    )
+    max_connections: Count = Field(
+        4096,
+        description="Connections of one API process; one more ends the one that is idle for longest. Fewer, where the"
+        " system allows fewer open files.",
+    )
     max_event_streams: Count = Field(
-        256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
+        256, description="Clients of one API process that may listen to jobs' events; more get 503."
     )
     max_size_px: Annotated[int, Field(ge=64)] = Field(4096, description="Longest side that can be asked for.")
     max_original_px: Annotated[int, Field(ge=64)] = Field(
@@ -126,33 +161,33 @@ class HttpSettings(CommonSettings):
 class QueueSettings(CommonSettings):
     """The queue: how many jobs it holds, how long, and what else is kept in Redis."""
 
-    max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
+    max_queue: Count = Field(256, description="Jobs that may wait or run; more get 503.")
     max_background_queue: Count = Field(
         16, description="The same for pictures in tiles, and again for optimisations, which share the background lane."
     )
     max_requests_per_key: Count = Field(
-        64, description="POST requests of one key that may run at once, in all API processes together; more are 429."
+        64, description="POST requests of one key that may run at once, in all API processes together; more get 429."
     )
-    request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
+    request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its response.")
     job_timeout_s: Seconds = Field(
-        1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
+        1800.0, description="Deadline of an asynchronous request's job, from its acceptance to its end."
     )
-    result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
-    job_picture_ttl_s: Seconds = Field(3600.0, description="How long the picture of such a job can be fetched.")
+    result_ttl_s: Seconds = Field(60.0, description="Time for which an unfetched result is kept.")
+    job_picture_ttl_s: Seconds = Field(
+        3600.0,
+        description="Time for which the picture of such a job can be fetched, and that of a request with an"
+        " Idempotency-Key by sending it again.",
+    )
     job_pictures_mb: Count = Field(
-        128, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
+        192, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
     )
-    job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
+    job_record_ttl_s: Seconds = Field(86_400.0, description="Time for which such a job is known after its end.")
+    block_ms: Annotated[int, Field(ge=10, le=10_000)] = Field(
+        1000,
+        description="Time for which a read of the queue waits, and within which a worker notices that it is to stop.",
+    )
     max_deliveries: Count = Field(3, description="A job that outlived this many workers is dead-lettered.")
-    max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
-    idempotency_ttl_s: Seconds = Field(
-        86_400.0, description="How long a request's answer is kept for who sends it again with its Idempotency-Key."
-    )
-    idempotency_mb: Count = Field(
-        64,
-        description="What these answers may take in Redis, in MiB; beyond, the oldest are forgotten first, and one that"
-        " would take more than an eighth is not kept.",
-    )
+    max_styles: Count = Field(256, description="Registered styles; one more gets 409. Each takes about 0.3 MB.")
 
 
 class WorkerSettings(CommonSettings):
@@ -162,15 +197,16 @@ class WorkerSettings(CommonSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Number type of the networks.")
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto",
-        description="Who runs a whole picture without masks through its network: torch, or OpenVINO on a CPU, if it is"
-        " installed. All else is torch's, and so is auto.",
+        description="Library that runs a whole picture without masks: torch, or OpenVINO on a CPU, if it is"
+        " installed. All else is run by torch; auto is torch.",
     )
     max_batch_size: Count = Field(8, description="Most images in one forward pass.")
     max_batch_pixels: Count = Field(
         8 * 1024 * 1024, description="Most pixels in one forward pass; one image always runs."
     )
     max_wait_ms: Annotated[int, Field(ge=0)] = Field(
-        0, description="How long an idle device waits for a batch to fill. 0: a busy device makes the batches."
+        0,
+        description="Time for which an idle device waits for a batch to fill. 0: a busy device makes the batches.",
     )
     tile_px: Annotated[int, Field(ge=64)] = Field(
         768, description="Side of a tile. Larger ones waste less on margins, and take more memory and longer each."
@@ -183,17 +219,21 @@ class WorkerSettings(CommonSettings):
         description="What the networks on the device may take, weights alone, in MiB. Those not used for longest leave;"
         " one that is larger runs alone.",
     )
+    warm_up_px: Annotated[int, Field(ge=64)] = Field(
+        512,
+        description="Side of the larger of two images that a worker paints before it is ready: no job pays for it.",
+    )
     forward_timeout_s: Seconds = Field(
         120.0, description="A forward pass, of a batch or of a tile, that takes longer ends its worker process."
     )
-    drain_timeout_s: Seconds = Field(30.0, description="How long a worker that is told to stop finishes what it runs.")
+    drain_timeout_s: Seconds = Field(30.0, description="Time in which a worker that is told to stop finishes its work.")
 
 
 class ServeSettings(CommonSettings):
     """The supervisor of ``serve``."""
 
     workers: Count = Field(1, description="Worker processes that `serve` starts.")
-    data_dir: Path | None = Field(
+    data_dir: Folder | None = Field(
         None,
         description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. When not given,"
         " `stylize` in XDG_DATA_HOME or else in ~/.local/share.",
@@ -208,7 +248,7 @@ class Settings(ServeSettings, WorkerSettings, QueueSettings, HttpSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process's environment.
+    """Read the settings from this process's environment.
 
     Raises:
         SettingsError: A variable has a value that is not allowed.
@@ -220,7 +260,7 @@ def load_settings() -> Settings:
 
 
 def _line(problem: ErrorDetails) -> str:
-    """Which variable is wrong and why; not its value where that is nobody's to see."""
+    """Name the variable, its value unless that is secret, and the error."""
     variable = f"STYLIZE_{'_'.join(str(part) for part in problem['loc']).upper()}"
     field = Settings.model_fields.get(str(problem["loc"][0]))
     value = f"={problem['input']!r}" if field is None or field.repr else ""

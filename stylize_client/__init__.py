@@ -1,4 +1,4 @@
-"""A client of the service, for Python: ``Client``, and ``AsyncClient`` for asyncio. It needs httpx and nothing else.
+"""Python client of the service: ``Client``, and ``AsyncClient`` for asyncio. It needs httpx and nothing else.
 
 from stylize_client import Client
 
@@ -7,8 +7,9 @@ with Client("http://127.0.0.1:8000") as client:
 """
 
 from stylize_client.aio import AsyncClient, AsyncJob
-from stylize_client.calls import ImageSource, JobOptions, PictureOptions, StyleFacts
-from stylize_client.errors import ProblemError, StylizeError, UnexpectedAnswer, Unreachable, WaitedTooLong
+from stylize_client.errors import ProblemError, StylizeError, UnexpectedResponse, Unreachable, WaitedTooLong
+from stylize_client.image_sources import ImageSource
+from stylize_client.options import JobOptions, StyleFacts, StylizeOptions
 from stylize_client.retries import Retries
 from stylize_client.sync import Client, Job
 from stylize_client.values import (
@@ -18,9 +19,9 @@ from stylize_client.values import (
     JobProgress,
     JobStatus,
     Model,
-    Picture,
     Readiness,
     Style,
+    StylizedImage,
 )
 
 __all__ = [
@@ -36,15 +37,15 @@ __all__ = [
     "JobProgress",
     "JobStatus",
     "Model",
-    "Picture",
-    "PictureOptions",
     "ProblemError",
     "Readiness",
     "Retries",
     "Style",
     "StyleFacts",
     "StylizeError",
-    "UnexpectedAnswer",
+    "StylizeOptions",
+    "StylizedImage",
+    "UnexpectedResponse",
     "Unreachable",
     "WaitedTooLong",
 ]

@@ -1,10 +1,10 @@
-"""What the client raises.
+"""The client's errors.
 
 StylizeError
-├── ProblemError       the service refused or failed; it says why
-├── Unreachable        no answer came: no connection, or it was lost, or it took too long
-├── UnexpectedAnswer   an answer came that is not the service's
-└── WaitedTooLong      a job has not ended within the time that ``wait`` was given
+├── ProblemError         the service refused the request or failed, with its explanation
+├── Unreachable          no response: no connection, a lost one, or a timeout
+├── UnexpectedResponse   a response that is not the service's
+└── WaitedTooLong        a job has not ended within the timeout of ``wait``
 """
 
 import json
@@ -16,36 +16,36 @@ from stylize_client.values import FieldProblem
 
 
 class StylizeError(Exception):
-    """Base of the tree."""
+    """Base class of the client's errors."""
 
 
 class Unreachable(StylizeError):
-    """No answer came."""
+    """No response came."""
 
 
-class UnexpectedAnswer(StylizeError):
-    """An answer came, but not one that the service gives: the address may be another server's."""
+class UnexpectedResponse(StylizeError):
+    """A response that is not the service's: the address may be another server's."""
 
 
 class WaitedTooLong(StylizeError):
-    """The job goes on; only the waiting has ended."""
+    """The timeout of ``wait`` has passed; the job continues."""
 
 
 class ProblemError(StylizeError):
-    """An answer with an error status, as ``application/problem+json`` says it (RFC 9457).
+    """A response with an error status, from its ``application/problem+json`` (RFC 9457).
 
     Attributes:
-        status: Of HTTP.
-        title: Of this kind of error.
-        detail: What was got, what is allowed, what to do.
-        fields: The fields of the request that it is about.
+        status: HTTP status.
+        title: Title of this kind of error.
+        detail: Explanation: the value that was got, what is allowed, what to do.
+        fields: Problems of single fields of the request.
         request_id: Names the request in the service's log.
     """
 
     def __init__(
         self, status: int, title: str, detail: str, fields: tuple[FieldProblem, ...] = (), request_id: str = ""
     ) -> None:
-        """An error with its text."""
+        """Build the error's text."""
         super().__init__(f"{status} {title}: {detail}")
         self.status = status
         self.title = title
@@ -55,14 +55,14 @@ class ProblemError(StylizeError):
 
     @classmethod
     def from_json(cls, problem: Mapping[str, Any]) -> "ProblemError":
-        """From a problem's document."""
+        """Build from a problem document."""
         fields = tuple(FieldProblem(field["field"], field["detail"]) for field in problem["errors"])
         request_id = problem["instance"].removeprefix("/requests/")
         return cls(problem["status"], problem["title"], problem["detail"], fields, request_id)
 
     @classmethod
     def from_answer(cls, status: int, headers: Mapping[str, str], body: bytes) -> "ProblemError":
-        """From any answer with an error status: a proxy's, which is no problem document, too."""
+        """Build from any response with an error status, also a proxy's, which is not a problem document."""
         if headers.get("content-type", "").startswith("application/problem+json"):
             return cls.from_json(json.loads(body))
         title = HTTPStatus(status).phrase if status in list(HTTPStatus) else "Error"

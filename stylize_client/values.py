@@ -1,4 +1,4 @@
-"""What the client returns: values, not things that change. Fields that a newer service adds are ignored."""
+"""Immutable values that the client returns. Fields that a newer service adds are ignored."""
 
 from base64 import b64decode
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ ENDED = ("succeeded", "failed", "cancelled", "expired")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A painted picture, and how it was made.
+class StylizedImage:
+    """An output image, and facts about the request.
 
     Attributes:
-        data: The file.
-        media_type: Such as ``image/jpeg``.
-        model: The network that painted it.
-        batch_size: How many pictures it painted at once.
-        seed: Of the noise, if the network takes some: the same seed paints the same again.
-        timings_ms: ``queue``, ``decode``, ``model`` and ``encode``.
-        request_id: Names the request in the service's log.
-        is_replayed: Whether it was painted before, for a request with the same ``Idempotency-Key``.
+        data: The image file.
+        media_type: Media type, such as ``image/jpeg``.
+        model: Id of the network.
+        batch_size: Number of images in the batch.
+        seed: Seed of the noise, if the network uses noise: the same seed gives the same output.
+        timings_ms: Milliseconds of ``queue``, ``decode``, ``model`` and ``encode``.
+        request_id: Id of the request in the service's log.
+        is_replayed: True for the response of an earlier request with the same ``Idempotency-Key``.
     """
 
     data: bytes
@@ -37,7 +37,7 @@ class Picture:
     is_replayed: bool = False
 
     def save(self, path: str | Path) -> Path:
-        """Write the file; its name does not change its format."""
+        """Write the file; the name does not change its format."""
         path = Path(path)
         path.write_bytes(self.data)
         return path
@@ -45,21 +45,21 @@ class Picture:
 
 @dataclass(frozen=True)
 class Style:
-    """A style that has an id.
+    """A style with an id.
 
     Attributes:
-        id: The style's.
-        title: Its title.
-        artist: Empty where that is not known.
-        year: ``None`` where that is not known.
+        id: Id of the style.
+        title: Title.
+        artist: Artist; empty if unknown.
+        year: Year; ``None`` if unknown.
         rights: Terms of use.
-        model: The network that paints it if none is asked for.
-        models: All networks that can paint it.
+        model: Network that is used if a request names none.
+        models: All networks that have the style.
         kind: ``shipped``, ``learned`` or ``registered``.
         controls: The fields that ``model`` supports.
-        preview: Path of a small picture painted in it.
-        image: Path of the painting that it was made from; ``None`` where only numbers are kept.
-        origin: Where that painting was taken from.
+        preview: Path of a small output in this style.
+        image: Path of the image that it was made from; ``None`` if only its statistics are stored.
+        origin: Source of that image.
     """
 
     id: str
@@ -81,19 +81,19 @@ class Model:
     """A network.
 
     Attributes:
-        id: The network's.
-        network: Its kind.
-        norm: Where its scale and shift come from.
-        styles: How many of its styles have an id.
-        any_style: Whether it paints in the style of any image.
-        is_default: Whether it is the one that does so if none is asked for.
-        controls: The fields that it supports.
-        parameters: How many weights it has.
-        licence: Of the weights.
-        attribution: Whom to name.
+        id: Id of the network.
+        network: Kind of network.
+        norm: Kind of normalisation.
+        styles: Number of its styles with an id.
+        any_style: True if it accepts any style image.
+        is_default: True if it is used for style images when a request names no network.
+        controls: Request fields that it supports.
+        parameters: Number of weights.
+        licence: Licence of the weights.
+        attribution: Names to be given.
         training: Recipe, data, losses.
         measured: Distances on validation pairs.
-        state: ``available``, or what is wrong with it.
+        state: ``available``, or the reason why it cannot be used.
     """
 
     id: str
@@ -113,7 +113,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether requests will be answered; if not, ``detail`` says why."""
+    """Readiness of the service; if it is not ready, ``detail`` gives the reason."""
 
     ready: bool
     queue_depth: int = 0
@@ -123,7 +123,7 @@ class Readiness:
 
 @dataclass(frozen=True)
 class FieldProblem:
-    """One field of a request that cannot be used."""
+    """Problem of one field of a request."""
 
     field: str
     detail: str
@@ -131,15 +131,15 @@ class FieldProblem:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job this moment.
+    """Status of a job.
 
     Attributes:
-        id: The job's.
+        id: Id of the job.
         state: ``queued``, ``running``, ``succeeded``, ``failed``, ``cancelled`` or ``expired``.
-        progress: Share of the work that is done, from 0 to 1.
-        position: Among the jobs that wait, from 1 for the next; ``None`` if it does not wait.
-        created: When it was accepted.
-        problem: Why there will be no picture, as the service wrote it.
+        progress: Fraction of the work that is done, from 0 to 1.
+        position: Position among the waiting jobs, from 1; ``None`` if it does not wait.
+        created: Time at which it was accepted.
+        problem: Problem document of a job that failed.
     """
 
     id: str
@@ -151,18 +151,18 @@ class JobStatus:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """True for a job in a final state."""
         return self.state in ENDED
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "JobStatus":
-        """From the service's view of a job."""
-        return known(cls, {**document, "created": datetime.fromisoformat(document["created"])})
+        """Build from the service's document."""
+        return from_document(cls, {**document, "created": datetime.fromisoformat(document["created"])})
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """An event: a step of a long job was done."""
+    """Event of a completed step of a long job."""
 
     progress: float
     step: int
@@ -172,7 +172,7 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class JobPreview:
-    """An event: the picture so far, small, as a file."""
+    """Event with the image so far, as a small file."""
 
     step: int
     media_type: str
@@ -180,15 +180,15 @@ class JobPreview:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "JobPreview":
-        """From an event's data."""
+        """Build from an event's data."""
         return cls(document["step"], document["type"], b64decode(document["data"]))
 
 
 Event = JobStatus | JobProgress | JobPreview
 
 
-def known(kind: type[T], document: Mapping[str, Any]) -> T:
-    """A dataclass from a JSON object; lists become tuples, and what it has no field for is left out."""
+def from_document(kind: type[T], document: Mapping[str, Any]) -> T:
+    """Build a dataclass from a JSON object; lists become tuples, and unknown fields are left out."""
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
     return kind(**{name: value for name, value in values.items() if name in names})

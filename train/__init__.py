@@ -1,1 +1,1 @@
-"""Training: makes the checkpoints that the service loads, on the very same layers. ``python -m train --help``."""
+"""Training of the checkpoints that the service loads, with the same layers. ``python -m train --help``."""

@@ -5,7 +5,7 @@ import typer
 from train.cli import checkpoints, trainings
 
 app = typer.Typer(
-    help="Train the networks that the service serves, measure them, export them.",
+    help="Train the service's networks, evaluate them and export them.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )

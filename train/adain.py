@@ -1,11 +1,11 @@
-"""The AdaIN task: train the decoder, with the frozen encoder as judge (Huang & Belongie 2017, section 5).
+"""The AdaIN task: train the decoder, with the frozen encoder as loss network (Huang & Belongie 2017, section 5).
 
-We lose what we measure. Content is what instance normalisation leaves of relu4_1; style is the statistics that it takes
-away, on four layers. The paper instead compares relu4_1 with the target t = AdaIN(f(c), f(s)) as it is; there, the few
-loudest channels decide, and their statistics count twice.
+The losses are those of ``perceptual``, which also measure: content is relu4_1 after instance normalisation, style the
+statistics that it removes, on four layers. The paper instead compares relu4_1 with the target t = AdaIN(f(c), f(s))
+directly; there, the few strongest channels dominate, and their statistics count twice.
 
-A third term is ours: photos that are given their own statistics shall come back as they are. Neither of the others says
-how an edge runs between two places of the coarse grid; without it, a short training draws it level or upright.
+A third term is ours, a reconstruction loss for contents with their own statistics. Neither of the others determines
+how an edge runs between two places of the coarse grid; without it, a short training makes edges horizontal or vertical.
 """
 
 import torch
@@ -21,38 +21,38 @@ from train.pools import by_layer
 
 
 class AdaINTask(AnyStyleTask):
-    """Draws from pools in, the three terms of the loss out: a step encodes what it painted, and nothing else."""
+    """Losses of AdaIN: draws from pools in, the three terms out. A step encodes its outputs, and nothing else."""
 
     name = "adain"
     network: AdaIN
     network_class = AdaIN
 
     def losses(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """Content and style distance of the painted batch, and how far contents come back from themselves.
+        """Compute content loss and style loss of the outputs, and the reconstruction loss.
 
         Args:
-            inputs: As ``train.pools.Drawn`` has them; half of the contents are also decoded as they are, and the
-                second half of the styles is not used.
+            inputs: The fields of ``train.pools.Drawn``; half of the contents are also decoded with their own
+                statistics, and the second half of the styles is not used.
         """
         content, features, _, style, _ = inputs
         network, statistics = self.network, by_layer(style[: len(content)])
         own = content[: (len(content) + 1) // 2]
         target = network.restyle(features, self._style(statistics))
         decoded = network.decode(torch.cat([target, features[: len(own)]]))
-        painted, returned = decoded[: len(content)], decoded[len(content) :]
-        seen = network.encoder(painted, STYLE_LAYERS)
+        output, reconstructed = decoded[: len(content)], decoded[len(content) :]
+        found = network.encoder(output, STYLE_LAYERS)
         return {
-            "content": (normalise(seen[CONTENT_LAYER]) - normalise(features)).square().mean(),
-            "style": style_loss(style_targets(seen), statistics).mean(),
-            "reconstruction": (returned.float() - own).square().mean(),
+            "content": (normalise(found[CONTENT_LAYER]) - normalise(features)).square().mean(),
+            "style": style_loss(style_targets(found), statistics).mean(),
+            "reconstruction": (reconstructed.float() - own).square().mean(),
         }
 
     @torch.no_grad()
     def sample_images(self, *inputs: Tensor) -> Tensor:
-        """Rows of content and result; of the styles only statistics are kept."""
+        """Rows of content and output; of the styles only statistics are kept."""
         content, features, _, style, _ = inputs
-        painted = self.network.decode(self.network.restyle(features, self._style(by_layer(style[: len(content)]))))
-        return make_grid(torch.cat([content, painted.float().clamp(0, 1)]), nrow=len(content))  # type: ignore[no-any-return]
+        output = self.network.decode(self.network.restyle(features, self._style(by_layer(style[: len(content)]))))
+        return make_grid(torch.cat([content, output.float().clamp(0, 1)]), nrow=len(content))  # type: ignore[no-any-return]
 
     @staticmethod
     def _style(statistics: dict[str, Tensor]) -> Style:

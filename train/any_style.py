@@ -12,7 +12,7 @@ from model_store.checkpoint import load
 from model_store.checkpoint_metadata import read_metadata
 from model_store.network import AnyStyle
 from model_store.runtime import Runtime, to_runtime
-from model_store.vgg import VGG, WeightsError, load_vgg
+from model_store.vgg import VGG, WIDTH, WeightsError, load_vgg
 from train.data import Batch
 from train.loop import Task
 from train.pools import Drawn, Pools
@@ -23,7 +23,7 @@ class AnyStyleTask(Task):
     """Trains a network around a frozen VGG, which is its style encoder and the loss network.
 
     Attributes:
-        network_class: What is trained.
+        network_class: Class of the network that is trained.
     """
 
     network: AnyStyle
@@ -40,13 +40,13 @@ class AnyStyleTask(Task):
 
     @classmethod
     def start(cls, vgg: str | None, init: Path | None, recipe: Recipe, seed: int) -> Self:
-        """A network to train: with random weights, or with those of an exported checkpoint.
+        """Build a network to train: with random weights, or with those of an exported checkpoint.
 
         Args:
-            vgg: Where the encoder's weights come from; ``None`` for the checkpoint's own, or VGG-16 without one.
+            vgg: Source of the encoder's weights; ``None`` for the checkpoint's own, or VGG-16 without one.
             init: The checkpoint.
-            recipe: Sizes of the pools, and what is drawn from them.
-            seed: Of the random weights.
+            recipe: Sizes of the pools, and of the draws from them.
+            seed: Seed of the random weights.
 
         Raises:
             WeightsError: The VGG weights cannot be used, or are not of the checkpoint's architecture.
@@ -74,24 +74,24 @@ class AnyStyleTask(Task):
 
     @classmethod
     def choices(cls, recipe: Recipe) -> dict[str, Any]:
-        """Return the network's arguments that the recipe decides."""
+        """Return the network's arguments that depend on the recipe."""
         return {}
 
     def to(self, device: torch.device) -> None:
-        """Put the network where it is trained, with empty pools."""
+        """Move the network to the device, with empty pools."""
         to_runtime(self.network, Runtime(device, torch.float32))
         self._pools = Pools(self.network.encoder, self._pool_sizes, device)
 
     def state(self) -> dict[str, Any]:
-        """The pools."""
+        """State of the pools."""
         return self._pools.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the pools."""
+        """Restore the pools."""
         self._pools.restore(state)
 
     def inputs(self, batch: Batch, device: torch.device) -> Sequence[Tensor]:
-        """Renew the pools by the batch, then draw from them; the batch of a step below 0 only fills them."""
+        """Renew the pools with the batch, then draw from them; the batch of a step below 0 only fills them."""
         self._pools.take(batch)
         if batch.step < 0:
             return ()
@@ -99,12 +99,14 @@ class AnyStyleTask(Task):
         return self.drawn_inputs(self._pools.draw(rng, batch.draw.crop_px, batch.draw.count), rng)
 
     def drawn_inputs(self, drawn: Drawn, rng: random.Random) -> Sequence[Tensor]:
-        """Make of what was drawn the arguments of ``losses``."""
+        """Turn a draw from the pools into the arguments of ``losses``."""
         return drawn
 
 
 def _encoder_arguments(vgg: VGG) -> dict[str, Any]:
+    narrow = {} if vgg.width == WIDTH else {"vgg_width": vgg.width}
     return {
+        **narrow,
         "architecture": "vgg19" if "conv3_4" in vgg.convs else "vgg16",
         "mean": vgg.mean.flatten().tolist(),
         "std": vgg.std.flatten().tolist(),

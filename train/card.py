@@ -1,4 +1,4 @@
-"""The model card: what a checkpoint's metadata says, for people."""
+"""The model card: a checkpoint's metadata as text for people."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from model_store.checkpoint_metadata import CheckpointMetadata
 
 
 def model_card(metadata: CheckpointMetadata, model_id: str) -> str:
-    """Markdown, from the metadata alone."""
+    """Write the card in Markdown, from the metadata alone."""
     parts = [
         f"# {model_id}",
         _summary(metadata),
@@ -26,12 +26,12 @@ def model_card(metadata: CheckpointMetadata, model_id: str) -> str:
 
 ADAIN = """\
 Arbitrary style transfer in one forward pass: AdaIN (Huang & Belongie 2017, arXiv 1703.06868). The encoder,
-{encoder} up to relu4_1, sees photo and painting; the photo's features get the painting's mean and
-deviation per channel; a mirrored decoder paints the picture."""
+{encoder} up to relu4_1, encodes photo and painting; the photo's features get the painting's mean and
+standard deviation per channel; a mirrored decoder makes the output image of them."""
 
 SWIFT = """\
 Arbitrary style transfer in one small pass: conditional instance norm whose scales and shifts are predicted from the
-painting (Ghiasi et al. 2017, arXiv 1705.06830). The painting is seen through {encoder}; the photo passes a residual
+painting (Ghiasi et al. 2017, arXiv 1705.06830). The painting is encoded by {encoder}; the photo passes a residual
 network at a quarter of its resolution, about 17 GFLOP at 512 × 512."""
 
 RESIDUAL = """\
@@ -40,13 +40,17 @@ styles it has learned, each a row of scales and shifts, in one forward pass with
 
 PYRAMID = """\
 The pyramid generator of texture networks (Ulyanov et al. 2016, arXiv 1603.03417) with {norm} norm (1607.08022): it
-paints in the styles it has learned, with noise at every scale; another `seed`, another picture."""
+paints in the styles it has learned, with noise at every scale; another `seed` gives another picture."""
+
+ANOTHER = """\
+The network `{network}` of `model_store.checkpoint.NETWORKS`, with {norm} norm{conditional}."""
 
 SUMMARIES = {"swift": SWIFT, "adain": ADAIN, "residual": RESIDUAL, "pyramid": PYRAMID}
 
 
 def _summary(metadata: CheckpointMetadata) -> str:
-    text = SUMMARIES[metadata.network].format(
+    text = SUMMARIES.get(metadata.network, ANOTHER).format(
+        network=metadata.network,
         encoder=str(metadata.arguments.get("architecture")).upper().replace("VGG", "VGG-"),
         norm=metadata.norm,
         conditional=" (Dumoulin et al. 2017, arXiv 1610.07629)" if metadata.norm == "conditional" else "",
@@ -54,8 +58,8 @@ def _summary(metadata: CheckpointMetadata) -> str:
     return (
         f"{text} {metadata.parameters / 1e6:.1f} M parameters, stored in fp16.\n"
         "\n"
-        "It takes over the colours and textures of a painting, not its subject. It does not know faces or letters and\n"
-        "changes them like all else; a lower `alpha` spares them."
+        "It transfers the colours and textures of a painting, not its subject. Faces and letters are changed like\n"
+        "everything else; a lower `alpha` preserves them better."
     )
 
 
@@ -87,14 +91,14 @@ def _recipe(training: dict[str, Any]) -> Iterator[str]:
         yield f"- the weights are their moving average, decay {training['average']:g}"
     for name in ("augmentation", "mixing"):
         if name in training:
-            yield f"- {name} of the styles, shares: {_figures(training[name])}"
+            yield f"- {name} of the styles, probabilities: {_figures(training[name])}"
     if "window" in training:
-        yield f"- judged is a part at a random place, {training['window']:.0%} of the crop's sides"
+        yield f"- losses of a part at a random place, {training['window']:.0%} of the crop's sides"
     yield f"- loss weights: {_figures(training['weights'])}; losses at the end: {_figures(training['losses'])}"
 
 
 def _part(stage: dict[str, Any], stages: list[dict[str, Any]]) -> str:
-    """Share of the steps that have a stage's sizes, where several are mixed."""
+    """Fraction of the steps that have a stage's sizes, where several are mixed."""
     mixed = [other.get("weight", 1.0) for other in stages if other["until"] == stage["until"]]
     share = f"{stage.get('weight', 1.0) / sum(mixed):.0%} of the steps, " if len(mixed) > 1 else ""
     return f"{share}up to {stage['until']:.0%} of them" if share else f"up to {stage['until']:.0%} of the steps"
@@ -113,7 +117,7 @@ def _measured(measured: dict[str, Any]) -> str:
     pairs = f"{measured['pairs']} pairs of `{measured['file']}`, squares of {measured['size_px']} px"
     return (
         f"Median over the {pairs}, painted in {measured['dtype']},\n"
-        f"judged in fp32 by `{measured['judge']}`; lower is better.\n\n"
+        f"evaluated in fp32 by `{measured['judge']}`; lower is better.\n\n"
         "| | content | style |\n|---|---|---|\n"
         f"| this checkpoint | {measured['content']:.3f} | {measured['style']:.3f} |\n"
         f"| the content image itself | {measured['untouched_content']:.3f} | {measured['untouched_style']:.3f} |"
@@ -126,7 +130,7 @@ def _measured(measured: dict[str, Any]) -> str:
 
 def _styles(metadata: CheckpointMetadata) -> str:
     if not metadata.styles:
-        return "None by name: bring a picture."
+        return "No named styles: send a style image."
     rows = [f"| `{one.id}` | {one.title} | {one.artist} | {one.year or ''} | {one.rights} |" for one in metadata.styles]
     return "\n".join(["| id | title | artist | year | rights |", "|---|---|---|---|---|", *rows])
 

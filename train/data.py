@@ -1,7 +1,7 @@
-"""Random crops of photos, and of paintings or draws of styles beside them, reproducible step by step.
+"""Random crops of content images, with crops of style images or draws of styles, reproducible step by step.
 
-The batch of a step depends on the seed, the step and the process's rank alone. So a resumed training sees exactly the
-batches that an uninterrupted one sees, however many loader processes there are.
+The batch of a step depends on the seed, the step and the process's rank alone. So a resumed training gets exactly the
+batches of an uninterrupted one, with any number of loader processes.
 """
 
 import random
@@ -17,25 +17,27 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from model_store.folders import SUFFIXES as COMMON_SUFFIXES
+from model_store.folders import files_below, left_out
 from model_store.image_files import ImageFile, ImageFileError
 from train.recipe import Recipe, Stage
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset({*COMMON_SUFFIXES, ".bmp", ".tif", ".tiff"})
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF")
-"""Pillow's names of what is read, whatever suffix a file has."""
+"""Pillow's names of the formats that are read, whatever suffix a file has."""
 
 MAX_PIXELS = 180_000_000
-"""The most pixels of a file: a few bytes can announce any number."""
+"""Largest number of pixels of a file: a few bytes can announce any number."""
 
 
 class DataError(Exception):
-    """A folder that cannot be trained on: names it and says what it lacks."""
+    """A folder or table that cannot be used: names it and says what is missing."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """So many crops of one size, by a seed of this step and process."""
+    """A number of crops of one size, and the seed of this step and process."""
 
     crop_px: int
     count: int
@@ -47,12 +49,12 @@ class Batch:
     """One step's images.
 
     Attributes:
-        content: Crops of photos, (B, 3, crop, crop), uint8.
-        style: Crops of paintings, like ``content``; or, for a network that learns its styles, (B, 2), int64: the
-            number of the style to paint, and the seed of the noise.
-        unreadable: Files that could not be read on the way.
-        step: The step that it is for; below 0 for those that only fill pools.
-        draw: What is drawn from pools at this step, for trainings that have some.
+        content: Crops of content images, (B, 3, crop, crop), uint8.
+        style: Crops of style images, like ``content``; or, for a network that learns its styles, (B, 2), int64: the
+            number of the style, and the seed of the noise.
+        unreadable: Files that could not be read and were replaced by others.
+        step: Number of the step; below 0 for batches that only fill pools.
+        draw: Size, number and seed of this step's draw from pools, for trainings that have some.
     """
 
     content: Tensor
@@ -62,12 +64,12 @@ class Batch:
     draw: Draw
 
     def pin_memory(self) -> "Batch":
-        """Called by the loader for a GPU, so that the copy there overlaps with computing."""
+        """Pin the memory, so that the copy to a GPU overlaps with computing; called by the loader."""
         return replace(self, content=self.content.pin_memory(), style=self.style.pin_memory())
 
 
 def list_images(folders: Sequence[Path]) -> list[Path]:
-    """Every image file below the folders, sorted.
+    """List every image file below the folders, sorted.
 
     Raises:
         DataError: A folder is missing, or has no image.
@@ -76,15 +78,22 @@ def list_images(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(
+            path for path in files_below(folder) if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
         if not found:
             raise DataError(f"{folder}: no images in it; looked for {', '.join(sorted(SUFFIXES))}")
         paths += found
     return paths
 
 
+def images_left_out(folders: Sequence[Path]) -> list[Path]:
+    """List the files below the folders that look like images, and that ``list_images`` leaves out."""
+    return [path for folder in folders for path in left_out(files_below(folder), SUFFIXES)]
+
+
 def folder_counts(folders: Sequence[Path]) -> dict[str, int]:
-    """How many images each folder has, by the last two parts of its path: what a model card says of the data.
+    """Count the images of each folder, by the last two parts of its path, for the model card.
 
     Raises:
         DataError: A folder is missing, or has no image.
@@ -96,11 +105,11 @@ def folder_counts(folders: Sequence[Path]) -> dict[str, int]:
 
 
 def open_file(path: Path) -> ImageFile:
-    """An image file, its pixels still to be read.
+    """Open an image file, without reading its pixels.
 
     Raises:
         OSError: The file cannot be read.
-        ImageFileError: It is no image of ``FORMATS``, is damaged, or has more than ``MAX_PIXELS``.
+        ImageFileError: It is not an image of ``FORMATS``, is damaged, or has more than ``MAX_PIXELS``.
     """
     file = ImageFile(path.read_bytes(), FORMATS)
     if file.width * file.height > MAX_PIXELS:
@@ -109,7 +118,7 @@ def open_file(path: Path) -> ImageFile:
 
 
 def random_crop(path: Path, stage: Stage, rng: random.Random) -> np.ndarray:
-    """A random square of an image at a random scale, mirrored half of the time: (crop, crop, 3), uint8.
+    """Read a random square of an image at a random scale, mirrored half of the time: (crop, crop, 3), uint8.
 
     Raises:
         OSError: The file cannot be read.
@@ -126,7 +135,7 @@ def random_crop(path: Path, stage: Stage, rng: random.Random) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Crops(Dataset[Batch]):
-    """Item ``step`` is that step's batch. Subclasses say what stands beside the photos."""
+    """Data set whose item ``step`` is that step's batch. Subclasses add the styles."""
 
     content: Sequence[Path]
     recipe: Recipe
@@ -136,7 +145,7 @@ class Crops(Dataset[Batch]):
     world_size: int = 1
 
     def __getitem__(self, step: int) -> Batch:
-        """This process's share of the batch."""
+        """Read this process's part of the batch."""
         stage, draw = self.plan(step)
         rng = random.Random(draw.seed)
         unreadable: list[Path] = []
@@ -145,10 +154,10 @@ class Crops(Dataset[Batch]):
         return Batch(content, style, tuple(unreadable), step, draw)
 
     def plan(self, step: int) -> tuple[Stage, Draw]:
-        """The sizes of a step, and this process's share of its batch."""
+        """Return the sizes of a step, and this process's part of its batch."""
         stage = self.recipe.stage(step, self.steps, self.seed)
-        share = max(1, stage.batch_size // self.world_size)
-        return stage, Draw(stage.crop_px, share, f"{self.seed}/{step}/{self.rank}")
+        count = max(1, stage.batch_size // self.world_size)
+        return stage, Draw(stage.crop_px, count, f"{self.seed}/{step}/{self.rank}")
 
     def _styles(self, count: int, stage: Stage, rng: random.Random, unreadable: list[Path]) -> Tensor:
         raise NotImplementedError
@@ -156,7 +165,7 @@ class Crops(Dataset[Batch]):
 
 @dataclass(frozen=True)
 class PairCrops(Crops):
-    """Crops of photos and of paintings."""
+    """Crops of content images and of style images."""
 
     style: Sequence[Path] = ()
 
@@ -166,7 +175,7 @@ class PairCrops(Crops):
 
 @dataclass(frozen=True)
 class StyleDraws(Crops):
-    """Crops of photos, and for each a draw of one of so many styles, all equally likely, and of a seed."""
+    """Crops of content images, and for each a draw of one of the styles, all equally likely, and of a seed."""
 
     styles: int = 1
 
@@ -175,7 +184,7 @@ class StyleDraws(Crops):
 
 
 def random_crops(paths: Sequence[Path], count: int, stage: Stage, rng: random.Random, unreadable: list[Path]) -> Tensor:
-    """Crops of so many images, drawn with replacement: (count, 3, crop, crop), uint8, channels last in memory.
+    """Read crops of ``count`` images, drawn with replacement: (count, 3, crop, crop), uint8, channels last in memory.
 
     Raises:
         DataError: A hundred images in a row cannot be read; fewer are noted in ``unreadable`` and skipped.
@@ -198,7 +207,7 @@ def random_crops(paths: Sequence[Path], count: int, stage: Stage, rng: random.Ra
 
 
 def batches(crops: Crops, first_step: int, workers: int, pin_memory: bool) -> Iterator[Batch]:
-    """The batches of ``first_step`` and all later steps, decoded ahead by ``workers`` processes."""
+    """Yield the batches of ``first_step`` and all later steps, decoded ahead by ``workers`` processes."""
     loader = DataLoader(
         crops,
         batch_size=None,  # an item is a batch already
@@ -212,13 +221,13 @@ def batches(crops: Crops, first_step: int, workers: int, pin_memory: bool) -> It
     try:
         yield from batches_ahead
     finally:
-        # The loaders ignore SIGTERM, by which the interpreter would end them: one left alive by an error that is still
-        # being handled makes the process wait for it for ever.
+        # The loaders ignore SIGTERM, by which the interpreter would end them: one that is still alive while an error is
+        # handled would keep this process from ending.
         if hasattr(batches_ahead, "_shutdown_workers"):
             batches_ahead._shutdown_workers()
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:
-    """Ctrl-C and a terminating group reach the loaders too; they must live until the trainer has saved its state."""
+    """Ignore Ctrl-C and SIGTERM in a loader process, which must live until the training has saved its state."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Several GPUs under ``torchrun``: who am I, and the mean of all processes' gradients."""
+"""Training on several GPUs with ``torchrun``: this process's rank, and the mean of all processes' gradients."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from torch import distributed, nn
 
 @dataclass(frozen=True)
 class Rank:
-    """This process among those of one training; ``torchrun`` sets the environment that says so."""
+    """Rank of this process among those of one training; ``torchrun`` sets it in the environment."""
 
     index: int
     local_index: int
@@ -19,21 +19,21 @@ class Rank:
 
     @staticmethod
     def from_environment() -> "Rank":
-        """What ``torchrun`` says; without it, the only process."""
+        """Read the rank that ``torchrun`` set; without it, that of the only process."""
         index, local_index, world_size = (
             int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1))
         )
         return Rank(index, local_index, world_size)
 
     def device_name(self, wanted: str) -> str:
-        """Each of several processes on a host takes the GPU of its own number."""
+        """Return the device: each of several processes on a host takes the GPU of its own number."""
         if self.world_size > 1 and wanted in ("auto", "cuda") and torch.cuda.is_available():
             return f"cuda:{self.local_index}"
         return wanted
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that reports and saves."""
+        """True for the process that reports and saves."""
         return self.index == 0
 
 
@@ -54,7 +54,7 @@ def process_group(device: torch.device) -> Iterator[Rank]:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], world_size: int) -> None:
-    """Replace each gradient by its mean over all processes, in one message: our networks are small."""
+    """Replace each gradient by its mean over all processes, in one message, because the networks are small."""
     if world_size == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -66,7 +66,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], world_size: int) -> No
 
 
 def any_process(flag: bool, device: torch.device, world_size: int) -> bool:
-    """Whether any process says so: all of them must leave the loop at the same step."""
+    """Return true if the flag is true in any process: all must leave the loop at the same step."""
     if world_size == 1:
         return flag
     answer = torch.tensor(int(flag), device=device)

@@ -1,6 +1,6 @@
-"""From a training to what the service serves: checkpoint, named styles, previews and model card, in one step.
+"""Export of a training for the service: checkpoint, named styles, previews and model card, in one step.
 
-What is measured and painted here is the network as it is stored: its weights are rounded to fp16 first.
+Evaluation and previews use the network as it is stored: its weights are rounded to fp16 first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,14 +42,14 @@ GENERATOR_LICENCE = "Apache-2.0."
 
 @dataclass(frozen=True)
 class Trained:
-    """A network and what is known about it."""
+    """A network and its metadata."""
 
     network: StyleNetwork
     metadata: CheckpointMetadata
 
 
 def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
-    """The network of a training state. That of AdaIN has no named styles yet; a generator's are those it learned.
+    """Load the network of a training state. One of any style has no named styles yet; a generator has learned its own.
 
     Raises:
         StateError: Not a state of a training.
@@ -79,14 +79,14 @@ def from_state(path: Path, rights: str = "", note: str = "") -> Trained:
 
 
 def _learned_styles(state: TrainingState) -> tuple[NamedStyle, ...]:
-    """By row: those that the network had before, then those of this training."""
+    """Styles by row: those that the network had before, then those of this training."""
     entries = [*state.data.get("known", []), *state.data["styles"]]
     names = [name.name for name in fields(NamedStyle)]
     return tuple(NamedStyle(**{name: entry[name] for name in names}) for entry in entries)
 
 
 def from_checkpoint(path: Path) -> Trained:
-    """An exported network with its named styles.
+    """Load an exported network with its named styles.
 
     Raises:
         CheckpointError: Not a usable checkpoint.
@@ -95,12 +95,12 @@ def from_checkpoint(path: Path) -> Trained:
 
 
 def from_file(path: Path, rights: str = "", note: str = "") -> Trained:
-    """Either: a training's ``.pt``, or an exported ``.safetensors``."""
+    """Load either a training's ``.pt`` or an exported ``.safetensors``."""
     return from_state(path, rights, note) if path.suffix == ".pt" else from_checkpoint(path)
 
 
 def rounded(network: StyleNetwork) -> StyleNetwork:
-    """The same network with its weights as fp16 holds them."""
+    """Round the network's weights to fp16, in place."""
     for tensor in network.state_dict().values():
         tensor.copy_(tensor.half())
     return network
@@ -108,10 +108,10 @@ def rounded(network: StyleNetwork) -> StyleNetwork:
 
 @torch.no_grad()
 def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.device) -> Trained:
-    """Encode pictures as named styles, in fp32; one whose id is there already takes its row.
+    """Encode style images as named styles, in fp32; one with an existing id replaces that row.
 
     Raises:
-        DataError: A picture cannot be read, or the network cannot encode any.
+        DataError: An image cannot be read, or the network cannot encode style images.
     """
     network, metadata = trained.network.to(device, torch.float32), trained.metadata
     if not isinstance(network, AnyStyle):
@@ -120,8 +120,8 @@ def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.devi
         named.id: (named, network.stored_style(row)) for row, named in enumerate(metadata.styles)
     }
     for file in files:
-        picture = to_tensor([fit_longer_side(read_image(file.path), STYLE_PX)]).to(device)
-        rows[file.named.id] = (file.named, network.encode_style(picture))
+        image = to_tensor([fit_longer_side(read_image(file.path), STYLE_PX)]).to(device)
+        rows[file.named.id] = (file.named, network.encode_style(image))
     if rows:
         network.with_styles(stack(style for _, style in rows.values()))
     named_styles = tuple(named for named, _ in rows.values())
@@ -132,17 +132,17 @@ def with_styles(trained: Trained, files: Iterable[StyleFile], device: torch.devi
 
 @torch.inference_mode()
 def paint_previews(trained: Trained, photo: Path, folder: Path, runtime: Runtime) -> None:
-    """The photo in each named style: ``folder/{id}.webp``. Painted larger than shown, so that strokes look fine.
+    """Write a content image in each named style: ``folder/{id}.webp``. Computed larger than shown, for finer strokes.
 
     Raises:
-        DataError: The photo cannot be read.
+        DataError: The content image cannot be read.
     """
     network = to_runtime(deepcopy(trained.network), runtime)
     content = to_tensor([fit_longer_side(read_image(photo), PAINT_PX)]).to(runtime.device)
     folder.mkdir(parents=True, exist_ok=True)
     for row, named in enumerate(trained.metadata.styles):
-        painted = to_images(network.paint(content, network.stored_style(row).with_seed(0)))[0]
-        fit_longer_side(painted, PREVIEW_PX).save(folder / f"{named.id}.webp", quality=PREVIEW_QUALITY, method=6)
+        output = to_images(network.paint(content, network.stored_style(row).with_seed(0)))[0]
+        fit_longer_side(output, PREVIEW_PX).save(folder / f"{named.id}.webp", quality=PREVIEW_QUALITY, method=6)
 
 
 def measurement(
@@ -153,7 +153,7 @@ def measurement(
     runtime: Runtime,
     references: Sequence[Reference] = (),
 ) -> dict[str, Any]:
-    """For the metadata: distances, how they were measured, and those of other systems on the same pairs."""
+    """Build ``CheckpointMetadata.measured``: distances, their settings, and other systems' on the same pairs."""
     result = median_distances([one.result for one in evaluated])
     untouched = median_distances([one.untouched for one in evaluated])
     return {

@@ -1,6 +1,6 @@
-"""The training loop, one for every network. A task says what is trained and what is lost; the loop does the rest.
+"""The training loop, one for every network. A task defines the network and its losses; the loop does the rest.
 
-The loop reads as one does by hand: batch → losses → gradients → step → report → save.
+Each iteration: batch → losses → gradients → step → report → save.
 """
 
 import signal
@@ -25,16 +25,16 @@ from train.report import Report
 from train.state import TrainingState
 
 RUNNING_MEAN = 0.98
-"""Share of the old value in the running means that are shown and saved."""
+"""Weight of the old value in the running means that are shown and saved."""
 
 
 class Task(ABC):
-    """A network, the terms of its loss, and pictures to look at.
+    """A network, the terms of its loss, and sample images.
 
     Attributes:
-        name: Of the network's class in ``model_store.checkpoint.NETWORKS``.
-        network: What the optimiser changes, as far as its parameters ask for gradients.
-        arguments: Rebuild the network.
+        name: Name of the network's class in ``model_store.checkpoint.NETWORKS``.
+        network: The network; the optimiser changes the parameters that require gradients.
+        arguments: Arguments that rebuild the network.
         fill_steps: Steps before the first whose batches only fill the task's pools.
     """
 
@@ -45,12 +45,12 @@ class Task(ABC):
 
     @abstractmethod
     def to(self, device: torch.device) -> None:
-        """Put the network, and all else that ``losses`` needs, where it is trained."""
+        """Move the network, and all else that ``losses`` needs, to the device."""
 
     def inputs(self, batch: Batch, device: torch.device) -> Sequence[Tensor]:
         """Turn a batch into the arguments of ``losses``; content and style as fp32 in [0, 1] when not overridden.
 
-        A batch of a step below 0 gives none.
+        A batch of a step below 0 gives no arguments.
         """
         content, style = (tensor.to(device, non_blocking=True) for tensor in (batch.content, batch.style))
         return from_bytes(content), from_bytes(style) if style.dtype == torch.uint8 else style
@@ -61,14 +61,14 @@ class Task(ABC):
 
     @abstractmethod
     def sample_images(self, *inputs: Tensor) -> Tensor:
-        """Show what the network does in a grid: (3, H, W) in [0, 1]."""
+        """Make a grid of inputs and outputs: (3, H, W) in [0, 1]."""
 
     def state(self) -> dict[str, Any]:
-        """Everything besides the network that a resumed training needs."""
+        """Return everything besides the network that a resumed training needs."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 (most tasks have nothing to restore)
-        """Take up what ``state`` gave."""
+        """Restore the result of ``state``."""
 
 
 @dataclass
@@ -76,17 +76,17 @@ class Training:
     """One run of a task. ``run`` ends at the last step, at the time limit or on a signal, its state saved.
 
     Attributes:
-        task: What is trained.
-        recipe: The fixed numbers.
+        task: Network and losses.
+        recipe: Sizes, schedule, losses and their weights.
         crops: The data, by step.
         runtime: Device and number type of the forward pass; weights and optimizer stay fp32.
         out: Folder for ``state.pt`` and TensorBoard's files.
         rank: This process among those of the training.
         workers: Processes that decode images.
         save_every_s: Seconds between two saved states.
-        max_minutes: Stop after so long; ``None`` for no limit.
-        data: What is trained on, for the model card.
-        resume: A state to go on from.
+        max_minutes: Time limit; ``None`` for no limit.
+        data: Description of the training data, for the model card.
+        resume: A state to continue from.
         on_step: Called after every step with its number, from 1, and its loss terms before their weights.
     """
 
@@ -107,7 +107,7 @@ class Training:
     _losses: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Put the network on its device and take up the resumed state."""
+        """Move the network to its device and restore the resumed state."""
         self.task.to(self.runtime.device)
         self.task.network.train()
         self._parameters = [parameter for parameter in self.task.network.parameters() if parameter.requires_grad]
@@ -155,7 +155,7 @@ class Training:
         return self._save()
 
     def _train_step(self, inputs: Sequence[Tensor]) -> tuple[float, float]:
-        """One step of Adam; returns learning rate and gradient norm."""
+        """Take one step of Adam; returns learning rate and gradient norm."""
         learning_rate = self.recipe.learning_rate(self._step, self.crops.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
@@ -203,7 +203,7 @@ class Training:
 
 
 def training_runtime(device: str, dtype: str) -> Runtime:
-    """Like ``choose_runtime``, but never fp16, in which gradients overflow.
+    """Choose a runtime like ``choose_runtime``, but never fp16, in which gradients overflow.
 
     Raises:
         SettingError: The device is not there, or the type is unknown or fp16.
@@ -221,7 +221,7 @@ def training_runtime(device: str, dtype: str) -> Runtime:
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM end the training after the current step; a second one ends it at once."""
+    """Make Ctrl-C and SIGTERM end the training after the current step; a second one ends it at once."""
     received = []
 
     def note(number: int, _frame: object) -> None:

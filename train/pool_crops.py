@@ -1,4 +1,4 @@
-"""The crops that a step brings into the pools: content crops of the step's size, and augmented style crops."""
+"""The crops that a step adds to the pools: content crops of the step's size, and augmented style crops."""
 
 import math
 import random
@@ -18,12 +18,12 @@ STRONGEST = 0.3
 
 @dataclass(frozen=True)
 class PoolCrops(Crops):
-    """Item ``step`` has the few crops that this step renews; below 0, while pools fill, one of each kind."""
+    """Data set whose item ``step`` has the few crops that this step renews; below 0, one of each kind to fill pools."""
 
     style: Sequence[Path] = ()
 
     def __getitem__(self, step: int) -> Batch:
-        """This process's new crops, batches of 0 or more."""
+        """Read this process's new crops, batches of 0 or more."""
         pools, augmentation = self.recipe.pools, self.recipe.augmentation or Augmentation(0, 0, 0, 0)
         assert pools is not None
         stage, draw = self.plan(step)
@@ -45,12 +45,12 @@ class PoolCrops(Crops):
 
 
 def renewals(step: int, rate: float, phase: float = 0.0) -> int:
-    """Count what a step renews: a rate of 0.5 gives 1 and 0 in turns; ``phase`` says which comes first."""
+    """Count the crops that a step renews: a rate of 0.5 gives 1 and 0 alternately; ``phase`` shifts the order."""
     return 1 if step < 0 else math.floor((step + 1) * rate + phase) - math.floor(step * rate + phase)
 
 
 def augmented(crop: Tensor, augmentation: Augmentation, rng: random.Random) -> Tensor:
-    """Change a style crop's colours, or not: (3, H, W), uint8 → the same."""
+    """Change a style crop's colours at random: (3, H, W), uint8 → the same."""
     if rng.random() < augmentation.permuted:
         crop = crop[rng.sample(range(3), 3)]
     if rng.random() < augmentation.negative:

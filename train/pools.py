@@ -1,8 +1,8 @@
-"""Pools of training targets: a step pays only for what changes.
+"""Pools of training targets, which avoid computing them in every step.
 
 The features of a content crop and the statistics of a style crop do not depend on the weights that are trained. So they
-are computed once for each crop and kept; every step draws its batch from what is kept, and a few crops are renewed. A
-step then costs the trained network and the loss network on its output, and no pass over content and style images.
+are computed once for each crop and kept; every step draws its batch from the pools, and a few crops are renewed. A step
+then costs the trained network and the loss network on its output, and no pass over content and style images.
 """
 
 import random
@@ -16,12 +16,9 @@ from torch import Tensor
 from model_store.perceptual import CONTENT_LAYER, STYLE_LAYERS
 from model_store.pixels import from_bytes, shrunk
 from model_store.statistics import mean_std
-from model_store.vgg import BLOCK_CHANNELS, VGG
+from model_store.vgg import VGG, block_channels
 from train.data import Batch
 from train.recipe import PoolSizes
-
-STATISTICS = [2 * channels for channels in BLOCK_CHANNELS[: len(STYLE_LAYERS)]]
-"""Numbers of each style layer in a row of statistics: means, then stds."""
 
 
 class Drawn(NamedTuple):
@@ -44,7 +41,7 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class ContentTarget:
-    """A content crop, uint8 (3, H, W), and what the losses compare with."""
+    """A content crop, uint8 (3, H, W), and the targets of its losses."""
 
     pixels: Tensor
     features: Tensor
@@ -59,8 +56,8 @@ class Pools:
 
         Args:
             vgg: The loss network, on the device.
-            sizes: How many are kept.
-            device: Where the targets lie.
+            sizes: Bounds of the pools.
+            device: Device of the targets.
         """
         self._vgg = vgg
         self._sizes = sizes
@@ -69,7 +66,7 @@ class Pools:
         self._styles: list[Tensor] = []
 
     def take(self, batch: Batch) -> None:
-        """Compute the targets of new crops; the oldest ones leave."""
+        """Compute the targets of new crops, and drop the oldest ones."""
         for crop in batch.content:
             pool = self._contents.setdefault(crop.shape[-1], [])
             pool.append(self._content_target(crop))
@@ -91,25 +88,25 @@ class Pools:
         )
 
     def state(self) -> dict[str, Any]:
-        """Everything from which ``restore`` makes the same pools; features are computed again from the crops."""
+        """Return the crops and statistics; ``restore`` computes the features again."""
         contents = {px: torch.stack([one.pixels for one in pool]) for px, pool in self._contents.items()}
         return {"contents": contents, "styles": torch.stack(self._styles)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what ``state`` gave."""
+        """Restore the result of ``state``."""
         self._contents = {px: [self._content_target(crop) for crop in crops] for px, crops in state["contents"].items()}
         self._styles = list(state["styles"].to(self._device).unbind())
 
     @torch.no_grad()
     def _content_target(self, crop: Tensor) -> ContentTarget:
-        """One by one, so that a restored pool has the same numbers to the bit."""
+        """Compute one crop's targets alone, so that a restored pool has the same numbers to the bit."""
         pixels = crop.to(self._device)
         features = self._vgg(_image(pixels), STYLE_LAYERS)
         return ContentTarget(pixels, features[CONTENT_LAYER][0].bfloat16(), statistics_row(features)[0])
 
     @torch.no_grad()
     def _style_target(self, crop: Tensor) -> Tensor:
-        """Statistics of the crop, and of the crop as it is encoded: (2, 1920)."""
+        """Compute statistics of the crop, and of the crop as the network encodes it: (2, 1920)."""
         image = _image(crop.to(self._device))
         rows = [statistics_row(self._vgg(image, STYLE_LAYERS))]
         if (factor := self._sizes.style_shrink) > 1:
@@ -118,13 +115,15 @@ class Pools:
 
 
 def statistics_row(features: dict[str, Tensor]) -> Tensor:
-    """Means and stds of all style layers in one row: (B, 1920), fp32."""
+    """Join means and stds of all style layers to one row: (B, 1920), fp32."""
     return torch.cat([mean_std(features[layer]) for layer in STYLE_LAYERS], dim=1)
 
 
 def by_layer(rows: Tensor) -> dict[str, Tensor]:
     """Reverse ``statistics_row``: (B, 1920) → by layer (B, 2·C), as ``perceptual.style_loss`` compares them."""
-    return dict(zip(STYLE_LAYERS, torch.split(rows, STATISTICS, dim=1), strict=True))
+    shares = block_channels(1)[: len(STYLE_LAYERS)]
+    parts = torch.split(rows, [rows.shape[1] // sum(shares) * share for share in shares], dim=1)
+    return dict(zip(STYLE_LAYERS, parts, strict=True))
 
 
 def _image(crop: Tensor) -> Tensor:
@@ -132,5 +131,5 @@ def _image(crop: Tensor) -> Tensor:
 
 
 def _draw(rng: random.Random, available: int, count: int) -> Sequence[int]:
-    """Draw without repetition as far as there are enough."""
+    """Draw without repetition if there are enough."""
     return rng.sample(range(available), count) if count <= available else rng.choices(range(available), k=count)

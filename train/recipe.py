@@ -1,4 +1,4 @@
-"""``Recipe``: what differs between trainings: sizes, schedule, losses and their weights."""
+"""``Recipe``: the settings of a training: sizes, schedule, losses and their weights."""
 
 import math
 import random
@@ -14,11 +14,11 @@ class SettingError(Exception):
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training with its own sizes. ``until`` is a share of all steps.
+    """A part of the training with its own sizes. ``until`` is a fraction of all steps.
 
     Each image is scaled so that its shorter side is a random length within ``shorter_px``, then cropped at random:
-    crops of one size at many scales, so that one network serves small and large pictures. Stages that end at the same
-    share are mixed: each step has one of them, by their ``weight``.
+    crops of one size at many scales, so that one network suits small and large images. Stages with the same ``until``
+    are mixed: each step has one of them, by their ``weight``.
     """
 
     until: float
@@ -37,13 +37,13 @@ class PoolSizes:
     """Bounds of ``train.pools.Pools``, and its crops.
 
     Attributes:
-        content: Content targets that are kept of each crop size.
-        style: Style crops whose statistics are kept.
-        renewed: Crops of each kind that a step renews, on average.
+        content: Number of content targets of each crop size.
+        style: Number of style crops whose statistics are kept.
+        renewed: Mean number of crops of each kind that a step renews.
         fill_steps: Steps before the first that only fill the pools, one crop of each kind a step.
-        style_px: Side of the style crops, at random between these; a multiple of 32.
+        style_px: Smallest and largest side of the style crops; a random multiple of 32.
         style_shorter_px: Shorter side of the style images that they are cut from.
-        style_shrink: Factor by which a predictor sees the style crops smaller than the loss network does.
+        style_shrink: Factor by which the style crops are made smaller for the predictor than for the loss network.
     """
 
     content: int = 200
@@ -55,14 +55,14 @@ class PoolSizes:
     style_shrink: int = 1
 
     def with_style_crops(self, crop_px: int) -> "PoolSizes":
-        """Have style crops of one size, of images up to about twice that."""
+        """Set one size of style crops, cut from images of up to about twice that."""
         side_px = max(STYLE_GRID_PX, crop_px // STYLE_GRID_PX * STYLE_GRID_PX)
         return replace(self, style_px=(side_px, side_px), style_shorter_px=(side_px, 9 * side_px // 4))
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Changes of style crops, each with its probability: a predictor of styles knows few paintings otherwise.
+    """Changes of style crops, each with its probability: a predictor needs more styles than there are images.
 
     Attributes:
         permuted: Colour channels in another order.
@@ -79,12 +79,12 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class StyleMixing:
-    """Changes of the styles that a step draws, each with its probability; the rest stay as they are.
+    """Changes of the styles that a step draws, each with its probability; the rest stay unchanged.
 
     Attributes:
         mixed: Statistics of two styles are mixed before the prediction.
         rows_mixed: Predicted rows of two styles are mixed.
-        weakened: The predicted row is mixed with the one that gives the content back; so are the statistics aimed at.
+        weakened: The predicted row is mixed with the one that reproduces the content; the targets are mixed alike.
     """
 
     mixed: float = 0.12
@@ -97,24 +97,24 @@ class Recipe:
     """A training's fixed numbers.
 
     Attributes:
-        steps: How many, unless the command line says otherwise.
-        stages: In order; the last ends at 1.
-        weights: Of each loss term.
+        steps: Number of steps, unless the command line gives another.
+        stages: Stages in order; the last ends at 1.
+        weights: Weight of each loss term.
         peak_lr: Highest learning rate of the one-cycle schedule.
-        warmup: Share of the steps that the learning rate rises.
-        betas: Of Adam.
+        warmup: Fraction of the steps in which the learning rate rises.
+        betas: Adam's betas.
         clip_norm: Largest gradient norm.
-        decay: Instead of the cycle: the learning rate is multiplied by a factor every so many steps.
-        warmup_steps: With ``decay``: steps that the learning rate rises.
-        content_layer: Where the content loss looks.
-        style_layers: Where the style loss looks.
-        style_loss: What it compares there: ``statistics`` or ``gram``.
-        average: Decay of the moving average of the weights, which is what is shipped; 0 for the last step's weights.
-        pools: Of training targets, for trainings of any style; ``None`` for those of learned styles.
-        augmentation: Of style crops, with pools.
-        mixing: What becomes of the drawn styles, for predicted ones.
-        window: Side of the part of a painted crop that is judged, at a random place, as a share of the crop's side.
-            Below 1 a generator cannot put all its texture where it recognises the border, and the photo elsewhere.
+        decay: In place of the cycle: factor of the learning rate, and the number of steps after which it applies.
+        warmup_steps: With ``decay``: steps in which the learning rate rises.
+        content_layer: Layer of the content loss.
+        style_layers: Layers of the style loss.
+        style_loss: Targets of the style loss: ``statistics`` or ``gram``.
+        average: Decay of the moving average of the weights, which is exported; 0 for the last step's weights.
+        pools: Sizes of the pools, for trainings of any style; ``None`` for those of learned styles.
+        augmentation: Changes of style crops, with pools.
+        mixing: Mixing of the drawn styles, for predicted ones.
+        window: Side of the part of an output whose losses are computed, at a random place, as a fraction of the crop's
+            side. Below 1 a generator cannot put all texture near the border that it recognises, and none elsewhere.
     """
 
     steps: int
@@ -136,7 +136,7 @@ class Recipe:
     warmup_steps: int = 0
 
     def stage(self, step: int, steps: int, seed: int = 0) -> Stage:
-        """The stage that a step belongs to, of ``steps`` in all; below 0, while pools fill, one after the other."""
+        """Return a step's stage, of ``steps`` in all; below 0, while pools fill, one after the other."""
         until = next((stage.until for stage in self.stages if step < stage.until * steps), self.stages[-1].until)
         mixed = [stage for stage in self.stages if stage.until == until]
         if step < 0:
@@ -145,7 +145,7 @@ class Recipe:
         return chosen
 
     def learning_rate(self, step: int, steps: int) -> float:
-        """One cycle: a linear rise from 4 % of the peak, then a cosine to zero (Smith & Topin 2018); or ``decay``."""
+        """Return the rate: a rise from 4 % of the peak, then a cosine to 0 (Smith & Topin 2018); or by ``decay``."""
         if self.decay is not None:
             factor, every_steps = self.decay
             rising = min(1.0, (step + 1) / (self.warmup_steps + 1))
@@ -164,7 +164,7 @@ def customised(
     peak_lr: float | None,
     style_weight: float | None = None,
 ) -> Recipe:
-    """A recipe by name, with what the command line says otherwise, in all stages alike.
+    """Look up a recipe by name, and change it by the command line's options, in all stages alike.
 
     Raises:
         SettingError: No such recipe, or a number is out of range.
@@ -197,14 +197,14 @@ def _with_crops(recipe: Recipe, crop_px: int) -> Recipe:
 
 
 def check_processes(recipe: Recipe, world_size: int) -> None:
-    """Every process takes an equal share of every batch.
+    """Check that every process gets an equal part of every batch.
 
     Raises:
-        SettingError: A batch cannot be shared equally.
+        SettingError: A batch cannot be divided equally.
     """
     for stage in recipe.stages:
         if stage.batch_size % world_size:
             raise SettingError(
-                f"{world_size} processes cannot share batches of {stage.batch_size} pairs: "
+                f"{world_size} processes cannot divide batches of {stage.batch_size} pairs equally: "
                 "start as many as divide the batch size, or give another --batch-size"
             )

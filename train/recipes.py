@@ -1,7 +1,7 @@
 """All recipes, in literal tables.
 
 ``short`` recipes reach a usable network in some CPU hours. The others have their paper's sizes, layers and schedule, or
-say what they are for. All use the relative losses of ``model_store.perceptual``, whose weights are therefore ours.
+a comment with their purpose. All use the relative losses of ``model_store.perceptual``, so their weights are ours.
 """
 
 from dataclasses import replace
@@ -99,7 +99,7 @@ GENERATOR_RECIPES = {
         peak_lr=2e-3,
         style_loss="gram",
     ),
-    # Small networks whose coarsest scales see the whole crop.
+    # For small networks whose coarsest scales have the whole crop in their receptive field.
     "windows": Recipe(
         steps=1600,
         stages=(Stage(1.0, 256, 2, (288, 512)),),

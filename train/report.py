@@ -1,4 +1,4 @@
-"""What a training shows: a progress bar, log lines where there is no terminal, TensorBoard scalars and pictures."""
+"""Report of a training: a progress bar, log lines where there is no terminal, TensorBoard scalars and images."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -17,7 +17,7 @@ LOG_EVERY_STEPS = 50
 
 
 class Report(AbstractContextManager["Report"]):
-    """Silent where ``enabled`` is false: only one process of a training reports."""
+    """Report of a training; silent if ``enabled`` is false, because only one process of a training reports."""
 
     def __init__(self, out: Path, steps: int, first_step: int, enabled: bool) -> None:
         """Open TensorBoard's file in ``out`` and a progress bar that starts at ``first_step``."""
@@ -50,7 +50,7 @@ class Report(AbstractContextManager["Report"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close bar and files, and say which images were skipped."""
+        """Close bar and files, and print which images were skipped."""
         if not self._enabled:
             return
         self._progress.stop()
@@ -68,7 +68,7 @@ class Report(AbstractContextManager["Report"]):
         waited_s: float,
         unreadable: Iterable[Path],
     ) -> None:
-        """One more step is done. ``waited_s`` is how long the step had to wait for its data."""
+        """Count one more step. ``waited_s`` is the time that the step waited for its data."""
         if not self._enabled:
             return
         self._step += 1
@@ -97,9 +97,9 @@ class Report(AbstractContextManager["Report"]):
         self._pairs, self._waited_s, self._since = 0, 0.0, monotonic()
 
     def wants_images(self, step: int) -> bool:
-        """Whether this step's pictures are to be kept."""
+        """Return true if this step's sample images are to be written."""
         return self._enabled and step % IMAGES_EVERY_STEPS == 0
 
     def images(self, step: int, grid: Tensor) -> None:
-        """Keep a grid of pictures, (3, H, W) in [0, 1]."""
+        """Write a grid of sample images, (3, H, W) in [0, 1]."""
         self._writer.add_image("content, style, result", grid, step)

@@ -1,4 +1,4 @@
-"""Pictures in rows with captions; and the contact sheet, a photo and its painting in every named style."""
+"""Images in rows with captions; and the contact sheet, a content image and its output in every named style."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ MARGIN_PX = 8
 TEXT_PX = 11
 LEADING_PX = 7
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-"""Pillow's own font has no é and no ü."""
+"""A font with é and ü, which Pillow's own lacks."""
 
 
 def contact_sheet(photo: Path, styles: Sequence[StyleEntry], columns: int) -> Image.Image:
-    """Cells of the previews' size in rows of ``columns``, each with its id below: what a request names.
+    """Draw the previews in rows of ``columns``, each with the style's id below, which a request names.
 
     Raises:
         DataError: The photo or a preview is missing or cannot be read.
@@ -34,27 +34,27 @@ def contact_sheet(photo: Path, styles: Sequence[StyleEntry], columns: int) -> Im
     return captioned_grid(cells, columns)
 
 
-def picture_grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Pictures of one size in rows, with a margin around each."""
+def image_grid(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Arrange images of one size in rows, with a margin around each."""
     width, height = rows[0][0].size
     step_x, step_y = width + MARGIN_PX, height + MARGIN_PX
     grid = Image.new("RGB", (len(rows[0]) * step_x + MARGIN_PX, len(rows) * step_y + MARGIN_PX), "white")
     for row, images in enumerate(rows):
-        for column, picture in enumerate(images):
-            grid.paste(picture, (MARGIN_PX + column * step_x, MARGIN_PX + row * step_y))
+        for column, image in enumerate(images):
+            grid.paste(image, (MARGIN_PX + column * step_x, MARGIN_PX + row * step_y))
     return grid
 
 
 def captioned_grid(cells: Sequence[tuple[Image.Image, str]], columns: int, text_px: int = TEXT_PX) -> Image.Image:
-    """Pictures of one size in rows of ``columns``, each with its caption below, cut where it is too long."""
+    """Arrange images of one size in rows of ``columns``, each with its caption below, cut where it is too long."""
     width, height = cells[0][0].size
     rows = -(-len(cells) // columns)
     step_x, step_y = width + MARGIN_PX, height + text_px + LEADING_PX + MARGIN_PX
     sheet = Image.new("RGB", (columns * step_x + MARGIN_PX, rows * step_y + MARGIN_PX), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, text_px)
-    for index, (picture, caption) in enumerate(cells):
+    for index, (image, caption) in enumerate(cells):
         left, top = MARGIN_PX + index % columns * step_x, MARGIN_PX + index // columns * step_y
-        sheet.paste(picture, (left, top))
+        sheet.paste(image, (left, top))
         while draw.textlength(caption, font) > width:
             caption = caption.rstrip("…")[:-1].rstrip(" ·") + "…"
         draw.text((left, top + height + 2), caption, "black", font)

@@ -1,4 +1,4 @@
-"""The state of a training: everything that a resumed one needs to go on exactly."""
+"""The state of a training: everything that a resumed one needs to continue exactly."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -18,21 +18,21 @@ class StateError(Exception):
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What is saved every few minutes.
+    """State of a training, saved every few minutes.
 
     Attributes:
         task: The command that made it, such as ``adain``.
-        arguments: Of the network's constructor.
-        recipe: With its fixed numbers.
-        steps: How many the training will have in all.
-        step: How many are done.
+        arguments: Arguments of the network's constructor.
+        recipe: The training's recipe.
+        steps: Total number of steps.
+        step: Number of steps so far.
         seconds: Computing time so far, over all runs.
         losses: Running means of each loss term.
-        data: What was trained on, for the model card.
+        data: Description of the training data, for the model card.
         network: State dict, fp32.
         optimizer: State dict.
-        average: Of ``train.average.WeightAverage``; empty for a recipe without one.
-        task_state: What else the task needs to go on exactly, such as its pools.
+        average: State of ``train.average.WeightAverage``; empty for a recipe without one.
+        task_state: State of the task, such as its pools.
     """
 
     task: str
@@ -50,11 +50,11 @@ class TrainingState:
 
     @property
     def shipped(self) -> dict[str, Tensor]:
-        """The weights to export: their average, where the recipe has one."""
+        """The weights to export: their average, if the recipe has one."""
         return {name: tensor for name, tensor in self.average.items() if name != STEPS} or self.network
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all: a cut training leaves the state before."""
+        """Write the file atomically: an interrupted save leaves the previous state."""
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
         torch.save({**self.__dict__, "recipe": asdict(self.recipe)}, unfinished)
@@ -88,16 +88,16 @@ def _recipe(fields: dict[str, Any]) -> Recipe:
 
 
 def check_continues(state: TrainingState, path: Path, recipe: Recipe, steps: int, data: dict[str, Any]) -> None:
-    """A resumed training goes on exactly, so it must be the same training.
+    """Check that a resumed training has the same settings as before.
 
     Raises:
-        StateError: It is another one; says in what.
+        StateError: A setting differs; says which.
     """
     for what, before, now in (("recipe", state.recipe, recipe), ("steps", state.steps, steps)):
         if before != now:
             raise StateError(
                 f"{path}: its {what}: {before}; asked for: {now}. Resume with the same, or give another --out"
             )
-    # A state of an earlier version does not say what it was trained on.
+    # A state of an earlier version does not describe its data.
     if state.data and state.data != data:
         raise StateError(f"{path}: trained on {state.data}, asked for {data}. Resume with the same, or use --init")

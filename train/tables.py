@@ -12,7 +12,7 @@ from train.data import DataError
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and the painting to paint it like; ``row`` is that painting's in a network that has learned it."""
+    """A content image and a style image; ``row`` is that style's in a network that has learned it."""
 
     name: str
     content: Path
@@ -22,7 +22,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class StyleFile:
-    """A style to export, and the picture that it is computed from."""
+    """A style to export, and its style image."""
 
     named: NamedStyle
     path: Path
@@ -30,7 +30,7 @@ class StyleFile:
 
 @dataclass(frozen=True)
 class Reference:
-    """What another system reaches on the same pairs."""
+    """Distances of another system on the same pairs."""
 
     system: str
     content: float
@@ -39,7 +39,7 @@ class Reference:
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """Columns ``name, content, style``; paths are relative to the file.
+    """Read a table of ``name, content, style``; paths are relative to the file.
 
     Raises:
         DataError: The file is missing, empty or lacks a column.
@@ -51,16 +51,16 @@ def read_pairs(path: Path) -> list[Pair]:
 def learned_pairs(
     contents: Sequence[Path], known: Sequence[NamedStyle], files: Iterable[StyleFile], only: Sequence[str] = ()
 ) -> list[Pair]:
-    """Photos and learned styles in turns, so that each of either occurs at least once.
+    """Pair content images and learned styles, so that each of either occurs at least once.
 
     Args:
-        contents: The photos.
+        contents: The content images.
         known: A network's styles, by row.
-        files: Where the pictures of these styles are.
+        files: The images of these styles.
         only: Ids of the styles to take; all when empty.
 
     Raises:
-        DataError: The network knows no such style, or the picture of one is not among the files.
+        DataError: The network has no such style, or the image of one is not among the files.
     """
     rows = {style.id: row for row, style in enumerate(known)}
     if unknown := next((style_id for style_id in only if style_id not in rows), None):
@@ -68,7 +68,7 @@ def learned_pairs(
     paths = {file.named.id: file.path for file in files}
     taken = only or list(rows)
     if missing := next((style_id for style_id in taken if style_id not in paths), None):
-        raise DataError(f"--styles names no picture of the learned style {missing!r}, to compare with")
+        raise DataError(f"--styles has no image of the learned style {missing!r}, to compare with")
     pairs = []
     for index in range(max(len(contents), len(taken))):
         content, style_id = contents[index % len(contents)], taken[index % len(taken)]
@@ -77,10 +77,10 @@ def learned_pairs(
 
 
 def read_styles(path: Path, root: Path) -> list[StyleFile]:
-    """Columns ``id, file, title, artist, year, rights``; files are relative to ``root``, a year may be empty.
+    """Read a table of ``id, file, title, artist, year, rights``; files are relative to ``root``, a year may be empty.
 
     Raises:
-        DataError: The file is missing, empty or lacks a column, or an id or a year is none.
+        DataError: The file is missing, empty or lacks a column, or an id or a year is invalid.
     """
     styles: dict[str, StyleFile] = {}
     for row in read_table(path, ("id", "file", "title", "artist", "year", "rights")):
@@ -101,7 +101,7 @@ def read_styles(path: Path, root: Path) -> list[StyleFile]:
 
 
 def unnamed_style(path: Path) -> StyleFile:
-    """A style that has its file's name and nothing else that is known.
+    """Name a style after its file, without artist, year and rights.
 
     Raises:
         DataError: The name has no letter or digit to make an id of.
@@ -113,10 +113,10 @@ def unnamed_style(path: Path) -> StyleFile:
 
 
 def read_references(path: Path) -> list[Reference]:
-    """Columns ``system, content, style, note``.
+    """Read a table of ``system, content, style, note``.
 
     Raises:
-        DataError: The file is missing, empty or lacks a column, or a distance is no number.
+        DataError: The file is missing, empty or lacks a column, or a distance is not a number.
     """
     rows = read_table(path, ("system", "content", "style", "note"))
     try:
@@ -126,13 +126,13 @@ def read_references(path: Path) -> list[Reference]:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of a CSV file, by column.
+    """Read the rows of a CSV file, by column.
 
     Raises:
         DataError: The file is missing, empty or lacks a column.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, restval=""))
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         raise DataError(f"{path}: cannot be read ({err})") from err

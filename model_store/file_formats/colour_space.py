@@ -1,4 +1,4 @@
-"""RGB colour spaces that a file declares by numbers and not by a profile, as ICC profiles.
+"""RGB colour spaces that a file declares by numbers instead of a profile, converted to ICC profiles.
 
 Code points are those of ITU-T H.273 (AVIF's nclx, PNG's cICP); PNG's older chunks give chromaticities and a gamma.
 """
@@ -17,7 +17,7 @@ C: XY = (0.310, 0.316)
 D50_XYZ = (0.9642, 1.0, 0.8249)
 
 BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
-"""XYZ to the cone responses in which white is adapted to D50, as ICC profiles want it."""
+"""Matrix from XYZ to the cone responses in which white is adapted to D50, as ICC profiles require."""
 
 BT709 = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), D65)
 BT601 = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65)
@@ -38,45 +38,45 @@ PRIMARIES: dict[int, tuple[XY, XY, XY, XY]] = {
 }
 
 WHITE_NITS = 203.0
-"""The white of a page in HDR (ITU-R BT.2408): our 1."""
+"""Luminance of a page's white in HDR (ITU-R BT.2408), which becomes 1."""
 
 PEAK_NITS = 1000.0
-"""The brightest light of HDR that is still told from white."""
+"""Luminance in HDR from which light becomes white."""
 
 SAMPLES = 4 * 255 + 1
 """Number of samples of a curve in a profile: each of the 8-bit values is one."""
 
 
 def srgb(signal: float) -> float:
-    """IEC 61966-2-1."""
+    """Curve of IEC 61966-2-1."""
     return signal / 12.92 if signal <= 0.04045 else float(((signal + 0.055) / 1.055) ** 2.4)
 
 
 def gamma(exponent: float) -> Curve:
-    """A power."""
+    """Return a power curve."""
     return lambda signal: float(signal**exponent)
 
 
 def smpte240(signal: float) -> float:
-    """SMPTE ST 240."""
+    """Curve of SMPTE ST 240."""
     return signal / 4 if signal < 4 * 0.0228 else float(((signal + 0.1115) / 1.1115) ** (1 / 0.45))
 
 
 def pq(signal: float) -> float:
-    """SMPTE ST 2084, with its highlights compressed."""
+    """Curve of SMPTE ST 2084, with its highlights compressed."""
     power = signal ** (1 / 78.84375)
     nits = 10_000 * (max(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
     return _compressed(float(nits))
 
 
 def hlg(signal: float) -> float:
-    """ARIB STD-B67 as a screen of 1000 nits shows it (ITU-R BT.2100), with its highlights compressed."""
+    """Curve of ARIB STD-B67 on a screen of 1000 nits (ITU-R BT.2100), with its highlights compressed."""
     light = signal**2 / 3 if signal <= 0.5 else (math.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12
     return _compressed(PEAK_NITS * float(light**1.2))
 
 
 def _compressed(nits: float) -> float:
-    """Light up to ``PEAK_NITS`` to 0 to 1, by the extended curve of Reinhard et al. (2002), equation 4."""
+    """Compress light up to ``PEAK_NITS`` to 0 to 1, by the extended curve of Reinhard et al. (2002), equation 4."""
     light, peak = nits / WHITE_NITS, PEAK_NITS / WHITE_NITS
     return min(1.0, light * (1 + light / peak**2) / (1 + light))
 
@@ -103,10 +103,10 @@ class ColourSpace:
     curve: Curve
 
     def to_profile(self, is_grey: bool) -> bytes:
-        """An ICC profile, version 2, of three channels or of grey with the same curve.
+        """Build an ICC profile, version 2, of three channels or of grey with the same curve.
 
         Raises:
-            ValueError: The primaries span no colours, or too many.
+            ValueError: The primaries give no valid matrix.
         """
         values = [round(65535 * self.curve(nth / (SAMPLES - 1))) for nth in range(SAMPLES)]
         curve = b"curv" + struct.pack(f">4xI{SAMPLES}H2x", SAMPLES, *values)
@@ -122,19 +122,23 @@ class ColourSpace:
         return _profile(b"GRAY" if is_grey else b"RGB ", tags)
 
 
+ADOBE_RGB = ColourSpace(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), D65), gamma(563 / 256))
+"""Adobe RGB (1998), which cameras name by EXIF alone."""
+
+
 def from_code_points(primaries: int, transfer: int) -> ColourSpace | None:
-    """The colour space of two code points of H.273; ``None``: sRGB. Reserved and unspecified ones are sRGB's."""
+    """Look up the colour space of two code points of H.273; ``None``: sRGB, as for reserved and unspecified ones."""
     if primaries not in (PRIMARIES.keys() - {1}) and transfer not in CURVES:
         return None
     return ColourSpace(PRIMARIES.get(primaries, BT709), CURVES.get(transfer, srgb))
 
 
 def from_chromaticities(xy: Sequence[float] | None, file_gamma: float | None) -> ColourSpace | None:
-    """The colour space of PNG's chunks cHRM and gAMA; ``None``: sRGB. What is missing or nonsense is sRGB's.
+    """Build the colour space of PNG's chunks cHRM and gAMA; ``None``: sRGB. Missing or invalid values are sRGB's.
 
     Args:
         xy: x and y of white, red, green and blue.
-        file_gamma: The exponent from light to signal. That of 1/2.2 stands for sRGB's curve, as for other readers.
+        file_gamma: The exponent from light to signal; 1/2.2 means sRGB's curve, as for other readers.
     """
     primaries: tuple[XY, XY, XY, XY] = BT709
     curve: Curve = srgb
@@ -147,7 +151,7 @@ def from_chromaticities(xy: Sequence[float] | None, file_gamma: float | None) ->
 
 
 def _colorants(primaries: tuple[XY, XY, XY, XY]) -> list[list[float]]:
-    """XYZ of red, green and blue whose sum is white, adapted to D50."""
+    """Compute XYZ of red, green and blue whose sum is white, adapted to D50."""
     *columns, white = [(x, y, 1 - x - y) for x, y in primaries]
     white_xyz = [value / white[1] for value in white]
     adaptation = [to / since for to, since in zip(_cones(D50_XYZ), _cones(white_xyz), strict=True)]
@@ -158,7 +162,7 @@ def _colorants(primaries: tuple[XY, XY, XY, XY]) -> list[list[float]]:
 
 
 def _solved(columns: Sequence[Sequence[float]], total: Sequence[float]) -> list[float]:
-    """The weights with which three columns sum up to ``total``, by Cramer's rule."""
+    """Solve for the weights with which three columns sum to ``total``, by Cramer's rule."""
     whole = _determinant(*columns)
     return [_determinant(*(total if one is column else one for one in columns)) / whole for column in columns]
 
@@ -180,7 +184,7 @@ def _xyz_tag(xyz: Sequence[float]) -> bytes:
 
 
 def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """Header, table and data of an ICC profile; equal data stand once."""
+    """Join header, table and data of an ICC profile; equal data are stored once."""
     data, places = b"", {}
     start = 128 + 4 + 12 * len(tags)
     for tag in tags.values():

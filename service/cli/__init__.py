@@ -1,1 +1,1 @@
-"""The commands of ``python -m service``, one module for each, and what they share."""
+"""The commands of ``python -m service``."""

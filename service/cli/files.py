@@ -1,59 +1,61 @@
-"""Which photo is painted into which file: files, whole folders, and pipes."""
+"""Photos and their output files: single files, whole folders, and pipes."""
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_store.folders import SUFFIXES, files_below, left_out
 from service.errors import InvalidField
-from service.formats import FORMATS, choose_format
+from service.formats import choose_format
 
 PIPE = "-"
 """Stands for stdin or stdout."""
 
-SUFFIXES = (".jpg", *(f".{name}" for name in FORMATS))
-"""Of the files of a folder that are taken for photos; upper case too."""
+ENDING = re.compile(r"\.[A-Za-z]\w*")
+"""Ending of a file's name, and not the number at the end of ``results_0.7``."""
 
 
 @dataclass(frozen=True)
 class FilePair:
-    """One photo, and where its picture goes; ``None`` is stdin or stdout."""
+    """A photo and its output file; ``None`` is stdin or stdout."""
 
     source: Path | None
     output: Path | None
 
     def __str__(self) -> str:
-        """The photo's name."""
+        """Name the photo."""
         return str(self.source) if self.source is not None else "stdin"
 
     @property
     def format(self) -> str | None:
-        """By the output's name; ``None`` leaves it to the photo."""
+        """Format by the output's name; ``None`` leaves it to the photo."""
         if self.output is None or not self.output.suffix:
             return None
         return self.output.suffix[1:].lower()
 
     def read(self) -> bytes:
-        """The photo's file."""
+        """Read the photo's file."""
         return self.source.read_bytes() if self.source is not None else sys.stdin.buffer.read()
 
-    def write(self, picture: bytes) -> None:
-        """Put the picture where it belongs: all of it, or nothing."""
+    def write(self, image: bytes) -> None:
+        """Write the output: all of it, or nothing."""
         if self.output is None:
-            sys.stdout.buffer.write(picture)
+            sys.stdout.buffer.write(image)
             sys.stdout.buffer.flush()
         elif self.output.exists() and not self.output.is_file():
-            self.output.write_bytes(picture)  # a device or a pipe
+            self.output.write_bytes(image)  # a device or a pipe
         else:
-            write_whole(self.output, picture)
+            write_whole(self.output, image)
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Under another name first, so that a file of this name is complete, whatever happens meanwhile."""
+    """Write a file under another name and rename it, so that a file of this name is always complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{os.getpid()}.part")  # short, since a name may be as long as names may be
     try:
         with unfinished.open("wb") as file:
             file.write(data)
@@ -65,16 +67,16 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[FilePair]:
-    """An pair for every photo.
+    """Pair every photo with its output file.
 
     Args:
         sources: Files, folders, or ``-`` alone for stdin.
-        out: ``-`` for stdout; a file, for one photo; else a folder. Stdin goes to stdout when not given.
-        format: Of the pictures, in a folder JPEG when not given; their names end so. Photos whose names differ in
-            their ending alone keep it in front of that.
+        out: ``-`` for stdout; a file, for one photo; else a folder. If ``None``, stdin goes to stdout.
+        format: Format of the outputs, and ending of their names in a folder; JPEG there if ``None``. Photos whose
+            names differ in their ending alone keep it in front of that.
 
     Raises:
-        InvalidField: Something is not there, or results would get into each other's way, or into a photo's.
+        InvalidField: A photo is not there, or an output would overwrite another one or a photo.
     """
     if format is not None:
         choose_format(None, format, False)
@@ -88,23 +90,34 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Fi
     photos = [(Path(source), name) for source in sources for name in _photos(Path(source), target)]
     if not photos:
         raise InvalidField(f"there are no photos in {', '.join(sources)}: their names end in {', '.join(SUFFIXES)}")
-    if _is_file(target):
+    if _is_file(out):
         if len(photos) != 1 or photos[0][0].is_dir():
             what = f"{len(photos)} photos" if len(photos) != 1 else "a folder"
             raise InvalidField(f"got {what} and the file {target}: name a folder for --out", "out")
         pairs = [FilePair(photos[0][0], target)]
     else:
-        ending = f".{format or 'jpg'}"
-        shared = Counter(name.with_suffix("") for name in {name for _, name in photos})
-        pairs = [
-            FilePair(
-                root / name if root.is_dir() else root,
-                target / (f"{name}{ending}" if shared[name.with_suffix("")] > 1 else name.with_suffix(ending)),
-            )
-            for root, name in photos
-        ]
+        pairs = _into_folder(photos, target, f".{format or 'jpg'}")
     _check(pairs, format)
     return pairs
+
+
+def files_left_out(sources: Sequence[str], out: str | None) -> list[Path]:
+    """List the files in the folders among ``sources`` that look like photos, and that ``plan`` leaves out."""
+    folders = [Path(source) for source in sources if Path(source).is_dir()]
+    without = Path(out) if out is not None else None
+    return [path for folder in folders for path in left_out(files_below(folder, without), SUFFIXES)]
+
+
+def _into_folder(photos: Sequence[tuple[Path, Path]], target: Path, ending: str) -> list[FilePair]:
+    """Pair photos, each with its source and its name below that, with files in a folder."""
+    shared = Counter(name.with_suffix("") for name in {name for _, name in photos})
+    return [
+        FilePair(
+            root / name if root.is_dir() else root,
+            target / (f"{name}{ending}" if shared[name.with_suffix("")] > 1 else name.with_suffix(ending)),
+        )
+        for root, name in photos
+    ]
 
 
 def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> FilePair:
@@ -115,32 +128,29 @@ def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> Fil
         raise InvalidField(f"there is no file {str(source)!r}", "photos")
     if out == PIPE:
         return FilePair(source, None)
-    if not _is_file(Path(out)):
+    if not _is_file(out):
         raise InvalidField(f"got the folder {out}: name a file for the photo from stdin, or `-`", "out")
     pair = FilePair(source, Path(out))
     _check([pair], format)
     return pair
 
 
-def _is_file(target: Path) -> bool:
-    """Whether ``--out`` is one file: it has an ending, or is there and no folder."""
-    return not target.is_dir() and (bool(target.suffix) or target.exists())
+def _is_file(out: str) -> bool:
+    """Tell whether ``--out`` is a single file: it has an ending, or exists and is no folder."""
+    target = Path(out)
+    return not out.endswith("/") and not target.is_dir() and (bool(ENDING.fullmatch(target.suffix)) or target.exists())
 
 
 def _photos(source: Path, target: Path) -> Iterator[Path]:
-    """Names of the photos below ``source``, in order; hidden ones and those below ``target`` are left out."""
+    """Yield the photos below ``source``, in order; hidden ones and those below ``target`` are left out."""
     if source.is_file():
         yield Path(source.name)
         return
     if not source.is_dir():
         raise InvalidField(f"there is no file or folder {str(source)!r}", "photos")
-    painted = target.resolve()
-    for folder, folders, names in os.walk(source):
-        here = Path(folder)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name).resolve() != painted)
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield (here / name).relative_to(source)
+    for path in files_below(source, target):
+        if not path.name.startswith(".") and path.suffix.lower() in SUFFIXES:
+            yield path.relative_to(source)
 
 
 def _check(pairs: Sequence[FilePair], format: str | None) -> None:

@@ -1,5 +1,6 @@
-"""Paint in this process, without server or queue. Photos that become equally large share a forward pass."""
+"""Painting in this process, without server or queue. Photos that become equally large share a forward pass."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,14 +12,14 @@ from model_store.pixels import to_images
 from model_store.runtime import choose_runtime, keep_freed_memory
 from service import images
 from service.cli.files import FilePair
-from service.cli.look import Look, unknown_style
+from service.cli.options import unknown_style
 from service.cli.progress import Outcome, ProgressDisplay
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
 from service.images import ImageLimits
-from service.queue.job import Job
+from service.queue.jobs import Job
 from service.request import StylizeRequest
-from service.resolve import job_parameters
+from service.resolve import resolve
 from service.settings import Settings
 from service.worker.batching import BatchLimits, Shape, next_batch
 from service.worker.codecs import Decoded, decode_job
@@ -26,18 +27,20 @@ from service.worker.codecs import Decoded, decode_job
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A photo that is decoded and not yet painted."""
+    """A decoded photo that is not yet painted."""
 
     pair: FilePair
     decoded: Decoded
 
     @property
     def shape(self) -> Shape:
-        """What it must share with the others of its batch."""
+        """Shape that a batch has in common."""
         return self.decoded.shape
 
 
-def paint_here(pairs: Sequence[FilePair], look: Look, settings: Settings, display: ProgressDisplay) -> None:
+def paint_here(
+    pairs: Sequence[FilePair], request: StylizeRequest[bytes], settings: Settings, display: ProgressDisplay
+) -> None:
     """Paint photo by photo; one that cannot be painted does not stop the others.
 
     Raises:
@@ -48,32 +51,35 @@ def paint_here(pairs: Sequence[FilePair], look: Look, settings: Settings, displa
     stylizer = Stylizer(
         settings.checkpoints or default_folder(),
         choose_runtime(settings.device, settings.dtype),
-        len(look.styles) + len(look.style_ids),
+        request.style_count,
         settings.model_memory_mb * 2**20,
         settings.tile_px,
         settings.backend,
     )
-    for style_id in look.style_ids:
+    for style_id in request.style_id:
         try:
             stylizer.catalog.style(style_id)
         except CatalogError as err:
             raise unknown_style(style_id, err) from err
-    LocalPainter(stylizer, look, settings, display).paint(pairs)
+    LocalPainter(stylizer, request, settings, display).paint(pairs)
 
 
 class LocalPainter:
-    """One look, for many photos."""
+    """Paints many photos by one request."""
 
-    def __init__(self, stylizer: Stylizer, look: Look, settings: Settings, display: ProgressDisplay) -> None:
-        """Tells ``display`` of every photo."""
+    def __init__(
+        self, stylizer: Stylizer, request: StylizeRequest[bytes], settings: Settings, display: ProgressDisplay
+    ) -> None:
+        """Paint with ``stylizer``, and report every photo to ``display``."""
         self._stylizer = stylizer
-        self._look = look
-        self._settings = settings
+        self._request = request
+        # The limit of uploads is the API's, which must not be filled by others; who paints files has them already.
+        self._settings = settings.model_copy(update={"max_body_bytes": sys.maxsize})
         self._display = display
         self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
 
     def paint(self, pairs: Sequence[FilePair]) -> None:
-        """All of them; no more than a batch is decoded ahead."""
+        """Paint all photos; no more than a batch is decoded ahead."""
         waiting: list[Waiting] = []
         for pair in pairs:
             try:
@@ -91,32 +97,14 @@ class LocalPainter:
             waiting = self._without_next_batch(waiting)
 
     def _decoded(self, pair: FilePair) -> Decoded:
-        look = self._look
-        asked = StylizeRequest(
-            request_id=str(pair),
-            content=pair.read(),
-            styles=list(look.styles),
-            style_ids=list(look.style_ids),
-            weights=",".join(map(str, look.weights)) if look.weights is not None else None,
-            alpha=look.alpha,
-            size=look.size,
-            format=look.format or pair.format,
-            quality=look.quality,
-            accept=None,
-            seed=look.seed,
-            color=look.color,
-            masks=look.masks,
-            style_size=look.style_size,
-            method=look.method,
-            steps=look.steps,
-            model=look.model,
-        )
-        parameters = job_parameters(asked, self._settings, self._stylizer.catalog)
+        photo = {"content": pair.read(), "format": self._request.format or pair.format}
+        request = self._request.model_copy(update=photo)
+        parameters = resolve(request, self._stylizer.catalog, self._settings, request_id=str(pair))
         limits = ImageLimits(self._settings.max_body_bytes, self._settings.max_image_pixels)
-        return decode_job(Job(asked.request_id, parameters.model_dump(), asked.blobs), self._stylizer, limits)
+        return decode_job(Job(parameters.request_id, parameters.travelling(), request.blobs()), self._stylizer, limits)
 
     def _without_next_batch(self, waiting: list[Waiting]) -> list[Waiting]:
-        """Paint the oldest, and those that fit to it; what is left."""
+        """Paint the oldest and those that fit it; returns the others."""
         batch = next_batch(waiting, self._limits)
         try:
             painted = self._stylizer.paint(batch[0].shape.model, [one.decoded.input for one in batch])
@@ -133,7 +121,7 @@ class LocalPainter:
         return painted
 
     def _in_steps(self, one: Waiting) -> Image.Image:
-        """By optimisation, or tile by tile."""
+        """Paint by optimisation, or tile by tile."""
         parameters, painting = one.decoded.parameters, one.decoded.input
         if parameters.method == "gatys":
             for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
@@ -152,7 +140,7 @@ class LocalPainter:
             self._keep(one, painted)
 
     def _keep(self, one: Waiting, painted: Image.Image) -> None:
-        """Write the picture, and say what came of it."""
+        """Write the output, and report it."""
         parameters = one.decoded.parameters
         try:
             picture = DecodedImage(painted, one.decoded.content.alpha)
@@ -164,5 +152,5 @@ class LocalPainter:
 
 
 def _text(error: Exception) -> str:
-    """One line."""
+    """Put an error on one line."""
     return error.detail if isinstance(error, ServiceError) else str(error).partition("\n")[0]

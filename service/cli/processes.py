@@ -1,4 +1,4 @@
-"""The processes of the service, and what those who run them need."""
+"""Commands that run the processes of the service, and those for its operator."""
 
 import asyncio
 import platform
@@ -51,29 +51,29 @@ def worker() -> None:
         run_worker(settings, _queue_url(settings))
 
 
-def key(name: Annotated[str, typer.Argument(help="Of the client: it stands in the log.")]) -> None:
-    """Make an API key, and its entry for the setting STYLIZE_API_KEYS, which holds its hash."""
+def key(name: Annotated[str, typer.Argument(help="Name of the client, which the log shows.")]) -> None:
+    """Make an API key, and the entry with its hash for the setting STYLIZE_API_KEYS."""
     from service.api_keys import new_key
 
     with clear_errors():
         secret, entry = new_key(name)
     say(
-        "The key is for the client, and is nowhere kept. The entry is for the settings; commas stand between several.",
+        "The key is for the client, and is stored nowhere. The entry is for the settings; commas separate several.",
     )
     print(f"key:   {secret}\nentry: STYLIZE_API_KEYS={entry}")
 
 
 def worker_health() -> None:
-    """Exit with 0 if a worker on this host has given a sign of life lately: a container's health check."""
+    """Exit with 0 if a worker on this host is ready: a health check for containers."""
     from service.queue.queue import JobQueue
 
     async def lives(settings: Settings) -> bool:
         queue = JobQueue(_queue_url(settings), settings, "worker-health")
         try:
-            beats = (await queue.status()).workers
+            workers = (await queue.status()).workers
         finally:
             await queue.close()
-        return any(beat.says["host"] == platform.node() and beat.is_ready(settings.lease_ms) for beat in beats)
+        return any(worker.about["host"] == platform.node() and worker.is_ready(settings.lease_ms) for worker in workers)
 
     with clear_errors():
         alive = asyncio.run(lives(load_settings()))
@@ -82,5 +82,5 @@ def worker_health() -> None:
 
 def _queue_url(settings: Settings) -> str:
     if settings.redis_url is None:
-        raise SettingsError("STYLIZE_REDIS_URL is not set: this process needs a queue; `serve` brings its own")
+        raise SettingsError("STYLIZE_REDIS_URL is not set: this process needs a queue; `serve` starts its own")
     return settings.redis_url

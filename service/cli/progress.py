@@ -1,4 +1,4 @@
-"""What ``stylize`` shows while it works, and what it says at its end."""
+"""Progress display of ``stylize``, and its messages at the end."""
 
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,7 +22,7 @@ from service.cli.files import FilePair
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one photo: the seed of its noise, if it has one, or why there is no picture."""
+    """Outcome of a photo: the seed of its noise, if it has one, or the reason why there is no output."""
 
     pair: FilePair
     seed: int | None = None
@@ -30,19 +30,19 @@ class Outcome:
 
 
 class RateColumn(ProgressColumn):
-    """Pictures per second, or per minute where they take longer than that."""
+    """Photos per second, or per minute if they take longer."""
 
     def render(self, task: Task) -> Text:
-        """Of late."""
+        """Format the recent rate."""
         rate = task.speed or 0.0
         return Text(f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min", style="progress.data.speed")
 
 
 class ProgressDisplay:
-    """Bars on a terminal, and none elsewhere: one for all photos, and one for each that is made in steps."""
+    """Bars, on a terminal only: one for all photos, and one for each that is painted in steps."""
 
     def __init__(self, console: Console, total: int, draws_seeds: bool) -> None:
-        """``draws_seeds``: seeds were not given, so those that were drawn are worth saying."""
+        """Prepare the bars; ``draws_seeds`` means that no seed was given, so that those drawn are reported."""
         self._console = console
         self._draws_seeds = draws_seeds
         self._outcomes: list[Outcome] = []
@@ -60,24 +60,24 @@ class ProgressDisplay:
         self._all = self._bars.add_task("painting", total=total) if total > 1 else None
 
     def __enter__(self) -> Self:
-        """Show it."""
+        """Show the bars."""
         self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove it."""
+        """Remove the bars."""
         self._bars.stop()
 
     def step(self, pair: FilePair, done: float, total: float) -> None:
-        """A picture that is made in steps is so far."""
+        """Report the progress of a photo that is painted in steps."""
         if pair not in self._steps:
             self._steps[pair] = self._bars.add_task(str(pair), total=total)
         self._bars.update(self._steps[pair], completed=done, total=total)
 
     def done(self, outcome: Outcome) -> None:
-        """A photo is painted, or will not be."""
+        """Report the outcome of a photo."""
         self._outcomes.append(outcome)
         if (bar := self._steps.pop(outcome.pair, None)) is not None:
             self._bars.remove_task(bar)
@@ -86,11 +86,11 @@ class ProgressDisplay:
 
     @property
     def seeds(self) -> list[str]:
-        """Lines about what was drawn."""
+        """List the seeds that were drawn, a line each."""
         drawn = [outcome for outcome in self._outcomes if outcome.seed is not None and self._draws_seeds]
         return [f"{outcome.pair.output or 'stdout'}: seed {outcome.seed}" for outcome in drawn]
 
     @property
     def failures(self) -> list[str]:
-        """Lines about what could not be painted."""
+        """List the photos that could not be painted, a line each."""
         return [f"{outcome.pair}: {outcome.error}" for outcome in self._outcomes if outcome.error is not None]

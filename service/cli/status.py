@@ -1,4 +1,4 @@
-"""``status``: a running service at a glance, from what its ``/readyz`` and ``/metrics`` tell."""
+"""``status``: shows a running service, from its ``/readyz`` and ``/metrics``."""
 
 import dataclasses
 import json
@@ -21,12 +21,12 @@ from service.settings import load_settings
 from stylize_client import Client, ProblemError, Readiness, StylizeError
 
 LANES = {"interactive": "stylize_queue_depth", "background": "stylize_background_queue_depth"}
-"""The series with each lane's depth."""
+"""Metric with the depth of each lane."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker, as it described itself last."""
+    """A worker, as its last heartbeat described it."""
 
     name: str
     host: str
@@ -39,18 +39,18 @@ class Worker:
 
 @dataclass(frozen=True)
 class Status:
-    """A service this moment.
+    """Status of a service.
 
     Attributes:
-        url: Where it is.
-        ready: Whether requests will be answered.
-        detail: Why they will not, or why there is nothing to be seen of the queue.
+        url: Address of the service.
+        ready: Requests will be served.
+        detail: Reason if it is not ready, or if the queue's status is missing.
         queue: Jobs that wait or run, by lane.
-        oldest_s: Age of the oldest interactive one.
-        redelivered: Jobs whose worker died, so far.
-        dead_lettered: Jobs given up, so far.
-        mean_batch_size: Pictures per forward pass, of those that this API process answered; ``None`` before the first.
-        workers: Those that were heard of lately.
+        oldest_s: Age of the oldest interactive job, in seconds.
+        redelivered: Number of jobs whose worker died.
+        dead_lettered: Number of jobs given up.
+        mean_batch_size: Images per forward pass; ``None`` before the first.
+        workers: Workers with a recent heartbeat.
     """
 
     url: str
@@ -67,9 +67,9 @@ class Status:
 def status(
     server: Server = None,
     api_key: Key = None,
-    once: Annotated[bool, typer.Option("--once", help="Say it once; exit with 1 if the service is not ready.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show once; exit with 1 if the service is not ready.")] = False,
     as_json: AsJson = False,
-    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks.")] = 1.0,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two updates.")] = 1.0,
 ) -> None:
     """Watch a running service: its queue, its workers, and whether it is ready."""
     with clear_errors():
@@ -89,7 +89,7 @@ def status(
 
 
 def look(client: Client, url: str) -> Status:
-    """What the service tells now; one that does not answer, or not to this key, is not ready or shows less."""
+    """Ask the service for its status; without a response, or a valid key, it is not ready or shows less."""
     try:
         readiness = client.ready()
     except StylizeError as err:
@@ -104,7 +104,7 @@ def look(client: Client, url: str) -> Status:
 
 
 def read_metrics(url: str, readiness: Readiness, text: str) -> Status:
-    """A status from Prometheus' text."""
+    """Read a status from Prometheus' text format."""
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     values = {sample.name: sample.value for sample in samples if not sample.labels}
     held = {sample.labels["worker"]: sample.value for sample in samples if sample.name == "stylize_worker_held_jobs"}

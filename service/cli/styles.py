@@ -1,4 +1,4 @@
-"""``styles``: what can be asked for by id."""
+"""``styles``: lists the styles that have an id."""
 
 import dataclasses
 import json

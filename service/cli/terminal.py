@@ -1,4 +1,4 @@
-"""What the commands share: where they write, how they end, and how they find a running service."""
+"""Output, exit codes and options that the commands share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = EXIT_CONFIGURATION
 
 console = Console(stderr=True)
-"""For people: what a command brings goes to stdout, and nothing else does."""
+"""Console for messages to people; only results go to stdout."""
 
 PIPE_WIDTH = 1000
 
@@ -25,19 +25,19 @@ Server = Annotated[
     str | None,
     typer.Option("--server", envvar="STYLIZE_URL", help="A running service, such as http://127.0.0.1:8000."),
 ]
-Key = Annotated[str | None, typer.Option("--api-key", envvar="STYLIZE_API_KEY", help="Of that service.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Key = Annotated[str | None, typer.Option("--api-key", envvar="STYLIZE_API_KEY", help="API key of that service.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def output() -> Console:
-    """For what a command brings: as wide as the terminal, or, in a pipe, as wide as it is."""
+    """Make a console for results: as wide as the terminal, or, in a pipe, as wide as the result."""
     found = Console()
     return found if found.is_terminal else Console(width=PIPE_WIDTH)
 
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """What the user can mend is one line, not a traceback."""
+    """Show errors that the user can correct as one line, not as a traceback."""
     try:
         yield
     except ServiceError as err:
@@ -52,10 +52,10 @@ def clear_errors() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """One line for people."""
+    """Print a line for people."""
     console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def say_error(text: str) -> None:
-    """One line, in red."""
+    """Print a line in red."""
     console.print(text, style="red", highlight=False, soft_wrap=True, markup=False)

@@ -14,7 +14,7 @@ from model_store.pixels import to_mask
 from model_store.spatial_masks import spatial_masks
 from model_store.style import Style, mix, side_by_side
 from service.engine.model_cache import LoadedModel
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.errors import ModelUnavailable
 
 
@@ -86,12 +86,12 @@ class StyleRows:
             style = style.with_alpha(one.alpha)
         return style if one.seed is None else style.with_seed(one.seed)
 
-    def remember(self, encoded: Upload, colors: ColorStatistics | None) -> None:
+    def remember(self, encoded: StyleImage, colors: ColorStatistics | None) -> None:
         """Keep an encoded style image for others; one that was recoloured suits its content image alone."""
         if colors is None and encoded.remembered is not None:
             self._cache.put((encoded.encoder_sha256, encoded.digest), encoded.remembered)
 
-    def _source(self, model: LoadedModel, source: str | Upload, colors: ColorStatistics | None) -> Style:
+    def _source(self, model: LoadedModel, source: str | StyleImage, colors: ColorStatistics | None) -> Style:
         """Return one style of a mix. What was right when it was asked for may have been replaced since."""
         entry = model.entry
         if isinstance(source, str):
@@ -108,7 +108,7 @@ class StyleRows:
             if source.image is None:
                 raise _was_replaced(entry)
             style = network.encode_style(source.pixels(colors, self._device))
-            self.remember(Upload(source.digest, None, style, entry.sha256), colors)
+            self.remember(StyleImage(source.digest, None, style, entry.sha256), colors)
         return style
 
 

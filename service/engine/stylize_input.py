@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from PIL import Image
@@ -13,12 +12,11 @@ from model_store.large_image import Box, LargeImage
 from model_store.pixels import to_mask, to_tensor
 from model_store.spatial_masks import mask_weights
 from model_store.style import Style
-
-Color = Literal["style", "match", "luminance"]
+from service.request import Color
 
 
 @dataclass(frozen=True, eq=False)
-class Upload:
+class StyleImage:
     """A style image: a client's, or the one that is kept of a style with an id.
 
     Attributes:
@@ -64,13 +62,13 @@ class StylizeInput:
     """
 
     content: Image.Image
-    styles: Sequence[tuple[float, str | Upload]]
+    styles: Sequence[tuple[float, str | StyleImage]]
     alpha: float
     seed: int | None = None
     color: Color = "style"
     masks: Sequence[Image.Image] = ()
 
-    def with_style(self, source: Upload, other: Upload) -> "StylizeInput":
+    def with_style(self, source: StyleImage, other: StyleImage) -> "StylizeInput":
         """Return the input with a style image replaced by another, of the same weight."""
         return replace(self, styles=[(weight, other if own is source else own) for weight, own in self.styles])
 

@@ -25,10 +25,10 @@ from model_store.tiling import TILE_PX, encode_style_tiled, paint_steps, paint_t
 from service.engine.backends import BackendName, usable_backend
 from service.engine.model_cache import LoadedModel, ModelCache
 from service.engine.style_cache import StyleCache, StyleRows, encoder_of
-from service.engine.stylize_input import StylizeInput, TiledProgress, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput, TiledProgress
 from service.errors import ModelUnavailable
 
-WARM_UP_PX = (256, 512)
+WARM_UP_PX = 512
 
 TIDY_EVERY = 8
 """Tiles after which freed memory is given back: every tile would cost time, rarely would cost memory."""
@@ -45,6 +45,7 @@ class Stylizer:
         model_memory_bytes: float = math.inf,
         tile_px: int = TILE_PX,
         backend: BackendName = "auto",
+        warm_up_px: int = WARM_UP_PX,
     ) -> None:
         """Read the catalog; nothing is loaded before it is used.
 
@@ -55,6 +56,7 @@ class Stylizer:
             model_memory_bytes: Most bytes of the networks' weights on the device, see ``ModelCache``.
             tile_px: Longest side of a tile of ``paint_tiled``.
             backend: Carries out the networks' plain path, see ``service.engine.backends``.
+            warm_up_px: Side of the larger of the two images that ``warm_up`` paints.
 
         Raises:
             CatalogError: No such folder, or no usable checkpoint in it.
@@ -66,6 +68,7 @@ class Stylizer:
         self._cache = StyleCache(style_cache_entries)
         self._rows = StyleRows(self._cache, runtime.device)
         self._tile_px = tile_px
+        self._warm_up_px = warm_up_px
         if all(model.problem is not None for model in self.catalog.models):
             raise self._nothing_usable()
 
@@ -85,7 +88,7 @@ class Stylizer:
         return self._models.problems
 
     def warm_up(self, model_id: str = "") -> None:
-        """Load this network, or else the first that can be loaded, and paint with it at common sizes.
+        """Load this network, or else the first that can be loaded, and paint with it at two sizes.
 
         So the first request does not pay for it; the others are loaded by theirs, and the service is ready soon. Where
         there is no such network, one for any style comes first.
@@ -104,9 +107,9 @@ class Stylizer:
         raise self._nothing_usable()
 
     def _warm_up(self, model: ModelEntry) -> None:
-        for side_px in WARM_UP_PX:
+        for side_px in (self._warm_up_px // 2, self._warm_up_px):
             image = Image.new("RGB", (side_px, side_px), (128, 96, 64))
-            style = model.styles[0].id if model.styles else Upload("warm-up", image)
+            style = model.styles[0].id if model.styles else StyleImage("warm-up", image)
             self.paint(model.id, [StylizeInput(image, [(1.0, style)], 1.0, seed=0)])
 
     def style_image(self, style_id: str) -> Path | None:
@@ -116,17 +119,17 @@ class Stylizer:
         except CatalogError:
             return None
 
-    def remembered(self, model: str, digest: str) -> Upload | None:
+    def remembered(self, model: str, digest: str) -> StyleImage | None:
         """Return a style image that this process encoded before with the network as it is now; ``None`` if it is not.
 
         Args:
             model: A network's id.
-            digest: As ``Upload.digest``.
+            digest: As ``StyleImage.digest``.
         """
         entry = next((entry for entry in self.catalog.models if entry.id == model), None)
         if entry is None or (style := self._cache.get((entry.sha256, digest))) is None:
             return None
-        return Upload(digest, None, style, entry.sha256)
+        return StyleImage(digest, None, style, entry.sha256)
 
     def paint(self, model: str, inputs: Sequence[StylizeInput]) -> list[Image.Image]:
         """Stylize a batch in one forward pass.
@@ -173,17 +176,17 @@ class Stylizer:
         content, canvas = one.as_large_image(device), one.content.copy()
         canvas.info = {}  # without metadata, ``images.encode`` need not copy a large image
         colors = one.content_colors(content)
-        uploads = [source for _, source in one.styles if isinstance(source, Upload) and source.image is not None]
-        images = {upload: upload.as_large_image(colors, device) for upload in uploads}
+        unknown = [source for _, source in one.styles if isinstance(source, StyleImage) and source.image is not None]
+        images = {source: source.as_large_image(colors, device) for source in unknown}
         steps = sum(style_steps(encoder_of(loaded), image, self._tile_px) for image in images.values())
         steps += paint_steps(loaded.network, content, self._tile_px)
         step = 0
-        for upload, image in images.items():
+        for source, image in images.items():
             for style in encode_style_tiled(encoder_of(loaded), image, self._tile_px):
-                encoded = Upload(upload.digest, None, style, loaded.entry.sha256)
+                encoded = StyleImage(source.digest, None, style, loaded.entry.sha256)
                 yield TiledProgress(step := step + 1, steps, canvas)
             self._rows.remember(encoded, colors)
-            one = one.with_style(upload, encoded)
+            one = one.with_style(source, encoded)
         style = self._rows.row(loaded, one, colors)
         for _ in self._paint_tiles(loaded, one, content, style, canvas):
             yield TiledProgress(step := step + 1, steps, canvas)
@@ -195,9 +198,9 @@ class Stylizer:
     ) -> Iterator[None]:
         """Paste every tile into the canvas; tiles that only take statistics give nothing to paste."""
         for tile in paint_tiled(loaded.network, content, style, self._tile_px):
-            if tile.box is not None and tile.painted is not None:
+            if tile.box is not None and tile.output is not None:
                 keeps_chroma = one.color == "luminance"
-                painted = keep_chroma(content.pixels(tile.box), tile.painted) if keeps_chroma else tile.painted
+                painted = keep_chroma(content.pixels(tile.box), tile.output) if keeps_chroma else tile.output
                 canvas.paste(to_images(painted)[0], (tile.box.left, tile.box.top))
             yield
 
@@ -226,7 +229,7 @@ class Stylizer:
         colors = one.content_colors(content)
         targets, weights = [gatys.encode_style(content)], [1 - one.alpha]
         for weight, source in one.styles:
-            assert isinstance(source, Upload)
+            assert isinstance(source, StyleImage)
             targets.append(gatys.encode_style(source.pixels(colors, self.runtime.device)))
             weights.append(weight * one.alpha)
         done, iterate = (begin[0], to_tensor([begin[1]], self.runtime.device)) if begin is not None else (0, None)

@@ -15,6 +15,12 @@ from service.settings import Settings
 
 Document = dict[str, Any]
 
+DESCRIPTION = """Post a photo and a painting, or the id of a style, and get the photo back, painted in that style.
+
+Where the service asks for an API key, send it as `Authorization: Bearer KEY`. Errors are `application/problem+json`
+(RFC 9457): they say what was got, what is allowed and what to do. Every path supports OPTIONS, and HEAD if it supports
+GET."""
+
 TAGS = [
     {"name": "stylize", "description": "Paint a photo."},
     {"name": "jobs", "description": "Requests that were sent with `Prefer: respond-async`."},
@@ -31,6 +37,8 @@ SCHEMES = {
         "description": "A key from the operator, where the service asks for one: `Authorization: Bearer KEY`.",
     }
 }
+
+HERE = {"url": ".", "description": "Where this document is: also below the path that a proxy gives the service"}
 
 HEADERS = {
     "X-Request-ID": {
@@ -65,6 +73,7 @@ def complete_openapi(app: FastAPI, settings: Settings) -> None:
 
 def _complete(document: Document, settings: Settings) -> None:
     """Add what holds for all operations: keys, errors, the request's id, examples."""
+    document["servers"] = [HERE]
     document["security"] = [{SCHEME: []}] if settings.api_keys else [{}, {SCHEME: []}]
     problems = {kind.__name__: documented_problem(kind, settings) for kind in DOCUMENTED.values()}
     components = document["components"]
@@ -95,14 +104,7 @@ def _complete_operation(operation: Document, schemas: Document) -> None:
         parameter["schema"] = _without_null(parameter["schema"])
     form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
     if form is not None:
-        name = form["schema"]["$ref"].rpartition("/")[2]
-        if name.startswith("Body_"):
-            named = "".join(word.capitalize() for word in operation["operationId"].split("_")) + "Form"
-            form["schema"]["$ref"] = f"#/components/schemas/{named}"
-            schemas[named] = schemas.pop(name)
-            schemas[named] |= {"title": named, "additionalProperties": False}
-            name = named
-        _complete_form(form, schemas[name]["properties"])
+        _complete_form(form, schemas[form["schema"]["$ref"].rpartition("/")[2]]["properties"])
 
 
 def _add_request_id(response: Document) -> None:
@@ -110,20 +112,17 @@ def _add_request_id(response: Document) -> None:
 
 
 def _complete_form(form: Document, fields: Document) -> None:
+    """Say that files are images, that an empty text is refused where it is not the default, and that lists may lack."""
     for name, field in fields.items():
         fields[name] = field = _without_null(field)
+        item = field.get("items", field)
         if field.get("default") == []:
-            del field["default"]
-        file = field.get("items", field)
-        if (
-            file.get("type") == "string"
-            and file.keys().isdisjoint({"contentMediaType", "enum", "pattern"})
-            and field.get("default") != ""
-        ):
-            file["minLength"] = 1
-        if "contentMediaType" in file:
-            file["format"] = "binary"  # the older way to say so, which generators know
+            del field["default"]  # generators of clients would send it
+        if "contentMediaType" in item:
+            item["format"] = "binary"  # the older way to say so, which generators know
             form.setdefault("encoding", {})[name] = {"contentType": IMAGE_TYPES}
+        elif item["type"] == "string" and field.get("default") != "" and "enum" not in item and "pattern" not in item:
+            item.setdefault("minLength", 1)
 
 
 def _without_null(schema: Document) -> Document:

@@ -4,83 +4,80 @@ It is a job like any other: the worker paints a sample photo in the new style, w
 returns the painting that is to be kept beside it.
 """
 
+import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import cache
-from secrets import choice
+from time import time
 from uuid import uuid4
 
 from model_store.catalog import Catalog, default_folder
-from service.errors import InvalidField
-from service.http.schemas import StylePart, StylizeParameters
+from service.errors import Conflict
+from service.http.context import Context
+from service.http.forms import RegisterStyleForm
+from service.http.idempotency import KeyedRequest, earlier_job, require_end
 from service.images import ImageLimits, fitted, read_header
 from service.model_choice import upload_model
-from service.queue.dispatch import Dispatcher
-from service.queue.job import Job
-from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.queue.jobs import Job
+from service.queue.records import Accepted
+from service.queue.styles import RegisteredStyle, digest_of
+from service.request import StylePart, StylizeParameters
 from service.settings import HttpSettings
 
 SAMPLE_PX = 512
 """Longer side at which the sample is painted: larger than the preview, so that strokes look fine."""
 
-MAX_TEXT = 120
-MAX_RIGHTS = 500
-YEARS = range(-5000, 2101)
 SLUG_CHARS = 40
 SUFFIX = 6
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Characters at the end of an id, without those that are easily taken for others."""
 
 
-@dataclass(frozen=True)
-class StyleRequest:
-    """A request's fields as they came, but for what HTTP and multipart guarantee."""
-
-    request_id: str
-    image: bytes
-    title: str
-    artist: str = ""
-    year: int | None = None
-    rights: str = ""
-
-
 async def register_style(
-    asked: StyleRequest, settings: HttpSettings, catalog: Catalog, dispatcher: Dispatcher, store: StyleStore
-) -> RegisteredStyle:
+    form: RegisterStyleForm, request_id: str, keyed: KeyedRequest | None, catalog: Catalog, context: Context
+) -> tuple[RegisteredStyle, bool]:
     """Have the preview painted, and keep the style.
 
+    Returns:
+        The style, and whether it is new: an earlier request with the same ``Idempotency-Key`` may have registered it.
+
     Raises:
-        InvalidField: A value is not allowed.
-        UnsupportedImage: The file is no image of a format that we read.
+        UnsupportedImage: The file is no image of a format that is read.
         Conflict: As many styles are registered as are allowed.
         ServiceError: The image cannot be encoded, or not now.
     """
-    title, artist, rights = (
-        _text(asked.title, "title", MAX_TEXT),
-        _text(asked.artist, "artist", MAX_TEXT),
-        _text(asked.rights, "rights", MAX_RIGHTS),
-    )
-    if not title:
-        raise InvalidField("the title is empty: send the name of the style", "title")
-    if asked.year is not None and asked.year not in YEARS:
-        raise InvalidField(f"got {asked.year}: a year must be from {YEARS[0]} to {YEARS[-1]}", "year")
-    read_header(asked.image, "image", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
+    settings, store = context.settings, context.styles
+    image = await form.image.read()
+    limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
+    await context.read_headers(lambda: read_header(image, "image", limits))
+    job_id = uuid4().hex if keyed is None else keyed.job_id
+    style_id = make_id(form.title, job_id)
+    earlier = None if keyed is None else await earlier_job(keyed, context.records)
+    if earlier is not None:
+        require_end(earlier)
+        if (registered := (await store.find([style_id])).get(style_id)) is not None:
+            return registered, False
     model = upload_model(catalog, settings.default_model)
     await store.require_room()
-    result = await dispatcher.submit(_job(asked, model.id, settings))
+    result = None
+    if earlier is not None and earlier.state == "succeeded":
+        result = await context.records.result(job_id)
+    if result is None:
+        accepted = None if keyed is None else Accepted(time(), request_id, "webp", None, keyed.fingerprint)
+        result = await context.dispatcher.submit(_job(job_id, image, request_id, model.id, settings), accepted)
     painting = result.blobs["painting"]
-    while True:
-        style = RegisteredStyle(make_id(title), title, artist, asked.year, rights, digest_of(painting))
-        if await store.add(style, painting, result.image):
-            return style
+    style = RegisteredStyle(style_id, form.title, form.artist, form.year, form.rights, digest_of(painting))
+    if not await store.add(style, painting, result.image):
+        raise Conflict(f"the id {style_id!r} is taken: send the request again", retry_after_s=1)
+    return style, True
 
 
-def make_id(title: str) -> str:
-    """Make an id: the title in a-z, 0-9 and -, then some characters that make it unique."""
+def make_id(title: str, job_id: str) -> str:
+    """Make an id: the title in a-z, 0-9 and -, then some characters that make it unique to the job."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG_CHARS].strip("-") or "style"
-    return f"{slug}-{''.join(choice(ALPHABET) for _ in range(SUFFIX))}"
+    digest = hashlib.sha256(job_id.encode()).digest()
+    return f"{slug}-{''.join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:SUFFIX])}"
 
 
 @cache
@@ -89,29 +86,17 @@ def sample_photo() -> bytes:
     return (default_folder() / "sample.jpg").read_bytes()
 
 
-def _job(asked: StyleRequest, model_id: str, settings: HttpSettings) -> Job:
+def _job(job_id: str, image: bytes, request_id: str, model_id: str, settings: HttpSettings) -> Job:
     """Make the job: paint the sample in the new style, and return the painting."""
     photo = read_header(sample_photo(), "content", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
     width, height = fitted(photo.width, photo.height, SAMPLE_PX)
     parameters = StylizeParameters(
-        request_id=asked.request_id,
+        request_id=request_id,
         model=model_id,
         width=width,
         height=height,
         styles=(StylePart(weight=1, upload="style-0"),),
-        alpha=1.0,
         format="webp",
-        quality=None,
         registers=True,
     )
-    return Job(uuid4().hex, parameters.model_dump(), {"content": sample_photo(), "style-0": asked.image})
-
-
-def _text(text: str, field: str, most_chars: int) -> str:
-    """Put a text on one line, and check it."""
-    text = " ".join(text.split())
-    if len(text) > most_chars:
-        raise InvalidField(f"got {len(text)} characters, at most {most_chars} are allowed: shorten it", field)
-    if not text.isprintable():
-        raise InvalidField("it has characters that cannot be shown: leave them out", field)
-    return text
+    return Job(job_id, parameters.travelling(), {"content": sample_photo(), "style-0": image})

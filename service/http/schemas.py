@@ -1,12 +1,8 @@
-"""Bodies of JSON responses, and what travels between API and worker."""
+"""The bodies of JSON responses."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
-MAX_SEED = 2**31 - 1
-STYLE_SIZE_PX = 512
-"""Longer side at which uploaded styles are encoded, if the request does not say."""
 
 CONTROLS = (
     "The fields among `style`, `style_size`, `weights`, `alpha`, `seed`, `mask` and `color` that the network supports;"
@@ -14,60 +10,11 @@ CONTROLS = (
     " styles whose `image` is not null."
 )
 
-Method = Literal["feedforward", "gatys"]
-Color = Literal["style", "match", "luminance"]
-
 
 class Frozen(BaseModel):
     """Base of all: an immutable value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StylePart(Frozen):
-    """One style of a mix: a stored one by id, or an upload by the name of its blob; and its mask's blob, if it has one.
-
-    A digest tells a registered one. Of the others, ``from_painting`` has the painting encoded that lies beside the
-    checkpoints, in place of the numbers that the network stores.
-    """
-
-    weight: float
-    style_id: str | None = None
-    upload: str | None = None
-    digest: str | None = None
-    from_painting: bool = False
-    mask: str | None = None
-
-
-class StylizeParameters(Frozen):
-    """What to do with a photo; all of it is validated by the API."""
-
-    request_id: str
-    model: str
-    width: int
-    height: int
-    styles: tuple[StylePart, ...]
-    alpha: float
-    format: str
-    quality: int | None
-    seed: int | None = Field(None, description="Of the noise; `None` for networks that take none.")
-    color: Color = "style"
-    style_size: int = Field(STYLE_SIZE_PX, description="Longer side at which style images are encoded, in pixels.")
-    tiled: bool = Field(False, description="Whether it is painted in tiles, on the background lane.")
-    method: Method = "feedforward"
-    steps: int | None = Field(None, description="Of an optimisation; `None` leaves it to us.")
-    registers: bool = Field(False, description="Whether the result shall have what is to be kept of the upload.")
-
-
-class Facts(Frozen):
-    """How a picture was made; times in milliseconds."""
-
-    model: str
-    batch_size: int
-    queue_ms: float
-    decode_ms: float
-    model_ms: float
-    encode_ms: float
 
 
 def _encodable(text: str) -> str:

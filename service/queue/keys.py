@@ -1,24 +1,28 @@
-"""``Keys``: every Redis key of ours. Who reads or writes one takes its name from here, and says here what is in it.
+"""``Keys``: every Redis key of ours. Code that reads or writes one takes its name from here; its content stands here.
 
-    jobs, jobs:background    streams, one per lane: the ids of waiting and running jobs    queue
+    jobs, jobs:LANE     streams, one per lane: the ids of waiting and running jobs         queue
     job:ID              hash, the job's life: parameters, uploads, progress                queue
-    result:ID           hash: a picture with its facts, or an error                        queue, job_records
+    result:ID           hash: an image and how it was made, or an error                    queue, records
+    uncounted           list: how images were made, for the metrics                        queue
     replies:NAME        list: ids of answered jobs that an API process waits for           queue
-    workers             hash: the last sign of life of each worker                         queue
-    dead, redelivered   stream of jobs given up, counter of those whose worker died        queue
-    record:ID           hash: a job that nobody waits for on the line, and its outcome     job_records, queue
-    pictures            shelf: the results of such jobs                                    job_records, queue
-    style:ID            hash: a registered style; has no expiry                            style_store
-    styles              sorted set: the ids of registered styles, by number                style_store
-    answer:NAME         hash: what a request with an Idempotency-Key was answered          answer_store
-    answers             shelf: such answers                                                answer_store
-    slots:CLIENT        sorted set: the requests of an API key that run now                slots
-All have one prefix. ``shelf`` says what a shelf is.
+    workers             hash: the last heartbeat of each worker                         queue
+    dead                stream: the jobs given up last                                     queue
+    dead_lettered       counter: jobs given up                                             queue
+    redelivered         counter: jobs whose worker died                                    queue
+    record:ID           hash: a job whose result is kept, and its outcome                  records, queue
+    pictures            size-capped store: the results of such jobs                        records, queue
+    style:ID            hash: a registered style; has no expiry                            styles
+    styles              sorted set: the ids of registered styles, by number                styles
+    running:CLIENT      sorted set: the requests of an API key that run now                limits
+All have one prefix. ``scripts.lua`` says what a size-capped store is.
 """
 
 from dataclasses import dataclass
 
-from service.queue.job import LANES, Lane
+from service.queue.jobs import LANES, Lane
+
+GROUP = "workers"
+"""The consumer group of every lane's stream."""
 
 
 @dataclass(frozen=True)
@@ -28,33 +32,33 @@ class Keys:
     prefix: str
 
     def stream(self, lane: Lane) -> str:
-        """A lane's jobs."""
+        """A lane's stream."""
         return f"{self.prefix}:jobs" if lane == "interactive" else f"{self.prefix}:jobs:{lane}"
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Of all lanes, in the order of ``LANES``."""
+        """Streams of all lanes, in the order of ``LANES``."""
         return tuple(self.stream(lane) for lane in LANES)
 
     def job(self, job_id: str) -> str:
-        """From its acceptance to its answer, its cancellation or its deadline."""
+        """A job, from its acceptance to its result, its cancellation or its deadline."""
         return f"{self.prefix}:job:{job_id}"
 
     def result(self, job_id: str) -> str:
-        """From the answer on, for a while."""
+        """A job's result, kept for a while."""
         return f"{self.prefix}:result:{job_id}"
 
     def record(self, job_id: str) -> str:
-        """From its acceptance on, longer than job and result; only of jobs that were to be done asynchronously."""
+        """A job's record, from its acceptance on, longer than job and result."""
         return f"{self.prefix}:record:{job_id}"
 
     def replies(self, api_name: str) -> str:
-        """Of one API process."""
+        """Replies for one API process."""
         return f"{self.prefix}:replies:{api_name}"
 
     @property
     def workers(self) -> str:
-        """Their beats, by name."""
+        """Their heartbeats, by name."""
         return f"{self.prefix}:workers"
 
     @property
@@ -63,13 +67,23 @@ class Keys:
         return f"{self.prefix}:dead"
 
     @property
+    def dead_lettered(self) -> str:
+        """Number of jobs that outlived too many workers."""
+        return f"{self.prefix}:dead_lettered"
+
+    @property
+    def uncounted(self) -> str:
+        """Results that no API process has counted yet."""
+        return f"{self.prefix}:uncounted"
+
+    @property
     def redelivered(self) -> str:
-        """How many jobs had another worker after theirs died."""
+        """Number of jobs that were given to others because their worker died."""
         return f"{self.prefix}:redelivered"
 
     @property
     def pictures(self) -> tuple[str, str]:
-        """The shelf of results that wait to be fetched: its list and its size."""
+        """The size-capped store of results that wait to be fetched: its list and its size."""
         return f"{self.prefix}:pictures", f"{self.prefix}:pictures:bytes"
 
     def style(self, style_id: str) -> str:
@@ -81,15 +95,6 @@ class Keys:
         """The ids of all registered styles by their number, and the last number that was given."""
         return f"{self.prefix}:styles", f"{self.prefix}:styles:last"
 
-    def answer(self, name: str) -> str:
-        """Of a request with an ``Idempotency-Key``."""
-        return f"{self.prefix}:answer:{name}"
-
-    @property
-    def answers(self) -> tuple[str, str]:
-        """The shelf of such answers: its list and its size."""
-        return f"{self.prefix}:answers", f"{self.prefix}:answers:bytes"
-
-    def slots(self, client: str) -> str:
-        """The running requests of one client, by the time until which they hold their slots."""
-        return f"{self.prefix}:slots:{client}"
+    def running(self, client: str) -> str:
+        """The running requests of one client, by the time until which they count."""
+        return f"{self.prefix}:running:{client}"

@@ -9,188 +9,175 @@ cancelled job is never computed, and late work costs one look-up.
             replies ◀─ result ◀─ complete
 
 - A job is acknowledged in the same step that stores its result. A worker that dies leaves its entries pending; once
-  they are idle for a lease, ``reclaim`` hands them out, one at a time. Living workers ``extend`` theirs.
+  they are idle for a lease, ``reclaim`` puts them back into their stream. Living workers ``extend`` theirs.
+- A job counts as delivered once its decoding has begun (``begin``): only then it may have killed its worker. Such a
+  job goes to the stream of suspects, of which all workers together hold one at a time, each alone on its worker.
+  After ``max_deliveries`` it is dead-lettered.
 - A stream holds waiting and running jobs and nothing else, so its length is what backpressure limits.
 - Jobs that take longer have a lane of their own, a stream like the first: ``background``. They do not fill the queue of
   those that take moments, and keep the same promises. Their workers ``report`` how far they are, into the job's hash.
-- In that lane, pictures in tiles, which someone may wait for on the line, go before optimisations, which take minutes:
-  those that wait stay behind, one that runs is preempted (``report`` says so) and goes on later. Each of the two kinds
-  may fill the lane up to the limit.
-- Who does not wait on the line opens a record first (``job_records``): then the result is kept there to be fetched, and
-  no reply is sent.
-- Commands and blocking reads have a connection pool each; redis-py's socket timeout must exceed the block time.
+- In that lane, pictures in tiles, which someone may wait for, go before optimisations, which take minutes: those that
+  wait stay behind, one that runs is preempted (``report`` says so) and goes on later. Each of the two kinds may fill
+  the lane up to the limit.
+- A job may have a record (``records``): then its result is kept to be fetched. An asynchronous request's job is not
+  awaited, so no reply is sent.
 
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 
-from redis import exceptions as redis_errors
-
 from service.errors import JobFailed, QueueFull
-from service.queue.heartbeat import WorkerBeat
-from service.queue.job import LANES, Claim, Job, Lane, Result, Standing, blob_fields, blobs_of
-from service.queue.job_progress import JobProgress, Saved
-from service.queue.job_status import Outcome
-from service.queue.keys import Keys
-from service.queue.redis_client import BLOCK_MS, RedisClient, translated
+from service.queue.contract import CONTRACT
+from service.queue.heartbeat import FORGET_WORKER_MS, QueueStatus, read_status
+from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields
+from service.queue.keys import GROUP, Keys
+from service.queue.records import Accepted, Outcome
+from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
 
-GROUP = "workers"
 CANCEL_GRACE_MS = 1000
-"""A job's hash outlives the deadline by this, so that who waited in vain still finds the stream's entry to remove."""
+"""A job's hash outlives its deadline by this, so that a late cancellation still finds the stream's entry to remove."""
 
-
-FORGET_WORKER_MS = 10 * 60_000
-MAX_DEAD_LETTERS = 1000
-
-
-@dataclass(frozen=True)
-class QueueStatus:
-    """The queue at a glance: depth and age of the interactive lane, depth of the other, and what both of them had.
-
-    ``workers`` are only those that gave a sign of life lately.
-    """
-
-    depth: int
-    oldest_s: float
-    redelivered: int
-    dead_lettered: int
-    workers: tuple[WorkerBeat, ...]
-    background_depth: int
+MAX_DEAD_LETTERS = MAX_COUNTED_AT_ONCE = 1000
 
 
 class JobQueue:
     """One process's view of the queue; ``name`` is this API process's or worker's, unique.
 
+    Every method raises ``QueueUnreachable`` if Redis does not answer.
+
     Attributes:
-        name: Of the process.
+        name: The process's name.
         redis: Its connections, which other stores of the process share.
     """
 
     def __init__(self, url: str, settings: QueueSettings, name: str) -> None:
         """Connections are made when first used."""
-        self.redis = RedisClient(url)
+        self.redis = RedisClient(url, settings.block_ms)
         self.name = name
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
-        self._limits: dict[Lane, int] = {
-            "interactive": settings.max_queue,
-            "background": settings.max_background_queue,
-        }
 
     async def close(self) -> None:
         """Close all connections."""
         await self.redis.close()
 
+    async def status(self) -> QueueStatus:
+        """The queue and its workers as they are now."""
+        return await read_status(self.redis, self._keys)
+
     # ---- the API's side -------------------------------------------------------------------------------------------
 
-    async def enqueue(self, job: Job, time_left_s: float) -> None:
+    async def enqueue(
+        self, job: Job, time_left_s: float, accepted: Accepted | None = None, is_awaited: bool = True
+    ) -> bool:
         """Accept a job; a second call with the same id changes nothing.
+
+        Args:
+            job: The job.
+            time_left_s: Time until its deadline.
+            accepted: Beginning of its record, if it has one (``records``): then a failed job may be enqueued again.
+            is_awaited: This process waits for the result.
+
+        Returns:
+            Whether the job is new; ``False`` if it was enqueued before, and waits, runs or has its result.
 
         Raises:
             QueueFull: As many jobs of its lane as allowed wait or run, or Redis has no memory left.
-            QueueUnreachable: Redis does not answer.
         """
-        limit = self._limits[job.lane]
-        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "reply_to", self.name]
-        fields += ["lane", str(LANES.index(job.lane) + 1)]  # which of the streams, for scripts that are given all
-        fields += blob_fields(job.blobs)
+        keys, settings = self._keys, self._settings
+        limit = settings.max_queue if job.lane == "interactive" else settings.max_background_queue
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        accepted = await self.redis.run(
+        record = "" if accepted is None else accepted.to_json()
+        record_ms = (int(ttl_s * 1000) for ttl_s in (settings.job_picture_ttl_s, settings.job_record_ttl_s))
+        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
+        fields += ["reply_to", self.name if is_awaited else ""]
+        about: list[str | int] = [limit, lives_ms, job.id, int(job.is_preemptible), record, *record_ms]
+        outcome = await self.redis.run(
             "enqueue",
-            [self._keys.stream(job.lane), self._keys.job(job.id), self._keys.result(job.id)],
-            [GROUP, limit, lives_ms, job.id, int(job.is_preemptible), *fields],
+            [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id)],
+            [GROUP, *about, *fields, *blob_fields(job.blobs)],
         )
-        if not accepted:
-            raise QueueFull(f"{limit} jobs are waiting already: try again later", _retry_after_s(job))
+        if not outcome:
+            raise QueueFull(f"{limit} jobs are waiting already: try again later", job.retry_after_s)
+        return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
-        """Nobody waits for the job any more: take it out, unless a worker is computing it this moment."""
-        await self.redis.run("cancel", [self._keys.job(job_id), *self._keys.streams], [GROUP])
+        """Take a job out, unless a worker is computing it this moment."""
+        await self.redis.run("cancel", [self._keys.job(job_id)], [GROUP])
 
     async def progress(self, job_id: str) -> JobProgress | None:
-        """How far a job is; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
-        async with translated():
+        """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
+        async with self.redis.translated():
             entry, *fields = await self.redis.commands.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
         return None if entry is None else JobProgress.from_fields(fields)
 
     async def replies(self) -> list[str]:
-        """Ids of jobs of this API process that have been answered; waits up to ``BLOCK_MS`` for the first."""
-        async with translated():
+        """Ids of jobs of this API process that have been answered; waits up to ``block_ms`` for the first."""
+        async with self.redis.translated():
             popped = await self.redis.blocking.blmpop(
-                BLOCK_MS / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
+                self._settings.block_ms / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
             )
         return [job_id.decode() for job_id in popped[1]] if popped else []
 
+    async def uncounted(self) -> list[dict[str, Any]]:
+        """Take what says how images were made that no API process has counted; each is given out once."""
+        async with self.redis.translated():
+            infos = await self.redis.commands.lpop(self._keys.uncounted, MAX_COUNTED_AT_ONCE)
+        return [json.loads(info) for info in infos or ()]
+
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
-        """The results that are there, by job id; each is given out once."""
+        """Read the results that are there, by job id; one that is not kept for its record is removed."""
         job_ids = list(job_ids)
-        async with translated():
-            pipe = self.redis.commands.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hgetall(self._keys.result(job_id))
-                pipe.unlink(self._keys.result(job_id))
-            answers = (await pipe.execute())[::2]
-        return {job_id: Result.from_fields(fields) for job_id, fields in zip(job_ids, answers, strict=True) if fields}
+        found = await self.redis.run("take_results", [self._keys.result(job_id) for job_id in job_ids])
+        hashes = [dict(zip(fields[::2], fields[1::2], strict=True)) for fields in found]
+        return {job_id: Result.from_fields(fields) for job_id, fields in zip(job_ids, hashes, strict=True) if fields}
 
     # ---- the worker's side ----------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
         """Make the consumer groups, from the streams' beginning: jobs may be older than the first worker."""
-        async with translated():
-            for stream in self._keys.streams:
-                try:
-                    await self.redis.commands.xgroup_create(stream, GROUP, id="0", mkstream=True)
-                except redis_errors.ResponseError as err:
-                    if "BUSYGROUP" not in str(err):
-                        raise
+        await self.redis.run("prepare", self._keys.streams, [GROUP])
 
     async def claim(self, count: int, lane: Lane = "interactive") -> list[Claim]:
-        """Up to ``count`` waiting jobs, oldest first; waits up to ``BLOCK_MS`` for the first."""
-        async with translated():
+        """Up to ``count`` waiting jobs, oldest first; waits up to ``block_ms`` for the first."""
+        async with self.redis.translated():
             streams = {self._keys.stream(lane): ">"}
-            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=BLOCK_MS)
-            entries = [entry for _, stream in answer for entry in stream]
-            return await self._load(lane, [(entry, fields[b"job"].decode(), 1) for entry, fields in entries])
+            block_ms = self._settings.block_ms
+            answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=block_ms)
+        return await self._load(lane, [entry for _, stream in answer for entry in stream])
 
-    async def has_orphans(self) -> bool:
-        """Whether there is an interactive job whose worker has been silent for a lease."""
-        async with translated():
-            stream, lease_ms = self._keys.stream("interactive"), self._settings.lease_ms
-            return bool(await self.redis.commands.xpending_range(stream, GROUP, "-", "+", 1, idle=lease_ms))
-
-    async def reclaim(self, lane: Lane = "interactive") -> Claim | None:
-        """The oldest job whose worker has been silent for a lease, if any: it may have killed that worker.
-
-        Jobs that had their last delivery are dead-lettered on the way.
-        """
-        stream, lease_ms = self._keys.stream(lane), self._settings.lease_ms
-        async with translated():
-            pending = await self.redis.commands.xpending_range(stream, GROUP, "-", "+", 16, idle=lease_ms)
-            for orphan in pending:
-                entry, deliveries = orphan["message_id"], orphan["times_delivered"] + 1
-                # Two workers may try: the claim resets the idle time, so only one gets it.
-                claimed = await self.redis.commands.xclaim(stream, GROUP, self.name, lease_ms, [entry])
-                if not claimed or claimed[0] is None or not claimed[0][1]:
-                    continue
-                claims = await self._load(lane, [(entry, claimed[0][1][b"job"].decode(), deliveries)])
-                if not claims:
-                    continue
-                if claims[0].deliveries > self._settings.max_deliveries:
-                    await self._dead_letter(claims[0])
-                    continue
-                await self.redis.commands.incr(self._keys.redelivered)
+    async def claim_suspect(self) -> Claim | None:
+        """The oldest job that may have killed its worker, unless a worker has such a job already; does not wait."""
+        while entries := await self.redis.run("claim_suspect", [self._keys.stream("suspect")], [GROUP, self.name]):
+            pairs = [(entry, dict(zip(fields[::2], fields[1::2], strict=True))) for entry, fields in entries]
+            if claims := await self._load("suspect", pairs):
                 return claims[0]
         return None
 
+    async def begin(self, claim: Claim) -> bool:
+        """Note that the job's decoding begins: if this worker dies from now on, the job may be the reason.
+
+        Returns:
+            Whether the job is still wanted.
+        """
+        return bool(await self.redis.run("begin", [self._keys.job(claim.job.id)], [claim.deliveries]))
+
+    async def reclaim(self) -> int:
+        """Put back the jobs of workers that were silent for a lease, and forget workers that died long ago.
+
+        Returns:
+            How many jobs were put back.
+        """
+        keys = [self._keys.workers, self._keys.redelivered, self._keys.job(""), *self._keys.streams]
+        return int(await self.redis.run("reclaim", keys, [GROUP, self._settings.lease_ms, FORGET_WORKER_MS]))
+
     async def still_wanted(self, claims: Iterable[Claim]) -> list[bool]:
-        """For each job, whether someone still waits for it."""
-        async with translated():
+        """Tell for each job whether it is still wanted."""
+        async with self.redis.translated():
             pipe = self.redis.commands.pipeline(transaction=False)
             for claim in claims:
                 pipe.exists(self._keys.job(claim.job.id))
@@ -199,15 +186,16 @@ class JobQueue:
     async def extend(self, claims: Iterable[Claim]) -> None:
         """Renew the lease of held jobs."""
         claims = list(claims)
-        async with translated():
+        async with self.redis.translated():
             for lane in LANES:
-                if entries := [claim.entry for claim in claims if claim.job.lane == lane]:
-                    await self.redis.commands.xclaim(self._keys.stream(lane), GROUP, self.name, 0, entries, justid=True)
+                if entries := [claim.entry for claim in claims if claim.lane == lane]:
+                    stream = self._keys.stream(lane)
+                    await self.redis.commands.xclaim(stream, GROUP, self.name, 0, entries, justid=True)
 
     async def report(self, claim: Claim, progress: JobProgress, saved: Saved | None = None) -> Standing:
         """Say how far a job is, and learn its standing; with ``saved``, another worker can go on from there."""
         fields = [*progress.to_fields(), *(saved.to_fields() if saved is not None else ())]
-        keys = [self._keys.stream(claim.job.lane), self._keys.job(claim.job.id)]
+        keys = [self._keys.stream(claim.lane), self._keys.job(claim.job.id)]
         return Standing(await self.redis.run("report", keys, [GROUP, int(claim.job.is_preemptible), *fields]))
 
     async def complete(self, claim: Claim, result: Result) -> bool:
@@ -216,141 +204,92 @@ class JobQueue:
         Returns:
             Whether this was the answer; ``False`` if the job was answered before, cancelled or late.
         """
-        job_id = claim.job.id
-        answered = await self.redis.run(
-            "complete",
-            [
-                self._keys.stream(claim.job.lane),
-                self._keys.job(job_id),
-                self._keys.result(job_id),
-                self._keys.replies(claim.reply_to),
-                self._keys.record(job_id),
-                *self._keys.pictures,
-            ],
-            [
-                GROUP,
-                claim.entry,
-                job_id,
-                int(self._settings.result_ttl_s * 1000),
-                Outcome.of(result.error).to_json(),
-                self._settings.job_pictures_mb * 2**20,
-                len(result.image),
-                *result.to_fields(),
-            ],
-        )
-        return bool(answered)
+        job_id, settings = claim.job.id, self._settings
+        keys = [
+            self._keys.stream(claim.lane),
+            self._keys.job(job_id),
+            self._keys.result(job_id),
+            self._keys.replies(claim.reply_to),
+            self._keys.record(job_id),
+            *self._keys.pictures,
+            self._keys.uncounted,
+        ]
+        args: list[str | bytes | int] = [
+            GROUP,
+            claim.entry,
+            job_id,
+            int(bool(claim.reply_to)),
+            int(settings.result_ttl_s * 1000),
+            Outcome.of(result.error).to_json(),
+            settings.job_pictures_mb * 2**20,
+            len(result.image) + sum(map(len, result.blobs.values())),
+            "" if result.info is None else json.dumps(result.info),
+        ]
+        return bool(await self.redis.run("complete", keys, [*args, *result.to_fields()]))
 
     async def drop(self, claim: Claim) -> None:
-        """Acknowledge a job that nobody waits for."""
-        async with translated():
-            await self._acknowledge(claim.job.lane, [claim.entry])
+        """Acknowledge a job that is not wanted any more."""
+        await self._acknowledge(claim.lane, [claim.entry])
 
     async def release(self, claims: Iterable[Claim]) -> None:
         """Give jobs back, for another worker to claim at once; this delivery does not count."""
         for claim in claims:
             await self.redis.run(
                 "release",
-                [self._keys.stream(claim.job.lane), self._keys.job(claim.job.id)],
+                [self._keys.stream(claim.lane), self._keys.job(claim.job.id)],
                 [GROUP, claim.entry, claim.job.id, int(claim.job.is_preemptible), claim.deliveries - 1],
             )
 
-    async def beat(self, says: Mapping[str, Any]) -> None:
-        """This worker lives; ``says`` is what it tells of itself."""
-        await self.redis.run("beat", [self._keys.workers], [self.name, json.dumps(says)])
+    async def heartbeat(self, about: Mapping[str, Any]) -> None:
+        """Tell that this worker lives; ``about`` is its description of itself."""
+        told = json.dumps({"contract": CONTRACT, **about})
+        await self.redis.run("heartbeat", [self._keys.workers], [self.name, told])
 
     async def leave(self) -> None:
-        """This worker stops, and holds nothing any more."""
-        async with translated():
-            await self.redis.commands.hdel(self._keys.workers, self.name)
-            for stream in self._keys.streams:
-                await self.redis.commands.xgroup_delconsumer(stream, GROUP, self.name)
-
-    # ---- for everyone ---------------------------------------------------------------------------------------------
-
-    async def status(self) -> QueueStatus:
-        """How the queue is doing."""
-        async with translated():
-            pipe = self.redis.commands.pipeline(transaction=False)
-            pipe.time()
-            pipe.xlen(self._keys.stream("interactive"))
-            pipe.xrange(self._keys.stream("interactive"), count=1)
-            pipe.xlen(self._keys.stream("background"))
-            pipe.get(self._keys.redelivered)
-            pipe.xlen(self._keys.dead)
-            pipe.hgetall(self._keys.workers)
-            (seconds, microseconds), *answers = await pipe.execute()
-        depth, oldest, background_depth, redelivered, dead, workers = answers
-        now_ms = seconds * 1000 + microseconds // 1000
-        oldest_ms = int(oldest[0][0].split(b"-")[0]) if oldest else now_ms
-        beats = [WorkerBeat.read(name, value, now_ms) for name, value in workers.items()]
-        for beat in beats:
-            if beat.age_ms >= FORGET_WORKER_MS:
-                await self._forget(beat.name)
-        present = tuple(beat for beat in beats if beat.age_ms < FORGET_WORKER_MS)
-        oldest_s = max(0.0, (now_ms - oldest_ms) / 1000)
-        return QueueStatus(depth, oldest_s, int(redelivered or 0), dead, present, background_depth)
-
-    async def _forget(self, worker: str) -> None:
-        """Remove a worker that died long ago. Its jobs were reclaimed, or its consumers are kept."""
-        async with translated():
-            await self.redis.commands.hdel(self._keys.workers, worker)
-            for stream in self._keys.streams:
-                if not await self.redis.commands.xpending_range(stream, GROUP, "-", "+", 1, consumername=worker):
-                    await self.redis.commands.xgroup_delconsumer(stream, GROUP, worker)
+        """Stop being a worker. What this process was given without learning of it goes back to its stream."""
+        keys = [self._keys.workers, self._keys.job(""), *self._keys.streams]
+        await self.redis.run("leave", keys, [GROUP, self.name])
 
     async def _acknowledge(self, lane: Lane, entries: list[bytes]) -> None:
         if entries:
-            pipe = self.redis.commands.pipeline()
-            pipe.xack(self._keys.stream(lane), GROUP, *entries)
-            pipe.xdel(self._keys.stream(lane), *entries)
-            await pipe.execute()
+            async with self.redis.translated():
+                pipe = self.redis.commands.pipeline()
+                pipe.xack(self._keys.stream(lane), GROUP, *entries)
+                pipe.xdel(self._keys.stream(lane), *entries)
+                await pipe.execute()
 
-    async def _load(self, lane: Lane, entries: list[tuple[bytes, str, int]]) -> list[Claim]:
-        """Read the jobs of claimed entries (entry, job id, deliveries); those without a hash are dropped."""
+    async def _load(self, lane: Lane, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Claim]:
+        """Read the jobs of claimed entries; those without a hash are dropped, those tried too often dead-lettered."""
         if not entries:
             return []
-        pipe = self.redis.commands.pipeline(transaction=False)
-        pipe.time()
-        for _, job_id, _ in entries:
-            pipe.hgetall(self._keys.job(job_id))
-            pipe.pttl(self._keys.job(job_id))
-        (seconds, microseconds), *answers = await pipe.execute()
+        job_ids = [fields[b"job"].decode() for _, fields in entries]
+        async with self.redis.translated():
+            pipe = self.redis.commands.pipeline(transaction=False)
+            pipe.time()
+            for job_id in job_ids:
+                pipe.hgetall(self._keys.job(job_id))
+                pipe.pttl(self._keys.job(job_id))
+            (seconds, microseconds), *answers = await pipe.execute()
         now_ms = seconds * 1000 + microseconds / 1000
         claims, gone = [], []
-        for (entry, job_id, deliveries), fields, ttl_ms in zip(entries, answers[::2], answers[1::2], strict=True):
+        for (entry, _), job_id, fields, ttl_ms in zip(entries, job_ids, answers[::2], answers[1::2], strict=True):
             left_ms = ttl_ms - CANCEL_GRACE_MS
             if not fields or left_ms <= 0:
                 gone.append(entry)
                 continue
-            claims.append(
-                Claim(
-                    job=Job(job_id, json.loads(fields[b"parameters"]), blobs_of(fields)),
-                    entry=entry,
-                    reply_to=fields[b"reply_to"].decode(),
-                    deadline=monotonic() + left_ms / 1000,
-                    waited_ms=max(0.0, now_ms - float(fields[b"enqueued_ms"])),
-                    deliveries=deliveries + int(fields.get(b"delivered", 0)),
-                    saved=Saved.from_fields(fields),
-                )
-            )
+            claim = Claim.from_fields(job_id, lane, entry, fields, left_ms, now_ms)
+            if claim.deliveries > self._settings.max_deliveries:
+                await self._dead_letter(claim)
+            else:
+                claims.append(claim)
         await self._acknowledge(lane, gone)
         return claims
 
     async def _dead_letter(self, claim: Claim) -> None:
         """Answer a job that outlived too many workers, and keep its parameters for whoever looks into it."""
-        letter = {
-            "job": claim.job.id,
-            "deliveries": claim.deliveries - 1,
-            "parameters": json.dumps(claim.job.parameters),
-        }
-        await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
-        await self.complete(
-            claim, Result(error=JobFailed(f"{claim.deliveries - 1} workers tried, and none survived it"))
-        )
-
-
-def _retry_after_s(job: Job) -> int:
-    """When a full lane may have room again."""
-    if job.is_preemptible:
-        return 30
-    return 2 if job.lane == "interactive" else 10
+        tried = claim.deliveries - 1
+        letter = {"job": claim.job.id, "deliveries": tried, "parameters": json.dumps(claim.job.parameters)}
+        await self.complete(claim, Result(error=JobFailed(f"{tried} workers tried, and none survived it")))
+        async with self.redis.translated():
+            await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
+            await self.redis.commands.incr(self._keys.dead_lettered)

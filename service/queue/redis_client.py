@@ -1,8 +1,17 @@
-"""``RedisClient``: one process's connections to Redis, the scripts it runs there, and Redis' errors as ours."""
+"""``RedisClient``: one process's connections to Redis, the scripts it runs there, and Redis' errors as ours.
 
+**Failover is weather.** A server that is full, starting, a replica, without its replicas, or not reachable, or one that
+refuses our password or a command, may be well again in a moment: that is a ``QueueUnreachable`` (503 in the API, a wait
+in the worker), and so is everything that Redis says and we do not know. Only what every server would say to such a
+command is an error of ours: it passes as it is, and is a 500. A reason is logged once, not at every try.
+"""
+
+import logging
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from redis import exceptions as redis_errors
@@ -10,11 +19,23 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from service.errors import QueueFull, QueueUnreachable
+from service.errors import QueueFull, QueueUnreachable, Unavailable
 
 SOCKET_TIMEOUT_S = 5.0
-BLOCK_MS = 1000
-"""Time that a read waits for news; also the time within which a worker notices that it should stop."""
+
+LOG_AGAIN_S = 60.0
+"""A reason that was not met for so long is logged again."""
+
+OUR_MISTAKE = re.compile("WRONGTYPE|syntax error|wrong number of arguments|value is not|Error compiling|user_script:")
+"""Beginnings of Redis' errors that are ours; redis-py leaves «ERR» out."""
+
+EMPTIED = re.compile("NOGROUP|no such key|.*requires the key to exist")
+"""Redis was restarted, or flushed, without its data, or is new: workers ``prepare`` it."""
+
+IN_SCRIPT = re.compile(" script: [0-9a-f]{40}.*")
+"""End of Redis' errors in scripts, which says where in it."""
+
+log = logging.getLogger(__name__)
 
 
 class RedisClient:
@@ -22,20 +43,21 @@ class RedisClient:
 
     Attributes:
         commands: redis-py's client for commands, which answer at once.
-        blocking: The one for reads that wait up to ``BLOCK_MS``. A read is not repeated after an error: what it popped
+        blocking: The one for reads that wait up to ``block_ms``. A read is not repeated after an error: what it popped
             before the connection broke would be lost.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, block_ms: int = 0) -> None:
         """Any, because redis-py's annotations cover both its protocols and both its text modes at once."""
         retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), retries=2)
         never = Retry(ExponentialBackoff(), retries=0)
         self.commands: Any = Redis.from_url(url, protocol=2, socket_timeout=SOCKET_TIMEOUT_S, retry=retry)
         self.blocking: Any = Redis.from_url(
-            url, protocol=2, socket_timeout=BLOCK_MS / 1000 + SOCKET_TIMEOUT_S, retry=never
+            url, protocol=2, socket_timeout=block_ms / 1000 + SOCKET_TIMEOUT_S, retry=never
         )
         # redis-py loads it where Redis does not know it (any more).
         self._scripts = self.commands.register_script(Path(__file__).with_name("scripts.lua").read_text("utf-8"))
+        self._reasons: dict[str, float] = {}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -46,26 +68,50 @@ class RedisClient:
         """Run a step of ``scripts.lua``, which names its keys and arguments.
 
         Raises:
-            QueueUnreachable: Redis does not answer.
+            QueueUnreachable: Redis cannot do it now.
             QueueFull: Redis has no memory left.
         """
-        async with translated():
+        async with self.translated():
             return await self._scripts(keys=keys, args=[step, *args])
 
+    @asynccontextmanager
+    async def translated(self) -> AsyncIterator[None]:
+        """Translate Redis' errors.
 
-@asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """Redis' errors as ours: all of them mean «not now»."""
-    try:
-        yield
-    except redis_errors.OutOfMemoryError as err:
-        raise QueueFull("the queue has no memory left: try again later") from err
-    except (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError, OSError) as err:
-        raise QueueUnreachable("the queue does not answer: try again later") from err
-    except redis_errors.ResponseError as err:
-        if "MISCONF" in str(err):
-            raise QueueUnreachable("the queue cannot store anything at the moment: try again later") from err
-        if "NOGROUP" not in str(err) and "requires the key to exist" not in str(err):
-            raise
-        # Redis was restarted, or flushed, without its data, or is new: workers ``prepare`` it.
-        raise QueueUnreachable("the queue was emptied: try again") from err
+        Raises:
+            QueueUnreachable: Redis cannot do it now.
+            QueueFull: Redis has no memory left.
+        """
+        try:
+            yield
+        except (redis_errors.RedisError, OSError) as err:
+            if isinstance(err, redis_errors.DataError) or OUR_MISTAKE.match(str(err)):
+                raise
+            self._log_once(err)
+            if isinstance(err, redis_errors.ReadOnlyError):
+                await self._reconnect()
+            raise _translation(err) from err
+
+    async def _reconnect(self) -> None:
+        """Close the idle connections: a name that led to a server that is now a replica may lead to another one."""
+        for client in (self.commands, self.blocking):
+            await client.connection_pool.disconnect(inuse_connections=False)
+
+    def _log_once(self, err: Exception) -> None:
+        reason = f"{type(err).__name__}: {IN_SCRIPT.sub('', str(err))}"
+        now = monotonic()
+        self._reasons = {known: met_at for known, met_at in self._reasons.items() if now - met_at < LOG_AGAIN_S}
+        if reason not in self._reasons:
+            log.warning("the queue's server cannot be used now: %s", reason)
+        self._reasons[reason] = now
+
+
+def _translation(err: Exception) -> Unavailable:
+    """Redis' error as what the client is told."""
+    if isinstance(err, redis_errors.OutOfMemoryError):
+        return QueueFull("the queue has no memory left: try again later")
+    if EMPTIED.match(str(err)):
+        return QueueUnreachable("the queue was emptied: try again")
+    if isinstance(err, redis_errors.ResponseError):
+        return QueueUnreachable("the queue cannot do this at the moment: try again later")
+    return QueueUnreachable("the queue does not answer: try again later")

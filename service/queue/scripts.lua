@@ -38,6 +38,12 @@ local function store_capped(list, total, limit_bytes, key, bytes, lives_ms)
   end
 end
 
+-- Where Redis has no memory left, it refuses the first write of a script that needs some, and no later one. So a step
+-- that must go on even then begins with a write that needs none.
+local function go_on_without_memory(hash)
+  redis.call('HDEL', hash, '')
+end
+
 local function last_delivered(stream, group)
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local info = {}
@@ -53,10 +59,11 @@ local function is_preemptible(entry)
 end
 
 local function append(stream, job, job_id, preemptible)
-  redis.call('HSET', job, 'entry', redis.call('XADD', stream, '*', 'job', job_id, 'preemptible', preemptible))
+  local entry = redis.call('XADD', stream, '*', 'job', job_id, 'preemptible', preemptible)
+  redis.call('HSET', job, 'stream', stream, 'entry', entry)
 end
 
--- Appends a job to its lane. Preemptible jobs that wait there go behind one that is not; they are the last that wait.
+-- Appends a job to a lane. Preemptible jobs that wait there go behind one that is not; they are the last that wait.
 local function put(stream, group, job, job_id, preemptible)
   local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
   append(stream, job, job_id, preemptible)
@@ -80,57 +87,169 @@ local function is_full(stream, preemptible, limit)
   return count >= limit
 end
 
+-- Takes entries from a worker and appends their jobs again: those whose decoding had begun to `suspects`, the others to
+-- the stream that they were in. `jobs` is the beginning of the keys of jobs.
+local function put_back(stream, suspects, group, jobs, entries)
+  local count = 0
+  for _, pending in ipairs(entries) do
+    local entry = redis.call('XRANGE', stream, pending[1], pending[1])[1]
+    remove_entry(stream, group, pending[1])
+    if entry then
+      local job_id, preemptible = entry[2][2], entry[2][4]
+      local job = jobs .. job_id
+      if redis.call('EXISTS', job) == 1 then
+        local has_begun = tonumber(redis.call('HGET', job, 'begun') or 0) > 0
+        put(has_begun and suspects or stream, group, job, job_id, preemptible)
+        count = count + 1
+      end
+    end
+  end
+  return count
+end
+
 ---- jobs -------------------------------------------------------------------------------------------------------------
 
--- Returns 1 if the job is accepted, or was before (this may be a retry); 0 if its lane has no room for its kind.
-function steps.enqueue(group, limit, lives_ms, job_id, preemptible, ...)
-  local stream, job, result = unpack(KEYS)
-  if redis.call('EXISTS', job, result) > 0 then return 1 end
+-- Returns 1 if the job is new; 2 if it was enqueued before, and waits, runs or has its result; 0 if its lane has no room
+-- for its kind. With `accepted` a record is opened, in place of that of an earlier try that failed.
+function steps.enqueue(group, limit, lives_ms, job_id, preemptible, accepted, picture_ms, record_ms, ...)
+  local stream, job, result, record = unpack(KEYS)
+  if redis.call('EXISTS', job) == 1 then return 2 end
+  if redis.call('EXISTS', result) == 1 and (accepted == '' or redis.call('HEXISTS', result, 'error') == 0) then
+    return 2
+  end
   if is_full(stream, preemptible, tonumber(limit)) then return 0 end
-  redis.call('HSET', job, 'enqueued_ms', now_ms(), ...)
+  redis.call('HSET', job, 'enqueued_ms', now_ms(), ...) -- the first write: refused where Redis has no memory left
   redis.call('PEXPIRE', job, lives_ms)
+  if accepted ~= '' then
+    redis.call('UNLINK', result, record)
+    redis.call('HSET', record, 'accepted', accepted, 'picture_ms', picture_ms, 'record_ms', record_ms)
+    redis.call('PEXPIRE', record, record_ms + lives_ms)
+  end
   put(stream, group, job, job_id, preemptible)
   return 1
 end
 
--- KEYS after the first: each lane's stream.
 function steps.cancel(group)
   local job = KEYS[1]
-  local entry, lane = unpack(redis.call('HMGET', job, 'entry', 'lane'))
+  local entry, stream = unpack(redis.call('HMGET', job, 'entry', 'stream'))
   if not entry then return 0 end
-  remove_entry(KEYS[1 + lane], group, entry)
+  remove_entry(stream, group, entry)
   return redis.call('DEL', job)
 end
 
--- Returns 1 if this was the first result of a job that is still wanted. It begins with a step that needs no memory:
--- then Redis lets it store the result even where its memory is full.
-function steps.complete(group, entry, job_id, lives_ms, outcome, limit_bytes, bytes, ...)
-  local stream, job, result, replies, record, pictures, pictures_bytes = unpack(KEYS)
+-- KEYS: each lane's stream.
+function steps.prepare(group)
+  for _, stream in ipairs(KEYS) do
+    local groups = redis.call('EXISTS', stream) == 1 and redis.call('XINFO', 'GROUPS', stream) or {}
+    if #groups == 0 then redis.call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM') end
+  end
+  return 1
+end
+
+-- Returns the entries that it took: one, or none if there is none or a worker holds one.
+function steps.claim_suspect(group, worker)
+  local suspects = KEYS[1]
+  if redis.call('XPENDING', suspects, group)[1] > 0 then return {} end
+  local taken = redis.call('XREADGROUP', 'GROUP', group, worker, 'COUNT', 1, 'STREAMS', suspects, '>')
+  return taken and taken[1][2] or {}
+end
+
+-- Returns 0 if the job is not wanted any more.
+function steps.begin(deliveries)
+  local job = KEYS[1]
+  if redis.call('EXISTS', job) == 0 then return 0 end
+  go_on_without_memory(job)
+  redis.call('HSET', job, 'begun', deliveries)
+  return 1
+end
+
+-- Puts back the jobs of workers that were silent for a lease, and forgets workers that were silent for `forget_ms`.
+-- Jobs of the background lane stay in it even if they had begun: alone on a worker, they would keep it for minutes.
+function steps.reclaim(group, lease_ms, forget_ms)
+  local workers, redelivered, jobs, interactive, background, suspects = unpack(KEYS)
+  local count = 0
+  for _, stream in ipairs({interactive, background, suspects}) do
+    local orphans = redis.call('XPENDING', stream, group, 'IDLE', lease_ms, '-', '+', 1000)
+    count = count + put_back(stream, stream == background and background or suspects, group, jobs, orphans)
+  end
+  if count > 0 then redis.call('INCRBY', redelivered, count) end
+  local heartbeats, now = redis.call('HGETALL', workers), now_ms()
+  for i = 1, #heartbeats, 2 do
+    local worker = heartbeats[i]
+    if now - tonumber(string.match(heartbeats[i + 1], '^%d+')) > tonumber(forget_ms) then
+      redis.call('HDEL', workers, worker)
+      for _, stream in ipairs({interactive, background, suspects}) do
+        if #redis.call('XPENDING', stream, group, '-', '+', 1, worker) == 0 then
+          redis.call('XGROUP', 'DELCONSUMER', stream, group, worker)
+        end
+      end
+    end
+  end
+  return count
+end
+
+-- KEYS after the second: each lane's stream.
+function steps.leave(group, worker)
+  local workers, jobs = unpack(KEYS)
+  redis.call('HDEL', workers, worker)
+  for i = 3, #KEYS do
+    put_back(KEYS[i], KEYS[i], group, jobs, redis.call('XPENDING', KEYS[i], group, '-', '+', 1000, worker))
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[i], group, worker)
+  end
+  return 1
+end
+
+-- Returns 1 if this was the first result of a job that is still wanted. It begins with a write that needs no memory.
+-- A result is kept for a job with a record, and for who waits for the job, until it is taken. `info` says how its image
+-- was made: one API process counts it.
+function steps.complete(group, entry, job_id, awaited, lives_ms, outcome, limit_bytes, bytes, info, ...)
+  local stream, job, result, replies, record, pictures, pictures_bytes, uncounted = unpack(KEYS)
   remove_entry(stream, group, entry)
-  if redis.call('DEL', job) == 0 then return 0 end
+  local new_entry, new_stream = unpack(redis.call('HMGET', job, 'entry', 'stream'))
+  if not new_entry then return 0 end
+  if new_entry ~= entry then remove_entry(new_stream, group, new_entry) end -- it was put back meanwhile
+  redis.call('DEL', job)
+  if info ~= '' then
+    redis.call('RPUSH', uncounted, info)
+    redis.call('LTRIM', uncounted, -10000, -1) -- there may be no API process
+    redis.call('PEXPIRE', uncounted, lives_ms)
+  end
   local picture_ms, record_ms = unpack(redis.call('HMGET', record, 'picture_ms', 'record_ms'))
-  if picture_ms then -- an asynchronous request: the record tells what became of it
+  if picture_ms then
     redis.call('HSET', record, 'outcome', outcome)
     redis.call('PEXPIRE', record, record_ms)
-    if bytes == '0' then return 1 end
   end
+  local is_kept = picture_ms and bytes ~= '0' and (awaited == '0' or tonumber(bytes) <= tonumber(limit_bytes))
+  if awaited == '0' and not is_kept then return 1 end
   redis.call('HSET', result, ...)
-  redis.call('PEXPIRE', result, picture_ms or lives_ms)
-  if picture_ms then
+  redis.call('PEXPIRE', result, is_kept and picture_ms or lives_ms)
+  if is_kept then
+    redis.call('HSET', result, 'is_kept', '1')
     store_capped(pictures, pictures_bytes, limit_bytes, result, bytes, picture_ms)
-  else
+  end
+  if awaited == '1' then
     redis.call('RPUSH', replies, job_id)
     redis.call('PEXPIRE', replies, lives_ms)
   end
   return 1
 end
 
--- `delivered`: earlier deliveries, which the new entry does not know.
-function steps.release(group, entry, job_id, preemptible, delivered)
+-- KEYS: the results. One that is not kept is given out once.
+function steps.take_results()
+  local results = {}
+  for i, result in ipairs(KEYS) do
+    results[i] = redis.call('HGETALL', result)
+    if redis.call('HEXISTS', result, 'is_kept') == 0 then redis.call('UNLINK', result) end
+  end
+  return results
+end
+
+-- Gives a job back. `begun`: its earlier deliveries.
+function steps.release(group, entry, job_id, preemptible, begun)
   local stream, job = unpack(KEYS)
   remove_entry(stream, group, entry)
-  if redis.call('EXISTS', job) == 0 then return 0 end
-  redis.call('HSET', job, 'delivered', delivered)
+  if redis.call('HGET', job, 'entry') ~= entry then return 0 end -- it is answered, or was put back
+  redis.call('HSET', job, 'begun', begun)
   put(stream, group, job, job_id, preemptible)
   return 1
 end
@@ -145,37 +264,37 @@ function steps.report(group, preemptible, ...)
   return (next_waiting and not is_preemptible(next_waiting)) and 2 or 1
 end
 
-function steps.beat(worker, info)
+function steps.heartbeat(worker, about)
   local workers = KEYS[1]
-  redis.call('HSET', workers, worker, now_ms() .. ' ' .. info)
+  go_on_without_memory(workers)
+  redis.call('HSET', workers, worker, now_ms() .. ' ' .. about)
   return 1
 end
 
----- records of asynchronous jobs -------------------------------------------------------------------------------------
+---- records of jobs --------------------------------------------------------------------------------------------------
 
--- KEYS after the third: each lane's stream. A position of 0: a worker has the job.
+-- A position of 0: a worker has the job.
 function steps.job_status(group)
   local record, job, result = unpack(KEYS)
   local accepted, outcome = unpack(redis.call('HMGET', record, 'accepted', 'outcome'))
   if not accepted then return false end
-  local entry, lane, progress = unpack(redis.call('HMGET', job, 'entry', 'lane', 'progress'))
+  local entry, stream, progress = unpack(redis.call('HMGET', job, 'entry', 'stream', 'progress'))
   local position = 0
   if entry then
-    local stream = KEYS[3 + lane]
     position = #redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), entry)
   end
   return {accepted, outcome, entry, position, progress, redis.call('HEXISTS', job, 'preview'),
           redis.call('EXISTS', result)}
 end
 
--- KEYS after the third: each lane's stream. Returns whether there is a record of the job.
+-- Returns whether there is a record of the job.
 function steps.cancel_recorded(group, outcome)
   local record, job, result = unpack(KEYS)
   local record_ms = redis.call('HGET', record, 'record_ms')
   if not record_ms then return 0 end
-  local entry, lane = unpack(redis.call('HMGET', job, 'entry', 'lane'))
+  local entry, stream = unpack(redis.call('HMGET', job, 'entry', 'stream'))
   if entry then
-    remove_entry(KEYS[3 + lane], group, entry)
+    remove_entry(stream, group, entry)
     redis.call('DEL', job)
     redis.call('HSET', record, 'outcome', outcome)
     redis.call('PEXPIRE', record, record_ms)

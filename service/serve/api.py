@@ -2,15 +2,19 @@
 
 import contextlib
 import sys
+from time import monotonic
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from service.http.app import create_app
+from service.serve.protocol import Connection, connection_class
 from service.settings import Settings
 
 EXIT_NOT_STARTED = 3
+TICKS_PER_S = 10
+"""Rate of uvicorn's main loop."""
 
 
 class Server(uvicorn.Server):
@@ -25,6 +29,15 @@ class Server(uvicorn.Server):
         """Stop on SIGTERM or SIGINT."""
         self._stopping.set()
         super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Check the connections every second."""
+        if counter % TICKS_PER_S == 0:
+            now = monotonic()
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, Connection)
+                connection.watch(now)
+        return await super().on_tick(counter)
 
 
 def make_server(settings: Settings) -> Server:
@@ -42,6 +55,9 @@ def make_server(settings: Settings) -> Server:
         log_config=None,
         access_log=False,  # RequestScope logs with the request's id
         server_header=False,
+        http=connection_class(settings),
+        ws="none",
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=int(settings.request_timeout_s),
     )
     return Server(application, config)

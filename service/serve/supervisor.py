@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -25,6 +26,14 @@ from model_store.catalog import Catalog, CatalogError, default_folder, read_cata
 from service.serve.embedded import FLUSHED_WITHIN_S
 from service.serve.parent import VARIABLE as PARENT_PIPE
 from service.settings import EXIT_CONFIGURATION, Settings
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Without the proxy that an environment may name, which knows nothing of this machine's own addresses."""
+
+SOCKET_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+"""For the queue's socket, where ``TMPDIR`` is too long for one, or has characters that need quoting in a URL."""
+
+PLAIN = re.compile(r"[\w./-]{1,60}", re.ASCII)
 
 LIVED_LONG_S = 20.0
 LONGEST_PAUSE_S = 15.0
@@ -68,7 +77,7 @@ class Supervisor:
         if (reason := _unusable(self._settings.host, self._settings.port)) is not None:
             self._console.print(f"{reason}; STYLIZE_HOST and STYLIZE_PORT choose another address", highlight=False)
             return EXIT_CONFIGURATION
-        with tempfile.TemporaryDirectory(prefix="stylize-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(prefix="stylize-", dir=_socket_root(), ignore_cleanup_errors=True) as folder:
             await self._run_children(Path(folder))
         return self._exit_code
 
@@ -192,9 +201,15 @@ def _unusable(host: str, port: int) -> str | None:
     return None
 
 
+def _socket_root() -> str:
+    """Return a folder in which the path of a socket is short and plain."""
+    roots = (tempfile.gettempdir(), *SOCKET_FOLDERS)
+    return next((root for root in roots if PLAIN.fullmatch(root) and os.access(root, os.W_OK | os.X_OK)), roots[0])
+
+
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with DIRECT.open(url, timeout=2) as answer:
             return bool(json.load(answer)["ready"])
     except (urllib.error.URLError, OSError, ValueError, KeyError):
         return False

@@ -34,6 +34,7 @@ def run_worker(settings: Settings, redis_url: str) -> None:
         settings.model_memory_mb * 2**20,
         settings.tile_px,
         settings.backend,
+        settings.warm_up_px,
     )
     try:
         asyncio.run(_serve_queue(settings, redis_url, stylizer))

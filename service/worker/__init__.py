@@ -1,1 +1,1 @@
-"""The parts of a worker: from claimed bytes to pixels, to networks, to an answer."""
+"""A worker: claim → decode → batch → forward → encode → complete."""

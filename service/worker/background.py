@@ -22,7 +22,7 @@ from time import monotonic
 from model_store.gatys import prepare
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
-from service.queue.job import Claim, Result, Standing
+from service.queue.jobs import Claim, Result, Standing
 from service.queue.queue import JobQueue
 from service.worker.codecs import Codecs, Decoded, to_result
 from service.worker.device import Device
@@ -36,7 +36,11 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundLane:
-    """Claims the lane's jobs, one at a time, and takes their steps on a device that batches use first."""
+    """Claims the lane's jobs, one at a time, and takes their steps on a device that batches use first.
+
+    Attributes:
+        has_ended: Set once it claims no more and holds nothing, after ``stop``.
+    """
 
     def __init__(
         self,
@@ -63,46 +67,59 @@ class BackgroundLane:
         self._codecs = codecs
         self._device = device
         self._idle_device = idle_device
-        self._turn = asyncio.Lock()
+        self._may_claim = asyncio.Event()
+        self._may_claim.set()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._is_preempted = False
         self._stopping = False
+        self.has_ended = asyncio.Event()
 
     async def run(self) -> None:
         """Do one job after the other, until ``stop``; then give the present one back."""
-        while True:
-            async with self._turn:
-                if self._stopping:
-                    return
-                if (claim := await self._claim()) is not None:
-                    self._held.add(claim)
-                    await self._work(claim)
+        while not self._stopping:
+            await self._may_claim.wait()
+            if (claim := await self._claim()) is None:
+                continue
+            self._held.add(claim)
+            if self._is_preempted:  # while it waited for the claim
+                await self._held.release(claim)
+                continue
+            self._is_idle.clear()
+            await self._work(claim)
+            self._is_idle.set()
+        self.has_ended.set()
 
     def stop(self) -> None:
         """Claim no more, and give back the present job after its present step."""
         self._stopping = self._is_preempted = True
+        self._may_claim.set()
 
     @asynccontextmanager
     async def preempted(self) -> AsyncIterator[None]:
         """Hold no job meanwhile: the present one is given back after its present step."""
         self._is_preempted = True
-        async with self._turn:
-            self._is_preempted = self._stopping
+        self._may_claim.clear()
+        await self._is_idle.wait()
+        try:
             yield
+        finally:
+            self._is_preempted = self._stopping
+            self._may_claim.set()
 
     async def _claim(self) -> Claim | None:
-        """Claim the oldest job whose worker died, or else the oldest that waits, if it comes within a moment."""
+        """Claim the oldest job that waits, if it comes within a moment."""
         try:
-            if (orphan := await self._queue.reclaim("background")) is not None:
-                log.warning("a long job's worker died", extra={**log_fields(orphan), "deliveries": orphan.deliveries})
-                return orphan
             return next(iter(await self._queue.claim(1, "background")), None)
-        except ServiceError:  # the pipeline, which claims the interactive jobs, logs it
+        except ServiceError:  # the client of Redis has logged it
             await asyncio.sleep(RETRY_S)
             return None
 
     async def _work(self, claim: Claim) -> None:
         """Take a job's steps and complete it; or give it back, or drop it if it is not wanted any more."""
         try:
+            if not await self._held.begin(claim):
+                return await self._held.drop(claim)
             decoded = await self._codecs.decode(claim)
             job = await self._begin(claim, decoded)
             while not job.is_done:
@@ -138,8 +155,7 @@ class BackgroundLane:
             job.saved_at = monotonic()
         try:
             return await self._queue.report(claim, await self._codecs.run(job.progress), saved)
-        except ServiceError as err:
-            log.warning("a long job's progress is not reported: %s", err.detail, extra=log_fields(claim))
+        except ServiceError:  # the client of Redis has logged it
             return Standing.WANTED
         finally:
             job.reported_at = monotonic()

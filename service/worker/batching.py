@@ -1,4 +1,4 @@
-"""Which waiting jobs run together. Pure: no clock, no I/O.
+"""Choice of the waiting jobs that run together. Pure: no clock, no I/O.
 
 The oldest job leads, so none is overtaken for ever. Jobs of its shape join it in order of arrival, up to the limits. An
 idle device takes what is there at once; what arrives while it is busy makes the next batch (``max_wait_ms`` can change
@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 @dataclass(frozen=True)
 class Shape:
-    """What jobs must have in common to share a forward pass. Height and width are of the network's input, in pixels."""
+    """Network and size in pixels of an output: jobs that share a forward pass have the same."""
 
     model: str
     height: int
@@ -20,16 +20,16 @@ class Shape:
 
     @property
     def pixels(self) -> int:
-        """Of one image."""
+        """Pixels of one image."""
         return self.height * self.width
 
 
 class Batchable(Protocol):
-    """A job, as far as batching is concerned."""
+    """Anything with a shape."""
 
     @property
     def shape(self) -> Shape:
-        """What it must share with the others of its batch."""
+        """Shape, which all jobs of a batch share."""
         ...
 
 
@@ -38,26 +38,26 @@ Job = TypeVar("Job", bound=Batchable)
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """How big a batch may become. A single image may exceed ``pixels``: it runs alone."""
+    """Most images and pixels of a batch. A single image may exceed ``pixels``: it runs alone."""
 
     size: int
     pixels: int
 
     def room(self, shape: Shape) -> int:
-        """Most images of a shape in one batch, at least 1."""
+        """Return the most images of a shape in one batch, at least 1."""
         return max(1, min(self.size, self.pixels // shape.pixels))
 
     def halved(self) -> "BatchLimits":
-        """Limits after the device ran out of memory."""
+        """Return the limits after the device ran out of memory."""
         return BatchLimits(max(1, self.size // 2), max(1, self.pixels // 2))
 
 
 def next_batch(waiting: Sequence[Job], limits: BatchLimits) -> list[Job]:
-    """The jobs to run next: the oldest, and the oldest others of its shape.
+    """Return the jobs to run next: the oldest, and the oldest others of its shape.
 
     Args:
-        waiting: In order of arrival; not changed.
-        limits: Of the batch.
+        waiting: All jobs, in order of arrival; not changed.
+        limits: Limits of the batch.
 
     Returns:
         At least one job unless nothing waits; in order of arrival.
@@ -69,7 +69,7 @@ def next_batch(waiting: Sequence[Job], limits: BatchLimits) -> list[Job]:
 
 
 def wait_left_ms(waiting: Sequence[Job], oldest_age_ms: float, limits: BatchLimits, max_wait_ms: int) -> float:
-    """How much longer an idle device should wait for the oldest job's batch to fill; 0 means run now."""
+    """Return how much longer an idle device waits for the oldest job's batch to fill; 0 means run now."""
     if not waiting or len(next_batch(waiting, limits)) >= limits.room(waiting[0].shape):
         return 0.0
     return max(0.0, max_wait_ms - oldest_age_ms)

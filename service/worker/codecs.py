@@ -14,19 +14,17 @@ from PIL import Image
 
 from model_store.image_files import DecodedImage
 from service import images
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed, ModelUnavailable, ServiceError
-from service.http.schemas import Facts, StylePart, StylizeParameters
-from service.images import ImageLimits
-from service.mix import check_shorter_side
-from service.queue.job import Claim, Job, Result
-from service.queue.style_store import digest_of
+from service.images import ImageLimits, check_style_size, naming
+from service.queue.jobs import Claim, Job, Result
+from service.queue.styles import digest_of
+from service.request import ResultInfo, StylePart, StylizeParameters
 from service.settings import CommonSettings
-from service.which import naming
 from service.worker.batching import Shape
 from service.worker.held_jobs import log_fields
-from service.worker.registered import RegisteredStyles, bounded_painting, encoding_of, gone, needs_pixels
+from service.worker.registered import RegisteredStyles, bounded_file, encoding_of, gone, needs_pixels
 
 PREVIEW_PX = 256
 """Longer side of a registered style's preview: that of the shipped ones."""
@@ -68,14 +66,20 @@ class Encoded:
 
 
 class Codecs:
-    """Decodes claimed jobs and encodes their outputs, while the device works."""
+    """Decodes claimed jobs and encodes their outputs, while the device works.
+
+    Attributes:
+        decoders: As many as jobs can be decoded at a time.
+    """
 
     def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: CommonSettings) -> None:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
         self._styles = styles
         self._limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
-        self._pool = ThreadPoolExecutor(max(2, (os.cpu_count() or 2) // 2), "codec")
+        threads = max(2, (os.cpu_count() or 2) // 2)
+        self._pool = ThreadPoolExecutor(threads, "codec")
+        self.decoders = asyncio.Semaphore(threads)
 
     async def decode(self, claim: Claim) -> Decoded:
         """Decode a job's images.
@@ -114,7 +118,7 @@ class Codecs:
 
 
 def decode_job(
-    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, bytes | Upload] | None = None
+    job: Job, stylizer: Stylizer, limits: ImageLimits, registered: Mapping[str, bytes | StyleImage] | None = None
 ) -> Decoded:
     """Decode content image and masks at the size of the output, and the style images that are not remembered.
 
@@ -135,7 +139,7 @@ def decode_job(
     content = images.decode(job.blobs["content"], "content", limits, max(parameters.width, parameters.height))
     blobs, kept = job.blobs, b""
     if parameters.registers:
-        kept = bounded_painting(blobs["style-0"], limits)
+        kept = bounded_file(blobs["style-0"], limits)
         blobs = {**blobs, "style-0": kept}  # what is kept is what is encoded
     sources = StyleSources(parameters, blobs, registered or {}, stylizer, limits)
     styles = [(part.weight, sources.source(part)) for part in parameters.styles]
@@ -150,11 +154,11 @@ class StyleSources:
 
     parameters: StylizeParameters
     blobs: Mapping[str, bytes]
-    registered: Mapping[str, bytes | Upload]
+    registered: Mapping[str, bytes | StyleImage]
     stylizer: Stylizer
     limits: ImageLimits
 
-    def source(self, part: StylePart) -> str | Upload:
+    def source(self, part: StylePart) -> str | StyleImage:
         """Return one style, as the stylizer takes it.
 
         Raises:
@@ -163,27 +167,27 @@ class StyleSources:
         if part.upload is not None:
             uploads = [other.upload for other in self.parameters.styles if other.upload is not None]
             with naming("style", uploads.index(part.upload), len(uploads)):
-                return self._upload(self.blobs[part.upload])
+                return self._style_image(self.blobs[part.upload])
         assert part.style_id is not None
         if part.digest is not None:
             return self._registered(part.style_id)
-        return self._upload(self._shipped(part.style_id)) if part.from_painting else part.style_id
+        return self._style_image(self._shipped(part.style_id)) if part.from_painting else part.style_id
 
-    def _upload(self, file: bytes) -> Upload:
+    def _style_image(self, file: bytes) -> StyleImage:
         """Return a style image; without its pixels where its encoding is remembered and the method needs no more."""
         encoding = encoding_of(digest_of(file), self.parameters.style_size)
         if not needs_pixels(self.parameters):
             remembered = self.stylizer.remembered(self.parameters.model, encoding)
             if remembered is not None:
                 return remembered
-        return Upload(encoding, self._pixels(file))
+        return StyleImage(encoding, self._pixels(file))
 
-    def _registered(self, style_id: str) -> Upload:
-        """Return a registered style, as an upload of the file that is kept of it."""
+    def _registered(self, style_id: str) -> StyleImage:
+        """Return a registered style, by the file that is kept of it."""
         found = self.registered.get(style_id)
         if found is None:
             raise gone(style_id)
-        return found if isinstance(found, Upload) else self._upload(found)
+        return found if isinstance(found, StyleImage) else self._style_image(found)
 
     def _shipped(self, style_id: str) -> bytes:
         """Read the style image that lies beside the checkpoints, as it is now."""
@@ -195,7 +199,7 @@ class StyleSources:
 
     def _pixels(self, file: bytes) -> Image.Image:
         image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
-        check_shorter_side(image.width, image.height)
+        check_style_size(image.width, image.height)
         return image
 
 
@@ -212,7 +216,7 @@ def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list
     if masks and not any(part.weight > 0 for part in lit):
         why = "the masks of all styles of positive weight are black" if lit else "all masks are black"
         raise InvalidField(
-            f"{why}, so that no style would be anywhere: make those places light where a style shall be", "mask"
+            f"{why}, so that no style would be anywhere: make those places light where a style is to apply", "mask"
         )
     is_no_mask = len(masks) == 1 and masks[0].getextrema() == (255, 255)
     return [] if is_no_mask else masks
@@ -220,7 +224,7 @@ def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list
 
 def to_result(claim: Claim, decoded: Decoded, encoded: Encoded, batch_size: int, model_ms: float) -> Result:
     """Return a job's result: its output, and how it was made."""
-    facts = Facts(
+    info = ResultInfo(
         model=decoded.parameters.model,
         batch_size=batch_size,
         queue_ms=claim.waited_ms,
@@ -228,7 +232,7 @@ def to_result(claim: Claim, decoded: Decoded, encoded: Encoded, batch_size: int,
         model_ms=model_ms,
         encode_ms=encoded.encode_ms,
     )
-    return Result(encoded.image, facts.model_dump(), blobs={"painting": decoded.kept} if decoded.kept else {})
+    return Result(encoded.image, info.model_dump(), blobs={"painting": decoded.kept} if decoded.kept else {})
 
 
 def _encode(decoded: Decoded, output: Image.Image) -> bytes:

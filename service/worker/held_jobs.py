@@ -6,7 +6,7 @@ import logging
 from time import monotonic
 
 from service.errors import ServiceError
-from service.queue.job import Claim, Result
+from service.queue.jobs import Claim, Result
 from service.queue.queue import JobQueue
 
 RETRY_S = 0.5
@@ -30,7 +30,20 @@ class HeldJobs:
 
     def add(self, claim: Claim) -> None:
         """Hold a job, until it is completed, dropped or released."""
-        self._claims[(claim.job.lane, claim.entry)] = claim
+        self._claims[(claim.lane, claim.entry)] = claim
+
+    async def begin(self, claim: Claim) -> bool:
+        """Note that a job's decoding begins; while Redis is away, try again until the job's deadline.
+
+        Returns:
+            Whether the job is still wanted.
+        """
+        while not claim.is_late:
+            try:
+                return await self._queue.begin(claim)
+            except ServiceError:
+                await asyncio.sleep(RETRY_S)
+        return False
 
     async def complete(self, claim: Claim, result: Result) -> None:
         """Store a job's result; while Redis is away, try again until the job's deadline."""
@@ -72,6 +85,11 @@ class HeldJobs:
         """
         await self._queue.extend([claim for claim in self.claims if not claim.is_late])
 
+    async def until_alone(self, claim: Claim) -> None:
+        """Wait until no other job is held."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.claims == (claim,))
+
     async def until_none(self) -> None:
         """Wait until no job is held."""
         async with self._changed:
@@ -79,7 +97,7 @@ class HeldJobs:
 
     async def _remove(self, claim: Claim) -> None:
         async with self._changed:
-            del self._claims[(claim.job.lane, claim.entry)]
+            del self._claims[(claim.lane, claim.entry)]
             self._changed.notify_all()
 
 

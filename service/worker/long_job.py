@@ -10,8 +10,7 @@ from model_store.gatys import Progress
 from model_store.pixels import to_images
 from service.engine.stylize_input import TiledProgress
 from service.engine.stylizer import Stylizer
-from service.queue.job import Claim
-from service.queue.job_progress import JobProgress, Saved
+from service.queue.jobs import Claim, JobProgress, Saved
 from service.worker.codecs import Decoded
 
 PREVIEW_PX = 256

@@ -7,8 +7,9 @@ While the device runs one batch, threads decode the next and encode the last. Th
 of jobs that have not run yet; the rest stays in Redis for other workers. Where no batch wants the device, the
 ``BackgroundLane`` takes a step of its job: a tile of a large image, or a step of an optimisation.
 
-A job may be fatal: a file that crashes a codec, a size that kills the process. So a job whose worker died is run with
-nothing else in the pipeline (``_run_alone``): if it kills this worker too, it harms no other job's count of deliveries.
+A job may be fatal: a file that crashes a codec, a size that kills the process. So a job that had begun when its worker
+died is run with nothing else in the pipeline (``_run_alone``): if it kills this worker too, it harms no other job's
+count of deliveries. Other workers go on meanwhile.
 """
 
 import asyncio
@@ -22,9 +23,9 @@ from time import monotonic
 
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
-from service.queue.job import Claim, Result
+from service.queue.jobs import Claim, Result
 from service.queue.queue import JobQueue
-from service.queue.style_store import StyleStore
+from service.queue.styles import StyleStore
 from service.settings import Settings
 from service.tasks import end_tasks
 from service.worker.background import BackgroundLane
@@ -70,10 +71,13 @@ class Worker:
             try:
                 if not is_prepared:
                     await self._queue.prepare()
-                    await self._queue.beat(self._worker_info())
+                    await self._queue.heartbeat(self._worker_info())
                     is_prepared = True
                 if monotonic() - orphans_looked_for_at > self._settings.heartbeat_s:
-                    if await self._run_alone():
+                    if count := await self._queue.reclaim():
+                        log.warning("jobs of dead workers were put back", extra={"jobs": count})
+                    if (suspect := await self._queue.claim_suspect()) is not None:
+                        await self._run_alone(suspect)
                         continue
                     orphans_looked_for_at = monotonic()
                 if (room := self._room()) <= 0:
@@ -81,8 +85,7 @@ class Worker:
                     continue
                 for claim in await self._queue.claim(room):
                     self._accept(claim)
-            except ServiceError as err:
-                log.warning("no jobs can be claimed: %s", err.detail)
+            except ServiceError:  # the client of Redis has logged it
                 await asyncio.sleep(RETRY_S)
                 is_prepared = False  # Redis may come back empty
         await self._drain()
@@ -90,7 +93,8 @@ class Worker:
     async def _do(self, claim: Claim) -> None:
         """Take one job through the pipeline: decode, wait for its batch to be run, encode, complete."""
         try:
-            decoded = await self._decode(claim)
+            if (decoded := await self._decode(claim)) is None:
+                return await self._held.drop(claim)
             if (forwarded := await self._waiting.join(claim, decoded)) is None:
                 return await self._held.drop(claim)
             encoded = await self._codecs.encode(claim, decoded, forwarded.output)
@@ -133,12 +137,17 @@ class Worker:
         self._waiting.expect()
         self._spawn(self._do(claim))
 
-    async def _decode(self, claim: Claim) -> Decoded:
+    async def _decode(self, claim: Claim) -> Decoded | None:
+        """Decode a job's images; ``None`` if it is not wanted any more."""
         try:
-            return await self._codecs.decode(claim)
+            async with self._codecs.decoders:  # a job that waits for a thread has not begun
+                if await self._held.begin(claim):
+                    return await self._codecs.decode(claim)
         except ServiceError:
             await self._waiting.given_up()
             raise
+        await self._waiting.given_up()
+        return None
 
     async def _without_unwanted(self, batch: list[Waiting]) -> list[Waiting]:
         """Drop the jobs of a batch that are late or cancelled: they are not computed."""
@@ -162,21 +171,14 @@ class Worker:
                     yield
                     return
 
-    async def _run_alone(self) -> bool:
-        """Take one job whose worker died, if there is one, through an otherwise empty pipeline."""
-        if not await self._queue.has_orphans():
-            return False
+    async def _run_alone(self, claim: Claim) -> None:
+        """Take a job that had begun when its worker died through an otherwise empty pipeline."""
+        log.warning("a job's worker died: it runs alone", extra={**log_fields(claim), "deliveries": claim.deliveries})
+        self._held.add(claim)  # so that its lease is renewed
         async with self._background.preempted():
-            await self._held.until_none()
-            claim = await self._queue.reclaim()
-            if claim is None:
-                return False
-            log.warning(
-                "a job's worker died: it runs alone", extra={**log_fields(claim), "deliveries": claim.deliveries}
-            )
+            await self._held.until_alone(claim)
             self._accept(claim)
             await self._held.until_none()
-        return True
 
     # ---- living and stopping --------------------------------------------------------------------------------------
 
@@ -214,19 +216,18 @@ class Worker:
         """Finish what is claimed; give back what does not finish in time."""
         log.info("draining", extra={"held": len(self._held.claims)})
         try:
-            async with asyncio.timeout(self._settings.drain_timeout_s), self._background.preempted():
+            async with asyncio.timeout(self._settings.drain_timeout_s):
                 await self._held.until_none()
+                await self._background.has_ended.wait()
         except TimeoutError:
             await self._held.release_all()
 
     async def _heartbeat(self) -> None:
         """Tell Redis that this worker lives, and renew the leases of what it holds."""
         while True:
-            try:
-                await self._queue.beat(self._worker_info())
+            with contextlib.suppress(ServiceError):  # the client of Redis has logged it
                 await self._held.extend_leases()
-            except ServiceError as err:
-                log.warning("no heartbeat: %s", err.detail)
+                await self._queue.heartbeat(self._worker_info())
             await asyncio.sleep(self._settings.heartbeat_s)
 
     def _worker_info(self) -> dict[str, object]:

@@ -1,8 +1,8 @@
-"""A worker's way to registered styles: fetched when a job names one, made when a job registers one.
+"""Registered styles in a worker: fetched when a job names one, made when a job registers one.
 
-- ``fetch``: what a job needs of them, from the store or from what this process remembers.
-- ``bounded_painting``: what is stored of a new one. The file that is kept is the one that is encoded, so the style
-  comes out the same whenever it is encoded again.
+- ``fetch`` takes what a job needs of them from the store, or from what this process remembers.
+- ``bounded_file`` makes the file that is stored of a new one. It is also the one that is encoded, so the style is
+  the same whenever it is encoded again.
 """
 
 import asyncio
@@ -10,48 +10,50 @@ from time import monotonic
 
 from model_store.image_files import DecodedImage
 from service import images
-from service.engine.stylize_input import Upload
+from service.engine.stylize_input import StyleImage
 from service.engine.stylizer import Stylizer
 from service.errors import NotFound, QueueUnreachable
-from service.http.schemas import StylizeParameters
 from service.images import ImageLimits
-from service.queue.job import Claim
-from service.queue.style_store import StyleStore
+from service.queue.jobs import Claim
+from service.queue.styles import StyleStore
+from service.request import StylizeParameters
 from service.worker.held_jobs import RETRY_S
 
-PAINTING_PX = 1024
-"""Longer side, at most, of the painting that is kept: twice that at which it is encoded."""
+KEPT_PX = 1024
+"""Longest side of the file that is kept: twice that at which it is encoded."""
 
-PAINTING_FORMAT = "jpeg"
+KEPT_FORMAT = "jpeg"
 
 
 class RegisteredStyles:
-    """The store as a worker sees it, and what its stylizer remembers."""
+    """The store of registered styles, behind what a worker's stylizer remembers."""
 
     def __init__(self, store: StyleStore, stylizer: Stylizer) -> None:
-        """Nothing is fetched yet."""
+        """Nothing is fetched before it is needed."""
         self._store = store
         self._stylizer = stylizer
 
-    async def fetch(self, claim: Claim) -> dict[str, bytes | Upload]:
-        """A job's registered styles, by id: as remembered where that will do, else their file; without those deleted.
+    async def fetch(self, claim: Claim) -> dict[str, bytes | StyleImage]:
+        """Return a job's registered styles by id: as remembered where that will do, else their file.
+
+        Styles that were deleted are left out.
 
         Raises:
             QueueUnreachable: Redis did not answer before the job's deadline.
         """
         parameters = StylizeParameters.model_validate(claim.job.parameters)
-        found: dict[str, bytes | Upload] = {}
+        found: dict[str, bytes | StyleImage] = {}
         for part in parameters.styles:
             if part.style_id is None or part.digest is None:
                 continue
             remembered = self._stylizer.remembered(parameters.model, encoding_of(part.digest, parameters.style_size))
             if remembered is not None and not needs_pixels(parameters):
                 found[part.style_id] = remembered
-            elif (file := await self._painting(part.style_id, claim.deadline)) is not None:
+            elif (file := await self._file(part.style_id, claim.deadline)) is not None:
                 found[part.style_id] = file
         return found
 
-    async def _painting(self, style_id: str, deadline: float) -> bytes | None:
+    async def _file(self, style_id: str, deadline: float) -> bytes | None:
         while True:
             try:
                 return await self._store.painting(style_id)
@@ -62,29 +64,29 @@ class RegisteredStyles:
 
 
 def needs_pixels(parameters: StylizeParameters) -> bool:
-    """Whether a job needs the pixels of its style images, not what a network once made of them."""
+    """Return whether a job needs the pixels of its style images: their encodings will not do."""
     return parameters.method == "gatys" or parameters.color == "match"
 
 
 def encoding_of(digest: str, size_px: int) -> str:
-    """The name under which a stylizer remembers what became of a painting at a size: its ``Upload.digest``."""
+    """Return the ``StyleImage.digest`` of a file that is encoded at a size: a stylizer remembers it under that."""
     return f"{digest}@{size_px}"
 
 
-def bounded_painting(upload: bytes, limits: ImageLimits) -> bytes:
-    """The file that is kept of an upload: upright, in sRGB, not larger than ``PAINTING_PX``.
+def bounded_file(upload: bytes, limits: ImageLimits) -> bytes:
+    """Return the file that is kept of an upload: upright, in sRGB, not larger than ``KEPT_PX``.
 
     Raises:
         ServiceError: The upload cannot be decoded.
     """
     header = images.read_header(upload, "image", limits)
-    longer_px = min(PAINTING_PX, max(header.width, header.height))
+    longer_px = min(KEPT_PX, max(header.width, header.height))
     picture = images.decode(upload, "image", limits, longer_px)
-    return images.encode(DecodedImage(picture.rgb, None), PAINTING_FORMAT, None)
+    return images.encode(DecodedImage(picture.rgb, None), KEPT_FORMAT, None)
 
 
 def gone(style_id: str) -> NotFound:
-    """A style that was there when the job was accepted."""
+    """Make the error for a style that was there when the job was accepted."""
     return NotFound(
         f"the style {style_id!r} was deleted while this waited: GET /styles lists what there is", "style_id"
     )

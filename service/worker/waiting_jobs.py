@@ -8,7 +8,7 @@ from time import monotonic
 
 from PIL import Image
 
-from service.queue.job import Claim
+from service.queue.jobs import Claim
 from service.worker.batching import BatchLimits, Shape, next_batch, wait_left_ms
 from service.worker.codecs import Decoded
 

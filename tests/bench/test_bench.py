@@ -8,7 +8,7 @@ from paths import ROOT
 from PIL import Image
 from rich.console import Console
 from studio import chromium_path
-from tiny import adain
+from tiny import ADAIN, adain
 
 from bench.controls import measure_controls, print_controls
 from bench.engine import OURS, REFERENCE, Way, measure_engine, print_engine
@@ -32,9 +32,8 @@ from service.settings import Settings
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoints") / "adain.safetensors"
     style = NamedStyle(id="made-up", title="Made up", artist="", year=None, rights="")
-    checkpoint.save(
-        adain(styles=1), path, CheckpointMetadata(network="adain", arguments={"styles": 1}, styles=(style,))
-    )
+    metadata = CheckpointMetadata(network="adain", arguments={**ADAIN, "styles": 1}, styles=(style,))
+    checkpoint.save(adain(styles=1), path, metadata)
     return path.parent
 
 
@@ -129,7 +128,7 @@ def test_service(folder):
     report = measure_service(Settings(), folder, {1: 1, 4: 1}, [(64, 64), (80, 64)], api_starts=1)
     measured = report.measured
     assert len(measured.pairs) == 8
-    assert [len(load.answers) for load in measured.loads] == [8, 8]
+    assert [len(load.responses) for load in measured.loads] == [8, 8]
     assert report.api is None or not report.api.has_torch
     text = printed(print_service, report)
     assert "bare loop" in text and "libtorch" in text

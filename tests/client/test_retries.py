@@ -15,7 +15,7 @@ from by_hand import WorkerByHand, any_picture
 from processes import READY_WITHIN_S, Service, wait_for
 
 from stylize_client import AsyncClient, Client, JobStatus, ProblemError, Retries, Unreachable
-from stylize_client.calls import KEY, Answer, Call, Operation
+from stylize_client.calls import KEY, Call, Operation, Response
 from stylize_client.retries import outcome, retry_after_s
 
 ONCE = Retries(attempts=1)
@@ -77,7 +77,7 @@ def test_a_service_that_restarts_is_waited_for(start_service: Start) -> None:
         assert service.api is not None
         service.api.send_signal(signal.SIGKILL)
         service.api.wait()
-        with pytest.raises(Unreachable, match=f"no answer from {service.url}"):
+        with pytest.raises(Unreachable, match=f"no response from {service.url}"):
             Client(service.url, retries=ONCE).stylize(PHOTO, style_ids="first")
         painted = threads.submit(client.stylize, PHOTO, style_ids="second", size=64)
         heard = threads.submit(list, events)
@@ -90,22 +90,23 @@ def test_a_service_that_restarts_is_waited_for(start_service: Start) -> None:
         assert isinstance(last, JobStatus) and last.state == "succeeded"
 
 
-def test_what_a_dead_process_was_answering_is_answered_by_the_next(start_service: Start) -> None:
+def test_work_for_a_dead_process_is_done_once_and_given_out_by_the_next(start_service: Start) -> None:
     service = start_service(workers=0, lease_ms=1000)
     worker = WorkerByHand(service)
     with Client(service.url, retries=Retries(attempts=50)) as client, ThreadPoolExecutor(1) as threads:
         painted = threads.submit(client.stylize, PHOTO, style_ids="first", size=64)
-        claimed(worker)
+        (claim,) = claimed(worker)
         assert service.api is not None
         service.api.kill()
         service.api.wait()
         service.api = service._spawn("api")
         wait_for(service._answers, READY_WITHIN_S)
-        worker.paint(claimed(worker)[0])
+        assert worker.paint(claim), "its job outlives the process"
         assert painted.result(30).data == any_picture()
+        assert worker.claim() == []
 
 
-def drive(call: Call, retries: Retries, *answers: Answer | Unreachable) -> tuple[object, list[Call], list[float]]:
+def drive(call: Call, retries: Retries, *answers: Response | Unreachable) -> tuple[object, list[Call], list[float]]:
     """What comes of a call that is answered so, the requests that were sent, and the pauses before them."""
     flow = outcome(Operation(call, lambda answer: answer.status), retries)
     sent, pauses = [], []
@@ -122,13 +123,13 @@ def drive(call: Call, retries: Retries, *answers: Answer | Unreachable) -> tuple
     pytest.fail(f"it would be sent once more: {attempt}")
 
 
-FULL = Answer(503, {"retry-after": "3"}, b"full")
+FULL = Response(503, {"retry-after": "3"}, b"full")
 GET, POST = Call("GET", "/styles"), Call("POST", "/stylize")
-OK = Answer(200, {})
+OK = Response(200, {})
 
 
 def test_what_is_sent_again_has_the_same_key_and_pauses_as_it_is_told() -> None:
-    came, sent, pauses = drive(POST, Retries(), FULL, Answer(429, {}), OK)
+    came, sent, pauses = drive(POST, Retries(), FULL, Response(429, {}), OK)
     assert came == 200
     assert len({call.headers[KEY] for call in sent}) == 1
     assert pauses[:2] == [0, 3] and 0.5 <= pauses[2] <= 1.0
@@ -141,22 +142,22 @@ def test_what_is_not_sent_again() -> None:
     assert drive(Call("DELETE", "/styles/a"), Retries(), lost)[0] is lost
     assert drive(GET, Retries(attempts=3), lost, lost, lost)[0] is lost
     assert drive(GET, Retries(max_wait_s=2.9), FULL)[0].status == 503
-    assert drive(GET, Retries(), Answer(504, {}))[0].status == 504
-    conflict = Answer(409, {})
+    assert drive(GET, Retries(), Response(504, {}))[0].status == 504
+    conflict = Response(409, {})
     assert drive(POST, Retries(), conflict)[0].status == 409
     assert drive(POST, Retries(), lost, conflict, OK)[0] == 200, "the service had not noticed the loss"
-    held = Answer(409, {"retry-after": "7"})
+    held = Response(409, {"retry-after": "7"})
     assert drive(POST, Retries(), held, OK)[0] == 200, "the key's holder may have died"
     assert drive(POST, Retries(max_wait_s=6), held)[0].status == 409
 
 
 def test_a_date_in_retry_after() -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert 50 < (retry_after_s(Answer(503, {"retry-after": at})) or 0) <= 60
-    assert retry_after_s(Answer(503, {"retry-after": "soon"})) is None
+    assert 50 < (retry_after_s(Response(503, {"retry-after": at})) or 0) <= 60
+    assert retry_after_s(Response(503, {"retry-after": "soon"})) is None
 
 
-def test_an_asynchronous_wait_for_room_lets_others_run(start_service: Start) -> None:
+async def test_an_asynchronous_wait_for_room_lets_others_run(start_service: Start) -> None:
     service = start_service(workers=0, max_queue=1)
     worker = WorkerByHand(service)
 
@@ -164,12 +165,9 @@ def test_an_asynchronous_wait_for_room_lets_others_run(start_service: Start) -> 
         for _ in range(2):
             worker.paint(claimed(worker)[0])
 
-    async def use() -> None:
-        painter = threading.Thread(target=paint_two)
-        painter.start()
-        async with AsyncClient(service.url) as client:
-            pictures = await asyncio.gather(*(client.stylize(PHOTO, style_ids="first", size=64) for _ in range(2)))
-        painter.join()
-        assert [picture.data for picture in pictures] == [any_picture()] * 2
-
-    asyncio.run(use())
+    painter = threading.Thread(target=paint_two)
+    painter.start()
+    async with AsyncClient(service.url) as client:
+        pictures = await asyncio.gather(*(client.stylize(PHOTO, style_ids="first", size=64) for _ in range(2)))
+    painter.join()
+    assert [picture.data for picture in pictures] == [any_picture()] * 2

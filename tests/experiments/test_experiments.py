@@ -65,7 +65,7 @@ def folder(tmp_path_factory) -> Path:
         *((style_id, file, style_id, "Nobody", "", "free") for style_id, file in files.items()),
     )
     networks = folder / "networks"
-    save(adain(styles=2), networks / "adain.safetensors", "adain", ["first", "second"])
+    save(adain(styles=2, width=64), networks / "adain.safetensors", "adain", ["first", "second"])
     conditional = {"norm": "conditional", "width": 4, "blocks": 1}
     save(
         ResidualGenerator(styles=2, **conditional),
@@ -198,15 +198,15 @@ def test_methods_paint_the_pairs_that_all_know_and_name_what_is_not_there(result
         ("optimisation, 1 steps", "vgg"),
         ("optimisation, 3 steps", "vgg"),
         ("pyramid, instance norm", "pyramid"),
-        ("residual, instance norm", "not there"),
+        ("residual, instance norm", "missing"),
         ("residual, conditional", "many"),
         ("AdaIN", "adain"),
-        ("predicted conditional (swift)", "not there"),
+        ("predicted conditional (swift)", "missing"),
     ]
     assert [row["size_px"] for row in rows] == ["64"] * 8 + ["32"] * 8
     assert {row["styles"] for row in rows} == {"01"}, "the pyramid knows the second painting only"
-    there = [row for row in rows if row["networks"] != "not there"]
-    assert [row["pairs"] for row in there] == ["2"] * 6 + ["1"] * 6
+    present = [row for row in rows if row["networks"] != "missing"]
+    assert [row["pairs"] for row in present] == ["2"] * 6 + ["1"] * 6
     runs = {(row["method"], row["size_px"]): row["runs"] for row in rows}
     assert runs["AdaIN", "64"] == "4" and runs["optimisation, 3 steps", "64"] == "2"
     untouched, optimised = rows[0], rows[2]
@@ -235,7 +235,7 @@ def test_the_same_seed_gives_the_same_numbers(folder, results, tmp_path, name):
         ("batch-vs-instance", ("--size", 40), 2, "--size 40: give a multiple of 32, at least 32"),
         ("batch-vs-instance", ("--steps", 0), 2, "--steps 0: give at least 1"),
         ("batch-vs-instance", ("--style", "none.png"), 1, "none.png: cannot be read as an image"),
-        ("why-instance", ("--painter-style", "night"), 1, "no style 'night'; it names first, second"),
+        ("why-instance", ("--painter-style", "night"), 1, "no style 'night'; it has first, second"),
         ("why-instance", ("--content", "none"), 1, "none: no such folder"),
         ("decoder", ("--pairs", "none.csv"), 1, "none.csv: cannot be read"),
         ("decoder", ("--vgg", "vgg17"), 1, "vgg17: no such file, and no known weights"),
@@ -243,7 +243,7 @@ def test_the_same_seed_gives_the_same_numbers(folder, results, tmp_path, name):
         ("methods", ("--size", 96), 2, "got 3 --size and 2 --count: give one count for each size"),
         ("methods", ("--checkpoints", "none"), 1, "none: no such folder of checkpoints"),
         ("resolution", ("--checkpoint", "none.safetensors"), 1, "none.safetensors: No such file"),
-        ("resolution", ("--style-id", "night"), 1, "no style 'night'; it names first, second"),
+        ("resolution", ("--style-id", "night"), 1, "no style 'night'; it has first, second"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(folder, tmp_path, name, arguments, code, reason):
@@ -260,7 +260,7 @@ def test_networks_that_share_no_style_cannot_be_compared(folder, tmp_path):
     table(tmp_path / "styles.csv", columns, *((one, file, one, "Nobody", "", "free") for one, file in rows))
     result = run(folder, "methods", tmp_path / "out", "--styles", tmp_path / "styles.csv")
     assert result.exit_code == 1
-    assert "no picture in it is a style that all of these know: pyramid, instance norm; residual" in result.stderr
+    assert "none of its styles is common to all of these: pyramid, instance norm; residual" in result.stderr
 
 
 def photo(seed: int = 0, side_px: int = 32) -> torch.Tensor:
@@ -366,7 +366,7 @@ def test_the_grid_shows_the_middle_pixel_by_pixel(monkeypatch):
 
     monkeypatch.setattr(resolution, "GRID_PX", 32)
     noise = Image.effect_noise((90, 60), 80).convert("RGB")
-    grid = resolution.picture_grid(Copy(), noise, [48, 90])
+    grid = resolution.image_grid(Copy(), noise, [48, 90])
     left, top = MARGIN_PX + 2 * (32 + MARGIN_PX), MARGIN_PX + 32 + TEXT_PX + LEADING_PX + MARGIN_PX
     middle = noise.crop((29, 14, 61, 46))
     assert grid.crop((left, top, left + 32, top + 32)).tobytes() == middle.tobytes()

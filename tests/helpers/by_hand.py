@@ -3,20 +3,19 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from io import BytesIO
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 from processes import Service
 
 from service.errors import ServiceError
-from service.queue.job import Claim, Lane, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Claim, JobProgress, Lane, Result
 from service.queue.queue import JobQueue
 from service.settings import Settings
 
 T = TypeVar("T")
 
-FACTS = {"model": "adain", "batch_size": 1, "queue_ms": 1.0, "decode_ms": 1.0, "model_ms": 1.0, "encode_ms": 1.0}
+INFO = {"model": "adain", "batch_size": 1, "queue_ms": 1.0, "decode_ms": 1.0, "model_ms": 1.0, "encode_ms": 1.0}
 
 
 def any_picture(format: str = "JPEG") -> bytes:
@@ -28,20 +27,23 @@ def any_picture(format: str = "JPEG") -> bytes:
 class WorkerByHand:
     """Ready from the beginning; what it claims stays claimed until it is answered."""
 
-    def __init__(self, service: Service, name: str = "by hand") -> None:
+    def __init__(self, service: Service, name: str = "by hand", **settings: Any) -> None:
         self._name = name
-        self._settings = Settings(
-            redis_url=service.settings["STYLIZE_REDIS_URL"], key_prefix=service.settings["STYLIZE_KEY_PREFIX"]
-        )
+        self._given = {
+            "redis_url": service.settings["STYLIZE_REDIS_URL"],
+            "key_prefix": service.settings["STYLIZE_KEY_PREFIX"],
+            **settings,
+        }
 
         async def begin(queue: JobQueue) -> None:
             await queue.prepare()
-            await queue.beat({"state": "ready", "problems": {}})
+            await queue.heartbeat({"state": "ready", "problems": {}})
 
         self.ask(begin)
 
-    def claim(self, count: int = 1, lane: Lane = "interactive") -> list[Claim]:
-        return self.ask(lambda queue: queue.claim(count, lane))
+    def claim(self, count: int = 1, lane: Lane = "interactive", within_ms: int = 2000) -> list[Claim]:
+        """Waiting jobs; the first may come within this time."""
+        return self.ask(lambda queue: queue.claim(count, lane), within_ms)
 
     def tell(self, claim: Claim, step: int, steps: int) -> bool:
         """How far a job is; answers whether it is still wanted."""
@@ -50,15 +52,17 @@ class WorkerByHand:
 
     def paint(self, claim: Claim, image: bytes | None = None, blobs: dict[str, bytes] | None = None) -> bool:
         """Answer with a picture."""
-        result = Result(any_picture() if image is None else image, FACTS, blobs=blobs or {})
+        result = Result(any_picture() if image is None else image, INFO, blobs=blobs or {})
         return self.ask(lambda queue: queue.complete(claim, result))
 
     def fail(self, claim: Claim, error: ServiceError) -> bool:
         return self.ask(lambda queue: queue.complete(claim, Result(error=error)))
 
-    def ask(self, call: Callable[[JobQueue], Coroutine[None, None, T]]) -> T:
+    def ask(self, call: Callable[[JobQueue], Coroutine[None, None, T]], block_ms: int = 1000) -> T:
+        settings = Settings(block_ms=block_ms, **self._given)
+
         async def asked() -> T:
-            queue = JobQueue(self._settings.redis_url or "", self._settings, self._name)
+            queue = JobQueue(settings.redis_url or "", settings, self._name)
             try:
                 return await call(queue)
             finally:

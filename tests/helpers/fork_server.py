@@ -26,7 +26,13 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-IMPORTED = ("service.serve.api", "service.serve.worker", "service.cli.app", "service.cli.local", "service.cli.remote")
+IMPORTED = (
+    "service.serve.api",
+    "service.serve.worker",
+    "service.cli.processes",
+    "service.cli.local",
+    "service.cli.remote",
+)
 """What the processes would import first; nothing of it may start a thread."""
 
 LONGEST_MESSAGE = 128 * 1024

@@ -10,7 +10,7 @@ from processes import Service, free_port
 MOST_SHARED = 4
 """Shared services that run at once: an idle one still asks its queue for work. A module may use as many."""
 
-SETTINGS = {"log_format": "text"}
+SETTINGS = {"log_format": "text", "block_ms": 100, "warm_up_px": 64}
 """Unlike the defaults: for people, and quick."""
 
 
@@ -36,8 +36,11 @@ class Services:
         self._shared[key] = service  # the last is the one that was asked for last
         return service
 
-    def started(self, checkpoints: Path, workers: int = 1, **settings: object) -> Service:
-        """A service of the caller's own, who stops it; keyword arguments are settings."""
+    def started(self, checkpoints: Path, workers: int = 1, before: str = "", **settings: object) -> Service:
+        """A service of the caller's own, who stops it; keyword arguments are settings.
+
+        ``before`` is code that each of its processes runs first, to break what a test wants broken.
+        """
         values = {
             "redis_url": self._queue_url,
             "key_prefix": f"test-{os.urandom(4).hex()}",
@@ -46,7 +49,7 @@ class Services:
             **SETTINGS,
             **settings,
         }
-        service = Service({f"STYLIZE_{name.upper()}": str(value) for name, value in values.items()})
+        service = Service({f"STYLIZE_{name.upper()}": str(value) for name, value in values.items()}, before)
         try:
             service.start(workers)
         except BaseException:

@@ -4,7 +4,7 @@ import os
 import shutil
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -43,15 +43,43 @@ def chromium_path() -> str:
     return CHROMIUM
 
 
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """Chromium that can reach nothing but this machine."""
-    rules = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
-    path = chromium_path()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", rules])
-        yield browser
-        browser.close()
+class SharedChromium:
+    """One Chromium for all browser tests, which can reach nothing but this machine.
+
+    Playwright's event loop is in the way of tests that run one of their own, so it must be closed before those.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is started before it is asked for."""
+        self._open: ExitStack | None = None
+        self._browser: Browser | None = None
+
+    def browser(self) -> Browser:
+        """The browser, started when there is none."""
+        if self._browser is None:
+            path = chromium_path()
+            rules = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+            self._open = ExitStack()
+            playwright = self._open.enter_context(sync_playwright())
+            arguments = ["--no-sandbox", "--disable-gpu", rules]
+            self._browser = playwright.chromium.launch(executable_path=path, args=arguments)
+            self._open.callback(self._browser.close)
+        return self._browser
+
+    def close(self) -> None:
+        """End the browser, if there is one."""
+        if self._open is not None:
+            self._open.close()
+            self._open = self._browser = None
+
+
+CHROMIUM_OF_ALL = SharedChromium()
+
+
+def close_contexts(browser: Browser) -> None:
+    """Close all that was opened in the browser."""
+    for context in list(browser.contexts):
+        context.close()
 
 
 class Studio:

@@ -12,7 +12,10 @@ from model_store.checkpoint import NETWORKS, save
 from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 from model_store.generator import Generator
 from model_store.swift import Swift
-from model_store.vgg import BLOCK_CHANNELS, BLOCK_CONVS, torchvision_keys
+from model_store.vgg import BLOCK_CONVS, block_channels, torchvision_keys
+
+WIDTH = 8
+"""Of VGG's first block, an eighth of the real one: a pass takes a fiftieth of the time."""
 
 
 def images(folder: Path, count: int, seed: int, side_px: int = 64) -> Path:
@@ -25,12 +28,12 @@ def images(folder: Path, count: int, seed: int, side_px: int = 64) -> Path:
     return folder
 
 
-def vgg_file(path: Path, architecture: str = "vgg16", leave_out: str = "") -> Path:
+def vgg_file(path: Path, architecture: str = "vgg16", leave_out: str = "", width: int = WIDTH) -> Path:
     """Random weights up to conv4_1 under torchvision's names."""
     torch.manual_seed(7)
     tensors, channels = {}, 3
     for conv, key in torchvision_keys(architecture).items():
-        out = BLOCK_CHANNELS[int(conv[4]) - 1]
+        out = block_channels(width)[int(conv[4]) - 1]
         weight = torch.empty(out, channels, 3, 3)
         torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
         tensors |= {f"{key}.weight": weight.half(), f"{key}.bias": torch.zeros(out).half()}
@@ -42,10 +45,13 @@ def vgg_file(path: Path, architecture: str = "vgg16", leave_out: str = "") -> Pa
     return path
 
 
-def adain(styles: int = 0, seed: int = 0) -> AdaIN:
+ADAIN: dict[str, int] = {"vgg_width": WIDTH}
+
+
+def adain(styles: int = 0, seed: int = 0, width: int = WIDTH) -> AdaIN:
     """Random, with features of a size that fp32 compares well, and pictures of strong contrast."""
     torch.manual_seed(seed)
-    network = AdaIN(styles=styles).requires_grad_(False).eval()
+    network = AdaIN(vgg_width=width, styles=styles).requires_grad_(False).eval()
     torch.nn.init.kaiming_normal_(network.decoder[-1].weight, nonlinearity="relu")
     network.decoder[-1].bias.zero_()
     for name, parameter in network.encoder.named_parameters():
@@ -54,7 +60,7 @@ def adain(styles: int = 0, seed: int = 0) -> AdaIN:
     return network
 
 
-SWIFT: dict[str, int] = {"width": 8, "half_width": 4, "blocks": 1, "code": 8}
+SWIFT: dict[str, int] = {"width": 8, "half_width": 4, "blocks": 1, "code": 8, "vgg_width": WIDTH}
 
 
 def swift(styles: int = 0, seed: int = 0) -> Swift:

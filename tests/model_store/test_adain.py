@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny import adain
+from tiny import ADAIN, adain
 
 from model_store.adain import AdaIN, mirrored_decoder
 from model_store.statistics import instance_statistics
@@ -68,12 +68,12 @@ def test_output_has_the_contents_shape(network):
 def test_stored_styles_are_rows(network):
     network.style_scales[1], network.style_shifts[1] = 2.0, 3.0
     style = network.stored_style(1)
-    assert style.scales[0].shape == (1, 512)
+    assert style.scales[0].shape == (1, 64)
     assert style.scales[0].eq(2).all() and style.shifts[0].eq(3).all()
 
 
 def test_gradients_flow_to_the_decoder_alone():
-    network = AdaIN()
+    network = AdaIN(**ADAIN)
     assert {name.partition(".")[0] for name, p in network.named_parameters() if p.requires_grad} == {"decoder"}
     picture = torch.rand(1, 3, 32, 32)
     network(picture, network.encode_style(picture)).sum().backward()

@@ -205,6 +205,7 @@ def test_a_style_of_several_models_is_listed_once(tmp_path):
     assert [model.id for model in catalog.any_style] == ["b", "c"]
 
 
+@pytest.mark.processes
 def test_the_catalog_needs_no_torch():
     code = (
         "import sys, model_store.catalog_watch;"

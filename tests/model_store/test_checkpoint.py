@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny import adain
+from tiny import ADAIN, adain
 
 from model_store import checkpoint
 from model_store.adain import AdaIN
@@ -13,14 +13,14 @@ from model_store.checkpoint_metadata import CheckpointError, CheckpointMetadata,
 
 STYLES = tuple(NamedStyle(id=name, title=name, artist="", year=None, rights="") for name in ("wave", "night"))
 METADATA = CheckpointMetadata(
-    network="adain", arguments={"styles": 2}, styles=STYLES, training={"steps": 1}, licence="Apache-2.0"
+    network="adain", arguments={**ADAIN, "styles": 2}, styles=STYLES, training={"steps": 1}, licence="Apache-2.0"
 )
 
 
 @pytest.fixture(scope="module")
 def network() -> AdaIN:
     network = adain(styles=2)
-    network.style_scales[:], network.style_shifts[:] = torch.rand(2, 512), torch.rand(2, 512)
+    network.style_scales[:], network.style_shifts[:] = torch.rand(2, 64), torch.rand(2, 64)
     return network
 
 
@@ -60,7 +60,7 @@ def test_the_header_says_what_the_network_is(network, saved):
 
 
 def test_a_checkpoint_of_another_input_convention_and_architecture_comes_back(tmp_path):
-    arguments = {"architecture": "vgg19", "mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 3.0]}
+    arguments = {**ADAIN, "architecture": "vgg19", "mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 3.0]}
     checkpoint.save(
         AdaIN(**arguments), tmp_path / "a.safetensors", CheckpointMetadata(network="adain", arguments=arguments)
     )
@@ -102,8 +102,8 @@ def test_a_tensor_too_many_is_named(saved):
 
 
 def test_a_wrong_shape_is_named(saved):
-    rewrite(saved, **{"decoder.0.bias": torch.zeros(255)})
-    with pytest.raises(CheckpointError, match=r"decoder\.0\.bias has shape \(255,\), the network needs \(256,\)"):
+    rewrite(saved, **{"decoder.0.bias": torch.zeros(31)})
+    with pytest.raises(CheckpointError, match=r"decoder\.0\.bias has shape \(31,\), the network needs \(32,\)"):
         checkpoint.load(saved)
 
 
@@ -130,15 +130,19 @@ def test_a_weight_that_overflows_fp16_is_refused(tmp_path):
     network = adain()
     network.decoder[0].bias.data[3] = 70_000
     with pytest.raises(CheckpointError, match=r"decoder\.0\.bias reaches 70000, fp16 holds up to 65504"):
-        checkpoint.save(network, tmp_path / "a.safetensors", CheckpointMetadata(network="adain"))
+        checkpoint.save(network, tmp_path / "a.safetensors", CheckpointMetadata(network="adain", arguments=ADAIN))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("name", "metadata", "reason"),
     [
-        ("a.safetensors", CheckpointMetadata(network="adain", arguments={"architecture": "vgg19"}), "missing"),
-        ("a.safetensors", CheckpointMetadata(network="adain", arguments={"styles": 1}), "style_scales has shape"),
+        ("a.safetensors", CheckpointMetadata(network="adain", arguments={**ADAIN, "architecture": "vgg19"}), "missing"),
+        (
+            "a.safetensors",
+            CheckpointMetadata(network="adain", arguments={**ADAIN, "styles": 1}),
+            "style_scales has shape",
+        ),
         ("a.safetensors", replace(METADATA, styles=STYLES[:1]), "it names 1 styles, but stores 2"),
         ("a.safetensors", replace(METADATA, styles=(STYLES[0], STYLES[0])), "it has 2 styles 'wave'"),
         ("a.safetensors", replace(METADATA, measured={"style": float("nan")}), "not JSON compliant"),

@@ -72,7 +72,7 @@ def test_a_grey_content_makes_the_style_grey() -> None:
     content = color_statistics([grey(1)])
     recoloured = recoloured_to(picture(2), content)
     assert (recoloured - luminance(recoloured)).abs().max() < 1e-4
-    assert color_statistics([recoloured]).deviation[0] == pytest.approx(content.deviation[0].item(), rel=1e-3)
+    assert color_statistics([recoloured]).std[0] == pytest.approx(content.std[0].item(), rel=1e-3)
 
 
 @pytest.mark.parametrize(

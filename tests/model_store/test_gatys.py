@@ -13,7 +13,7 @@ QUICK = replace(DEFAULT, steps=6, scales=1)
 def vgg(until: str = "relu4_1") -> VGG:
     """Random weights that keep the size of features from layer to layer."""
     torch.manual_seed(3)
-    network = VGG("vgg16", until).requires_grad_(False)
+    network = VGG("vgg16", until, width=8).requires_grad_(False)
     for conv in network.convs.values():
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
         nn.init.zeros_(conv.bias)

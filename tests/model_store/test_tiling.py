@@ -54,7 +54,7 @@ def painted(network: StyleNetwork, picture: LargeImage, style: Style) -> torch.T
         if tile.box is not None:
             place = tile.box.within(whole(canvas))
             assert canvas[place].isnan().all(), "painted twice"
-            canvas[place] = tile.painted
+            canvas[place] = tile.output
     total = paint_steps(network, picture, TILE_PX)
     assert steps == [(step, total) for step in range(1, total + 1)]
     assert canvas.isfinite().all(), "a place is not painted"
@@ -64,7 +64,7 @@ def painted(network: StyleNetwork, picture: LargeImage, style: Style) -> torch.T
 def adain(architecture: str = "vgg16") -> AdaIN:
     """Random, with a picture of visible contrast."""
     torch.manual_seed(0)
-    network = tiny.adain(styles=2) if architecture == "vgg16" else AdaIN(architecture, styles=2).eval()
+    network = tiny.adain(styles=2) if architecture == "vgg16" else AdaIN(architecture, styles=2, **tiny.ADAIN).eval()
     network.requires_grad_(False)
     if architecture != "vgg16":
         for name, parameter in network.encoder.named_parameters():

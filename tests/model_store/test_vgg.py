@@ -52,7 +52,7 @@ def test_keys_are_those_of_torchvision(architecture):
 def test_features_equal_torchvisions_network(architecture, tmp_path):
     from torchvision import models
 
-    ours = load_vgg(vgg_file(tmp_path / "vgg.safetensors", architecture))
+    ours = load_vgg(vgg_file(tmp_path / "vgg.safetensors", architecture, width=64))
     layers = models.get_model(architecture, weights=None).features[: 19 if architecture == "vgg16" else 21]
     by_torchvision = {f"features.{key}": tensor for key, tensor in layers.state_dict().items()}
     for key, tensor in load_file(tmp_path / "vgg.safetensors").items():
@@ -96,8 +96,8 @@ def test_a_missing_tensor_is_named(tmp_path):
 
 def test_a_wrong_shape_is_named(tmp_path):
     path = vgg_file(tmp_path / "vgg.safetensors")
-    save_file({**load_file(path), "features.2.bias": torch.zeros(63)}, path)
-    with pytest.raises(WeightsError, match=r"features\.2\.bias has shape \(63,\), conv1_2 needs \(64,\)"):
+    save_file({**load_file(path), "features.2.bias": torch.zeros(7)}, path)
+    with pytest.raises(WeightsError, match=r"features\.2\.bias has shape \(7,\), conv1_2 needs \(8,\)"):
         load_vgg(path)
 
 
@@ -133,3 +133,10 @@ def test_average_pooling_takes_the_mean_where_max_pooling_takes_the_largest():
     images = board.float().expand(1, 3, 8, 8) * networks[0].std + networks[0].mean
     largest, mean = (network(images)["relu2_1"][:, 0] for network in networks)
     torch.testing.assert_close((largest, mean), (torch.ones(1, 4, 4), torch.full((1, 4, 4), 0.5)))
+
+
+@pytest.mark.parametrize("architecture", ["vgg16", "vgg19"])
+def test_a_narrow_network_is_known_by_its_file(architecture, tmp_path):
+    narrow = load_vgg(vgg_file(tmp_path / "vgg.safetensors", architecture, width=4))
+    assert ("conv3_4" in narrow.convs) == (architecture == "vgg19")
+    assert [narrow.convs[f"conv{block}_1"].out_channels for block in (1, 2, 3, 4)] == [4, 8, 16, 32]

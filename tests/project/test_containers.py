@@ -106,6 +106,7 @@ def test_what_the_build_copies_is_there_and_not_ignored(stages):
     assert [name for name in copied if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("status", "exit_code"), [(200, 0), (503, 1)])
 def test_the_apis_health_check_tells_a_live_api_from_another(stages, status, exit_code):
     class Answer(BaseHTTPRequestHandler):

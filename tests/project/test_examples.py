@@ -12,6 +12,8 @@ import pytest
 from paths import ROOT
 from processes import Service
 
+pytestmark = pytest.mark.processes
+
 PYTHON = [
     (page, code)
     for page in ("README.md", "docs/client.md")

@@ -27,7 +27,7 @@ from model_store.spatial_masks import spatial_masks
 from model_store.style import Style, mix, place, stack
 from model_store.tiling import encode_style_tiled, paint_tiled
 from model_store.vgg import VGG
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from train.adain import AdaINTask
 from train.any_style import AnyStyleTask
@@ -104,12 +104,12 @@ def test_networks_paint_in_tiles(network: StyleNetwork) -> None:
 
     style = network.stored_style(0).with_seed(1).with_alpha(0.5)
     for tile in paint_tiled(network, LargeImage(40, 72, read), style, tile_px=48):
-        assert tile.painted is None or tile.painted.device == CUDA
+        assert tile.output is None or tile.output.device == CUDA
     first, second = styles(network)
     placed = place([first, second], spatial_masks(weights(Box(0, 0, 40, 72)), torch.ones(1, 2, device=CUDA)))
     placed = Style(placed.scales, placed.shifts, seeds=(1,))
     for tile in paint_tiled(network, LargeImage(40, 72, read, weights), placed, tile_px=48):
-        assert tile.painted is None or tile.painted.device == CUDA
+        assert tile.output is None or tile.output.device == CUDA
 
 
 @pytest.mark.parametrize("name", ["adain", "swift"])
@@ -125,7 +125,9 @@ def test_styles_are_encoded(name: str) -> None:
 
 @pytest.mark.parametrize("start", ["content", "noise"])
 def test_gatys(start: Any) -> None:
-    gatys = Gatys(to_runtime(VGG("vgg16", "relu4_1"), RUNTIME), GatysOptions(optimiser="adam", start=start, seed=1))
+    gatys = Gatys(
+        to_runtime(VGG("vgg16", "relu4_1", width=8), RUNTIME), GatysOptions(optimiser="adam", start=start, seed=1)
+    )
     scale = Scale(gatys, pixels(1), gatys.encode_style(pixels(1)), None)
     assert {loss.device for loss in scale._losses()} == {CUDA}
     assert scale.iterate.device == CUDA
@@ -156,9 +158,9 @@ PAINTED = {"adain": ("first", "second"), "coast": ("sea", "sky"), "ink": ("ink",
 @pytest.mark.parametrize("color", ["style", "luminance", "match"])
 def test_the_stylizer_paints_with_every_control(stylizer: Stylizer, model: str, color: Any) -> None:
     photo, mask = files.photo(56, 72), Image.new("L", (56, 72), 128)
-    names: list[str | Upload] = list(PAINTED[model])
+    names: list[str | StyleImage] = list(PAINTED[model])
     if model == "adain":
-        names.append(Upload("digest", files.photo(64, 48, seed=2)))
+        names.append(StyleImage("digest", files.photo(64, 48, seed=2)))
     even = [(1.0, name) for name in names]
     batch = [
         StylizeInput(photo, even[:1], 1.0, seed=1, color=color),
@@ -221,7 +223,7 @@ def test_one_step_of_every_recipe(name: str) -> None:
         task, style = tasks[kind](network, {}, recipe), uint8(2, 64)
     else:
         generator = tiny.learned("residual").requires_grad_(True)
-        vgg = VGG("vgg16", max(recipe.content_layer, *recipe.style_layers)).requires_grad_(False)
+        vgg = VGG("vgg16", max(recipe.content_layer, *recipe.style_layers), width=8).requires_grad_(False)
         task = GeneratorTask(Plan(generator, "residual", {}), vgg, recipe, [torch.rand(1, 3, 64, 64)] * 2)
         style = DRAWS
     step(task, Batch(uint8(2, 64), style, (), 0, draw))
@@ -230,5 +232,5 @@ def test_one_step_of_every_recipe(name: str) -> None:
 @pytest.mark.parametrize("name", list(DECODERS))
 def test_one_step_of_every_decoder(name: str) -> None:
     join, build = DECODERS[name]
-    task = DecoderTask(build("vgg16"), join, VGG("vgg16", "relu4_1").requires_grad_(False))
+    task = DecoderTask(build("vgg16", 8), join, VGG("vgg16", "relu4_1", width=8).requires_grad_(False))
     step(task, Batch(uint8(2, 64), uint8(2, 64), (), random.Random(0).randrange(9), Draw(64, 2, "0")))

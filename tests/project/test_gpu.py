@@ -11,7 +11,7 @@ from model_store import checkpoint
 from model_store.layers import adaptive_instance_norm
 from model_store.runtime import Runtime, choose_runtime
 from model_store.statistics import instance_statistics
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from train.adain import AdaINTask
 
@@ -29,9 +29,9 @@ def noise(width: int, height: int, seed: int) -> Image.Image:
 
 
 def paintings() -> list[StylizeInput]:
-    mixes: list[list[tuple[float, str | Upload]]] = [
+    mixes: list[list[tuple[float, str | StyleImage]]] = [
         [(1.0, "first")],
-        [(1.0, Upload("u", noise(200, 120, 9), None))],
+        [(1.0, StyleImage("u", noise(200, 120, 9), None))],
         [(0.3, "first"), (0.7, "second")],
     ]
     return [StylizeInput(noise(120, 88, seed), mixes[seed % 3], (seed % 4) / 3) for seed in range(6)]
@@ -63,7 +63,7 @@ def test_a_batch_paints_what_single_runs_paint(tiny_checkpoints: Path) -> None:
 def all_controls() -> list[StylizeInput]:
     gradient = Image.linear_gradient("L").resize((120, 88))
     masks = (gradient, Image.eval(gradient, lambda level: 255 - level))
-    upload = Upload("u", noise(200, 120, 9), None)
+    upload = StyleImage("u", noise(200, 120, 9), None)
     return [
         StylizeInput(noise(120, 88, 1), [(1.0, "first")], 0.7),
         StylizeInput(noise(120, 88, 2), [(1.0, "first"), (2.0, "second")], 1.0, masks=masks),
@@ -104,9 +104,9 @@ def test_learned_styles_paint_on_the_gpu_what_they_paint_on_the_cpu(
 
 def test_statistics_are_fp32_whatever_the_features(tiny_checkpoints: Path) -> None:
     features = (torch.randn(2, 8, 512, 512, device=CUDA) + 100).half()
-    mean, deviation = instance_statistics(features)
-    assert mean.dtype == deviation.dtype == torch.float32
-    assert torch.allclose(deviation, torch.ones_like(deviation), atol=0.05)
+    mean, std = instance_statistics(features)
+    assert mean.dtype == std.dtype == torch.float32
+    assert torch.allclose(std, torch.ones_like(std), atol=0.05)
     out = adaptive_instance_norm(features, torch.full((2, 8), 3.0, device=CUDA), torch.zeros(2, 8, device=CUDA))
     assert torch.allclose(instance_statistics(out)[1], torch.full((2, 8, 1, 1), 3.0, device=CUDA), atol=0.02)
 

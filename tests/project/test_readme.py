@@ -14,6 +14,8 @@ from processes import Service
 
 from stylize_client import Client
 
+pytestmark = pytest.mark.processes
+
 SAMPLE = ROOT / "model_store/checkpoints/sample.jpg"
 README = (ROOT / "README.md").read_text()
 

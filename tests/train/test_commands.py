@@ -116,7 +116,7 @@ def test_a_vgg_file_that_lacks_a_tensor_is_named(folder, tmp_path):
 def test_more_processes_than_a_batch_can_share_are_refused(folder, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     result = train(folder, out="new")
-    assert result.exit_code == 2 and "3 processes cannot share batches of 2 pairs" in result.stderr
+    assert result.exit_code == 2 and "3 processes cannot divide batches of 2 pairs equally" in result.stderr
 
 
 def test_an_error_in_a_loader_process_is_one_line_too(folder, tmp_path):
@@ -319,7 +319,9 @@ def test_swift_is_trained_exported_and_shown(folder):
     assert done.exit_code == 0, done.output
     card = checkpoint_file.with_suffix(".md").read_text()
     assert (
-        "Ghiasi et al. 2017" in card and "moving average" in card and "mixing of the styles, shares: mixed 0.12" in card
+        "Ghiasi et al. 2017" in card
+        and "moving average" in card
+        and "mixing of the styles, probabilities: mixed 0.12" in card
     )
     assert [style.id for style in read_metadata(checkpoint_file).styles] == ["wave", "night"]
 

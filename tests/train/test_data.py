@@ -139,7 +139,7 @@ def test_options_out_of_range_are_named(options, reason):
         customised(ADAIN_RECIPES, *options)
 
 
-def test_processes_must_share_batches_equally():
+def test_batches_must_be_divisible_among_processes():
     check_processes(ADAIN_RECIPES["full"], 8)
-    with pytest.raises(SettingError, match="3 processes cannot share batches of 8 pairs: start as many as divide"):
+    with pytest.raises(SettingError, match="3 processes cannot divide batches of 8 pairs equally: start as"):
         check_processes(ADAIN_RECIPES["full"], 3)

@@ -128,7 +128,7 @@ def test_a_training_lowers_the_loss_of_every_style(folder):
     assert all(after < 0.7 * earlier for after, earlier in zip(style_losses(), before, strict=True))
 
 
-def test_a_window_is_judged_of_painting_and_photo_alike(folder):
+def test_a_window_applies_to_output_and_content_alike(folder):
     """Of a network that repaints the photo, every window has the photo's content; that of all of it is no window."""
     recipe = replace(GENERATOR_RECIPES["windows"], window=0.5)
     plan = new_network("residual", {"norm": "instance", "styles": 1}, None, seed=0)
@@ -178,12 +178,12 @@ def test_a_generator_is_measured_against_the_pictures_of_its_styles(folder, expo
     arguments = ("evaluate", "--checkpoint", exported, "--pairs", folder / "pairs.csv", "--size", 64)
     vgg = ("--vgg", folder / "vgg.safetensors", *QUICK[-4:])
     result = run(*arguments, *vgg)
-    assert result.exit_code == 1 and "names no picture of the learned style 'wave'" in result.stderr
+    assert result.exit_code == 1 and "has no image of the learned style 'wave'" in result.stderr
     result = run(*arguments, *vgg, "--styles", folder / "styles.csv", "--style-root", folder / "paintings")
     assert result.exit_code == 0 and "Median over 2 pairs" in result.stdout
 
 
-def test_one_style_of_several_is_judged_alone(folder, exported):
+def test_one_style_of_several_is_evaluated_alone(folder, exported):
     arguments = ("evaluate", "--checkpoint", exported, "--pairs", folder / "pairs.csv", "--size", 64)
     pictures = ("--styles", folder / "styles.csv", "--style-root", folder / "paintings")
     vgg = ("--vgg", folder / "vgg.safetensors", *QUICK[-4:])

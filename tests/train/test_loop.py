@@ -228,6 +228,7 @@ with process_group(CPU.device) as rank:
 """
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 def test_two_processes_end_with_equal_weights(data, tmp_path):
     script = tmp_path / "two.py"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import SWIFT, images, vgg_file
+from tiny import SWIFT, WIDTH, images, vgg_file
 
 from model_store import checkpoint
 from model_store.checkpoint_metadata import CheckpointMetadata
@@ -158,7 +158,7 @@ def test_the_oldest_leave_a_full_pool(vgg: VGG) -> None:
         pools.take(batch(uint8(2, 32, seed), uint8(2, 32, seed)))
     state = pools.state()
     assert torch.equal(state["contents"][32], torch.cat([uint8(2, 32, 3), uint8(2, 32, 4)]))
-    assert state["styles"].shape == (6, 2, 1920)
+    assert state["styles"].shape == (6, 2, 2 * 15 * WIDTH)
 
 
 def test_restored_pools_draw_the_same_to_the_bit(vgg: VGG) -> None:
@@ -172,12 +172,12 @@ def test_restored_pools_draw_the_same_to_the_bit(vgg: VGG) -> None:
 # ---- what becomes of styles ---------------------------------------------------------------------------------------
 
 
-def test_kinds_are_drawn_by_their_shares() -> None:
+def test_kinds_are_drawn_by_their_probabilities() -> None:
     kinds, weights = draw_kinds(random.Random(0), StyleMixing(mixed=0.2, rows_mixed=0.2, weakened=0.1), 4000)
     counts = Counter(kinds.tolist())
-    shares = {PLAIN: 0.5, MIXED: 0.2, ROWS_MIXED: 0.2, WEAKENED: 0.1}
-    for kind, share in shares.items():
-        assert abs(counts[kind] / 4000 - share) < 0.03
+    probabilities = {PLAIN: 0.5, MIXED: 0.2, ROWS_MIXED: 0.2, WEAKENED: 0.1}
+    for kind, probability in probabilities.items():
+        assert abs(counts[kind] / 4000 - probability) < 0.03
     assert weights[kinds == PLAIN].eq(0).all() and weights[kinds != PLAIN].gt(0).all()
 
 

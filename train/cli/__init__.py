@@ -1,1 +1,1 @@
-"""The commands of ``python -m train``, by what they make: trainings, checkpoints, evidence."""
+"""The commands of ``python -m train``: trainings, and commands on checkpoints."""

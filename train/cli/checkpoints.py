@@ -1,4 +1,4 @@
-"""``evaluate``, ``export``, ``sheet`` and ``matrix``: from a training to what the service serves."""
+"""``evaluate``, ``export``, ``sheet`` and ``matrix``: from a training to a checkpoint for the service."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,8 +51,8 @@ def evaluate(
     style_root: StyleRootOption = Path(),
     vgg: Annotated[str, typer.Option(help=f"The loss network that measures: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="Side of the square in pixels; a multiple of 32.")] = 512,
-    grid: Annotated[Path | None, typer.Option(help="Write the pictures here: content, style, result.")] = None,
-    limit: Annotated[int | None, typer.Option(help="The first so many pairs only.")] = None,
+    grid: Annotated[Path | None, typer.Option(help="Write the images here: content, style, output.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only the first so many pairs.")] = None,
     reference: ReferenceOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -74,26 +74,25 @@ def evaluate(
 
 def export(
     state: Annotated[Path, typer.Option(help="A training's state.pt, or an exported .safetensors to add styles to.")],
-    out: Annotated[Path, typer.Option(help="The checkpoint; its pictures and the card go beside it.")] = SHIPPED,
+    out: Annotated[Path, typer.Option(help="The checkpoint; previews and card are written beside it.")] = SHIPPED,
     styles: StylesOption = None,
     style_root: StyleRootOption = Path(),
     paintings: Annotated[
         Path | None, typer.Option(help="CSV with file, origin: ship those of --styles that are in the public domain.")
     ] = None,
-    preview_photo: Annotated[Path | None, typer.Option(help="Paint this in every named style, as its preview.")] = None,
-    pairs: Annotated[Path | None, typer.Option(help="Measure on these pairs, and note it in the metadata.")] = None,
+    preview_photo: Annotated[Path | None, typer.Option(help="Content image of the named styles' previews.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Evaluate on these pairs, and store the result.")] = None,
     vgg: Annotated[str, typer.Option(help=f"The loss network for --pairs: {VGG_HELP}")] = "vgg16",
     size: Annotated[int, typer.Option(help="For --pairs: side of the square in pixels.")] = 512,
     reference: ReferenceOption = None,
-    data_rights: Annotated[str, typer.Option(help="For the card: what holds for the training's images.")] = "",
-    note: Annotated[str, typer.Option(help="For the card: what else there is to say of the training.")] = "",
+    data_rights: Annotated[str, typer.Option(help="For the card: rights in the training's images.")] = "",
+    note: Annotated[str, typer.Option(help="For the card: a note on the training.")] = "",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """Write what the service serves: checkpoint, previews, measured distances, model card.
+    """Write a checkpoint for the service, with previews, measured distances and model card.
 
-    For a network of any style, --styles are stored as named styles; for a generator, they are the images of the styles
-    that it has learned, for --pairs to compare with.
+    --styles become named styles of a network of any style; a generator compares its outputs with them, for --pairs.
     """
     with one_line_errors():
         runtime = runtime_of(device, dtype)
@@ -102,12 +101,11 @@ def export(
         files = read_styles(styles, style_root) if styles else []
         if files and isinstance(trained.network, AnyStyle):
             trained = exporting.with_styles(trained, files, runtime.device)
-        metadata = trained.metadata
+        measured = trained.metadata.measured
         if pairs:
             evaluated = _evaluate(trained, pairs, files, vgg, size, None, runtime)
             measured = exporting.measurement(evaluated, pairs, vgg, size, runtime, references)
-            metadata = replace(metadata, measured=measured)
-        metadata = save(trained.network, out, metadata)
+        metadata = save(trained.network, out, replace(trained.metadata, measured=measured))
         out.with_suffix(".md").write_text(model_card(metadata, out.stem), encoding="utf-8")
         if preview_photo:
             exporting.paint_previews(trained, preview_photo, out.parent / "previews", runtime)
@@ -141,13 +139,13 @@ def _evaluate(
 
 
 def sheet(
-    out: Annotated[Path, typer.Option(help="The picture to write.")],
+    out: Annotated[Path, typer.Option(help="The image file to write.")],
     checkpoints: Annotated[Path, typer.Option(help="A folder of exported checkpoints with their previews.")] = FOLDER,
-    photo: Annotated[Path, typer.Option(help="What the previews show.")] = SAMPLE,
+    photo: Annotated[Path, typer.Option(help="The content image of the previews.")] = SAMPLE,
     style: Annotated[list[str] | None, typer.Option(help="Ids to show; all when not given.")] = None,
     columns: Annotated[int, typer.Option(min=1)] = 5,
 ) -> None:
-    """A contact sheet of the named styles of all networks."""
+    """Draw a contact sheet of the named styles of all networks."""
     with one_line_errors():
         catalog = read_catalog(checkpoints)
         styles = [catalog.style(name) for name in style] if style else catalog.styles
@@ -155,18 +153,18 @@ def sheet(
 
 
 def matrix(
-    checkpoint: Annotated[Path, typer.Option(help="An exported network that takes any style.")],
-    photo: Annotated[list[Path], typer.Option(help="A photo; repeat it.")],
-    painting: Annotated[list[Path], typer.Option(help="A painting; repeat it.")],
-    out: Annotated[Path, typer.Option(help="The picture to write.")],
-    size: Annotated[int, typer.Option(help="Side of the painted squares in pixels.", min=32)] = 512,
-    cell: Annotated[int, typer.Option(help="Side of the squares in the picture.", min=32)] = 192,
+    checkpoint: Annotated[Path, typer.Option(help="An exported network of any style.")],
+    photo: Annotated[list[Path], typer.Option(help="A content image; may be repeated.")],
+    painting: Annotated[list[Path], typer.Option(help="A style image; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="The image file to write.")],
+    size: Annotated[int, typer.Option(help="Side of the stylized squares in pixels.", min=32)] = 512,
+    cell: Annotated[int, typer.Option(help="Side of the squares in the image file.", min=32)] = 192,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
 ) -> None:
-    """Every photo painted like every painting, in one picture."""
+    """Draw every content image in every style, as one grid."""
     with one_line_errors():
         runtime = runtime_of(device, dtype)
-        picture = paint_matrix(load(checkpoint, AnyStyle), photo, painting, size, cell, runtime)
+        grid = paint_matrix(load(checkpoint, AnyStyle), photo, painting, size, cell, runtime)
         out.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(out, quality=88)
+        grid.save(out, quality=88)

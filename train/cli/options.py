@@ -1,4 +1,4 @@
-"""What the commands share: options, checks of their values, and errors in one line."""
+"""Parts that the commands have in common: options, checks of their values, and errors in one line."""
 
 import sys
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 DtypeOption = Annotated[str, typer.Option(help="Number type of the forward pass: auto, float32, bfloat16 or float16.")]
 ContentOption = Annotated[list[Path], typer.Option(help="Folder of photos; may be repeated.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for state.pt and TensorBoard's files.")]
-StepsOption = Annotated[int | None, typer.Option(help="Instead of the recipe's.")]
+StepsOption = Annotated[int | None, typer.Option(help="Number of steps, instead of the recipe's.")]
 CropOption = Annotated[int | None, typer.Option(help="Side of the crops in pixels, instead of the recipe's.")]
 BatchOption = Annotated[int | None, typer.Option(help="Images a step over all processes.")]
 PeakOption = Annotated[float | None, typer.Option(help="Highest learning rate, instead of the recipe's.")]
 StyleWeightOption = Annotated[float | None, typer.Option(help="Weight of the style loss, instead of the recipe's.")]
-SeedOption = Annotated[int, typer.Option(help="Of the crops, the draws and the first weights.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the crops, the draws and the first weights.")]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes that decode images [default: 1, for a GPU 8]")]
-SaveOption = Annotated[float, typer.Option(help="Between two saved states.")]
-MaxMinutesOption = Annotated[float | None, typer.Option(help="Stop after so long; --resume goes on.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on exactly where the state in --out ends.")]
+SaveOption = Annotated[float, typer.Option(help="Minutes between two saved states.")]
+MaxMinutesOption = Annotated[float | None, typer.Option(help="Stop after so many minutes; --resume continues.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue exactly where the state in --out ends.")]
 InitOption = Annotated[
     Path | None, typer.Option(help="Start from an exported checkpoint's weights; a resumed training has its own.")
 ]
@@ -39,18 +39,18 @@ InitOption = Annotated[
 StylesOption = Annotated[
     Path | None, typer.Option(help="Table of styles: CSV with id, file, title, artist, year, rights.")
 ]
-StyleRootOption = Annotated[Path, typer.Option(help="What the table's files are relative to.")]
+StyleRootOption = Annotated[Path, typer.Option(help="Folder that the table's files are relative to.")]
 
 FOLDER = default_folder()
 SHIPPED = FOLDER / "adain.safetensors"
 SAMPLE = FOLDER / "sample.jpg"
 
 WRONG_DATA, WRONG_OPTION = 1, 2
-"""Exit codes; the second is also that of an option that does not exist."""
+"""Exit codes; the second is also that of an unknown option."""
 
 
 def runtime_of(device: str, dtype: str) -> Runtime:
-    """The device and number type that were asked for.
+    """Return the requested device and number type.
 
     Raises:
         SettingError: There is no such device or type.
@@ -62,10 +62,10 @@ def runtime_of(device: str, dtype: str) -> Runtime:
 
 
 def positive(option: str, value: int) -> int:
-    """The value, if it counts something.
+    """Return the value, if it is at least 1.
 
     Raises:
-        SettingError: It does not.
+        SettingError: It is less.
     """
     if value < 1:
         raise SettingError(f"{option} {value}: give at least 1")
@@ -74,7 +74,7 @@ def positive(option: str, value: int) -> int:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What a user can put right is said in one line; anything else is a bug and keeps its traceback."""
+    """Print errors that a user can correct in one line; anything else is a bug and keeps its traceback."""
     try:
         yield
     except SettingError as err:

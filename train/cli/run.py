@@ -1,4 +1,4 @@
-"""``Run``: a training as the command line asks for it, and the options that all training commands share."""
+"""``Run``: the settings of a training from the command line, and the options of all training commands."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ from train.cli.options import (
     one_line_errors,
     positive,
 )
-from train.data import Crops, StyleDraws, folder_counts, list_images
+from train.data import Crops, StyleDraws, folder_counts, images_left_out, list_images
 from train.distributed import Rank, process_group
 from train.generator import GeneratorTask, Plan, loss_network, style_images
 from train.loop import Task, Training, training_runtime
@@ -40,7 +40,7 @@ from train.tables import StyleFile
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A training: its recipe, and what every training command is told besides its data."""
+    """A training: its recipe, and the options that every training command has."""
 
     recipe: Recipe
     out: Path
@@ -64,7 +64,7 @@ class Run:
         """
         self.train(
             lambda: task.start(vgg, self.init, self.recipe, self.seed),
-            lambda **common: PoolCrops(list_images(content), style=list_images(style), **common),
+            lambda **common: PoolCrops(_images(content), style=_images(style), **common),
             {"content": folder_counts(content), "style": folder_counts(style), "seed": self.seed},
         )
 
@@ -85,7 +85,7 @@ class Run:
         named = [asdict(file.named) | {"file": "/".join(file.path.resolve().parts[-2:])} for file in files]
         self.train(
             lambda: GeneratorTask(plan(), loss_network(vgg, self.recipe), self.recipe, images),
-            lambda **common: StyleDraws(list_images(content), styles=len(files), **common),
+            lambda **common: StyleDraws(_images(content), styles=len(files), **common),
             {"content": folder_counts(content), "styles": named, "seed": self.seed, **data},
         )
 
@@ -128,33 +128,36 @@ class Run:
             ).run()
 
 
+COMMON_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "steps": (StepsOption, None),
+    "crop": (CropOption, None),
+    "batch_size": (BatchOption, None),
+    "peak_lr": (PeakOption, None),
+    "style_weight": (StyleWeightOption, None),
+    "seed": (SeedOption, 0),
+    "workers": (WorkersOption, None),
+    "save_minutes": (SaveOption, 5.0),
+    "max_minutes": (MaxMinutesOption, None),
+    "resume": (ResumeOption, False),
+    "init": (InitOption, None),
+    "device": (DeviceOption, "auto"),
+    "dtype": (DtypeOption, "auto"),
+}
+"""Options of all training commands: their types and defaults."""
+
+
 def training_command(
     recipes: Mapping[str, Recipe], out: str, without: Sequence[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command, ``command(run, **its own options)``, the options that all trainings share.
+    """Give a command, ``command(run, **its own options)``, the options of all trainings.
 
     Args:
-        recipes: What ``--recipe`` chooses from.
+        recipes: The values of ``--recipe``.
         out: Default of ``--out``.
-        without: Names of shared options that the command does not have.
+        without: Names of common options that the command does not have.
     """
-    shared: dict[str, tuple[Any, Any]] = {
-        "out": (OutOption, Path(out)),
-        "recipe": (Annotated[str, typer.Option(help=f"{', '.join(recipes)}: sizes, losses, schedule.")], "short"),
-        "steps": (StepsOption, None),
-        "crop": (CropOption, None),
-        "batch_size": (BatchOption, None),
-        "peak_lr": (PeakOption, None),
-        "style_weight": (StyleWeightOption, None),
-        "seed": (SeedOption, 0),
-        "workers": (WorkersOption, None),
-        "save_minutes": (SaveOption, 5.0),
-        "max_minutes": (MaxMinutesOption, None),
-        "resume": (ResumeOption, False),
-        "init": (InitOption, None),
-        "device": (DeviceOption, "auto"),
-        "dtype": (DtypeOption, "auto"),
-    }
+    recipe = Annotated[str, typer.Option(help=f"{', '.join(recipes)}: sizes, losses, schedule.")]
+    common = {"out": (OutOption, Path(out)), "recipe": (recipe, "short"), **COMMON_OPTIONS}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def called(**values: Any) -> None:
@@ -168,7 +171,7 @@ def training_command(
         options = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         options += [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-            for name, (kind, default) in shared.items()
+            for name, (kind, default) in common.items()
             if name not in without
         ]
         called.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
@@ -177,3 +180,12 @@ def training_command(
         return called
 
     return decorate
+
+
+def _images(folders: Sequence[Path]) -> list[Path]:
+    """List the images of folders, and name what is left out."""
+    images = list_images(folders)
+    if others := images_left_out(folders):
+        shown = ", ".join(map(str, others[:3])) + (", …" if len(others) > 3 else "")
+        typer.echo(f"{len(others)} files are left out, of types that are not read: {shown}", err=True)
+    return images

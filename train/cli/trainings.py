@@ -28,13 +28,13 @@ OnlyOption = Annotated[list[str] | None, typer.Option(help="Id of the table to t
 
 @training_command(SWIFT_RECIPES, "runs/swift")
 def swift(run: Run, content: ContentOption, style: PaintingsOption, vgg: EncoderOption = None) -> None:
-    """Train swift: any style, one small network that is fast on a CPU."""
+    """Train swift: one small network for any style, fast on a CPU."""
     run.train_any_style(SwiftTask, content, style, vgg)
 
 
 @training_command(ADAIN_RECIPES, "runs/adain")
 def adain(run: Run, content: ContentOption, style: PaintingsOption, vgg: EncoderOption = None) -> None:
-    """Train AdaIN: any style, one network."""
+    """Train AdaIN: one network for any style."""
     run.train_any_style(AdaINTask, content, style, vgg)
 
 
@@ -42,7 +42,7 @@ def adain(run: Run, content: ContentOption, style: PaintingsOption, vgg: Encoder
 def generator(
     run: Run,
     content: ContentOption,
-    network: Annotated[str, typer.Option(help="residual or pyramid.")] = "residual",
+    network: Annotated[str, typer.Option(help="residual, pyramid or another that learns its styles.")] = "residual",
     norm: Annotated[str, typer.Option(help="instance (one style), conditional or batch.")] = "conditional",
     style: StyleOption = None,
     styles: StylesOption = None,
@@ -51,7 +51,7 @@ def generator(
     vgg: LossNetworkOption = "vgg16",
     init_style: Annotated[str | None, typer.Option(help="Start every style as this one of --init's.")] = None,
 ) -> None:
-    """Train a generator whose styles are learned: the faster network, the styles fixed."""
+    """Train a generator with learned styles: a fast network for a fixed set of styles."""
     files = _style_files(style or [], styles, only or [], style_root)
     arguments = {"norm": norm, "styles": len(files)}
     run.train_generator(
@@ -70,12 +70,14 @@ def add_style(
     style_root: StyleRootOption = Path(),
     vgg: LossNetworkOption = "vgg16",
 ) -> None:
-    """Teach a conditional generator one more style: its convolutions stay, only the new row learns."""
+    """Train one more style of a conditional generator: its convolutions are frozen, only the new row is trained."""
     files = _style_files(style or [], styles, only or [], style_root)
     if len(files) != 1:
         raise SettingError(f"got {len(files)} styles: one is added at a time")
-    plan = with_new_row(model)
     known = read_metadata(model)
+    if files[0].named.id in {named.id for named in known.styles}:
+        raise SettingError(f"{model} has a style {files[0].named.id!r} already: rename {files[0].path}, or its row")
+    plan = with_new_row(model)
     before = {"model": model.name, "sha256": known.sha256, "known": [asdict(named) for named in known.styles]}
     run.train_generator(lambda: plan, files, content, vgg, before)
 
@@ -84,7 +86,11 @@ def _style_files(images: Sequence[Path], table: Path | None, only: Sequence[str]
     if bool(images) == (table is not None):
         raise SettingError("give the styles either as --style, one or more, or as --styles with a table")
     if table is None:
-        return [unnamed_style(path) for path in images]
+        named = [unnamed_style(path) for path in images]
+        for number, file in enumerate(named):
+            if (other := next((one for one in named[:number] if one.named.id == file.named.id), None)) is not None:
+                raise SettingError(f"{other.path} and {file.path} would both be {file.named.id!r}: rename one of them")
+        return named
     files = {file.named.id: file for file in read_styles(table, root)}
     if unknown := [style_id for style_id in only if style_id not in files]:
         raise SettingError(f"--only {unknown[0]}: {table} has {', '.join(files)}")

@@ -1,6 +1,6 @@
 """OpenVINO on CPUs: the plain path of any network without noise, for all sizes and batches in one compiled graph.
 
-The graph is made of the network at its first picture, which ``Stylizer.warm_up`` paints before the worker is ready:
+The graph is made of the network at its first image, which ``Stylizer.warm_up`` paints before the worker is ready:
 half a second of tracing, a third of compilation, so nothing is cached on disk. ``openvino.convert_model`` would do the
 same, but passes its makers' telemetry.
 """
@@ -30,7 +30,7 @@ class OpenVinoForward:
         self.has_failed = False
 
     def __call__(self, content: Tensor, style: Style) -> Tensor:
-        """As ``StyleNetwork.forward``."""
+        """Compute what ``StyleNetwork.forward`` does."""
         if self.has_failed or not self.is_plain(style):
             return self._network(content, style)  # type: ignore[no-any-return]
         try:

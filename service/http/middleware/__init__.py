@@ -17,7 +17,7 @@ from endpoints that a client left.
 from fastapi import FastAPI
 
 from service.api_keys import KeyRing
-from service.http.metrics import Metrics
+from service.http.context import Context
 from service.http.middleware.concurrency_limit import ConcurrencyLimit
 from service.http.middleware.cors import Cors
 from service.http.middleware.errors import Problems
@@ -26,14 +26,13 @@ from service.http.middleware.methods import Methods
 from service.http.middleware.request_body import BodyLimit
 from service.http.middleware.request_scope import RequestScope
 from service.http.middleware.security_headers import SecurityHeaders
-from service.queue.limits import Slots
-from service.settings import Settings
 
 
-def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, slots: Slots) -> None:
+def add_middleware(app: FastAPI, context: Context) -> None:
     """Wrap ``app``; the last one that is added is the outermost."""
+    settings, metrics = context.settings, context.metrics
     app.add_middleware(Methods)
-    app.add_middleware(ConcurrencyLimit, slots=slots, most=settings.max_requests_per_key)
+    app.add_middleware(ConcurrencyLimit, running=context.running, most=settings.max_requests_per_key)
     app.add_middleware(KeyGuard, keys=KeyRing(settings.api_keys))
     app.add_middleware(Problems, metrics=metrics)
     if settings.cors_origins:

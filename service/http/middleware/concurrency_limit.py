@@ -10,19 +10,19 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import TooManyRequests
-from service.queue.limits import Slots
+from service.queue.limits import RunningRequests
 
-GIVE_PATIENCE_S = 0.5
+END_PATIENCE_S = 0.5
 """Time for which a response waits until Redis knows that its request does not count any more."""
 
 
 class ConcurrencyLimit:
     """Needs ``request.state.client``, which ``KeyGuard`` sets; requests without a client are not limited."""
 
-    def __init__(self, app: ASGIApp, slots: Slots, most: int) -> None:
+    def __init__(self, app: ASGIApp, running: RunningRequests, most: int) -> None:
         """Wrap ``app``; ``most`` is for the error's text."""
         self._app = app
-        self._slots = slots
+        self._running = running
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,22 +36,24 @@ class ConcurrencyLimit:
         if client is None:
             await self._app(scope, receive, send)
             return
-        slot = await self._slots.take(client)
-        if slot is None:
+        request_id = await self._running.start(client)
+        if request_id is None:
             raise TooManyRequests(
                 f"{self._most} requests with this key run already, which is as many as one key may have: wait for the"
                 " answer of one"
             )
 
-        async def give_then_send(message: Message) -> None:
-            nonlocal slot
-            if slot is not None and message["type"] == "http.response.start":
-                given, slot = self._slots.give(client, slot), None
-                await asyncio.wait({given}, timeout=GIVE_PATIENCE_S)
+        async def end() -> None:
+            nonlocal request_id
+            if request_id is not None:
+                ended, request_id = self._running.end(client, request_id), None
+                await asyncio.wait({ended}, timeout=END_PATIENCE_S)
+
+        async def end_then_send(message: Message) -> None:
+            await end()
             await send(message)
 
         try:
-            await self._app(scope, receive, give_then_send)
+            await self._app(scope, receive, end_then_send)
         finally:
-            if slot is not None:
-                self._slots.give(client, slot)
+            await end()  # before ``Problems`` responds to an error

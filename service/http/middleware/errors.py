@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Problems:
-    """Responds to errors of the middleware inside, and to unexpected errors: with a generic text, and a log entry."""
+    """Responds to errors of the tree, and to unexpected ones: with a generic text, and a log entry."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Wrap ``app``."""
@@ -65,16 +65,9 @@ class Problems:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Respond to every error of ``app``'s endpoints with a problem."""
-    app.add_exception_handler(ServiceError, _service_error)
+    """Respond to errors of FastAPI and Starlette with a problem."""
     app.add_exception_handler(RequestValidationError, _invalid_fields)
     app.add_exception_handler(HTTPException, _http_error)
-
-
-async def _service_error(request: Request, error: Exception) -> Response:
-    error = cast(ServiceError, error)
-    request.app.state.context.metrics.rejected.labels(type(error).__name__).inc()
-    return problem_response(error, request.state.request_id)
 
 
 async def _invalid_fields(request: Request, error: Exception) -> Response:
@@ -98,6 +91,11 @@ def _detail(problem: dict[str, Any], is_empty: bool) -> str:
         return "this field is missing: send it as a part of a multipart/form-data body"
     if "UploadFile" in problem["msg"]:
         return "got text, allowed is a file: send it as a part with a file name"
+    if problem["type"] == "string_too_short" and not problem["input"]:
+        return "this field is empty: send a value"
+    if problem["type"] == "string_too_long":
+        length, limit = len(problem["input"]), problem["ctx"]["max_length"]
+        return f"got {length} characters, at most {limit} are allowed: shorten it"
     given = problem.get("input")
     got = f"got {given!r:.80}: " if isinstance(given, str | int | float) else ""
     message: str = problem["msg"]

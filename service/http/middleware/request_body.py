@@ -14,6 +14,7 @@ A form that ends before its closing delimiter gets 400: the parser would silentl
 
 import asyncio
 import contextlib
+from time import monotonic
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +22,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LINGER_S = 2.0
+
+LEAST_BYTES_PER_S = 1000
+LONGEST_PAUSES = 4
+"""A body must come so fast once it has taken so many times as long as its longest pause may be."""
 
 
 class EndsEarly(HTTPException):
@@ -66,6 +71,7 @@ class _Body:
         self._end = FormEnd(headers)
         self._ends_early = False
         self._received_bytes = 0
+        self._waited_s = 0.0
         self._max_bytes = max_bytes
         self._idle_s = idle_s
         self._receive = receive
@@ -87,6 +93,7 @@ class _Body:
             return await self._receive()  # a disconnect
         if self._declared_bytes > self._max_bytes:
             raise self._too_long(f"{self._declared_bytes} bytes")
+        started = monotonic()
         try:
             async with asyncio.timeout(self._idle_s):
                 message = await self._receive()
@@ -98,6 +105,13 @@ class _Body:
         self._received_bytes += len(message.get("body", b""))
         if self._received_bytes > self._max_bytes:
             raise self._too_long(f"more than {self._max_bytes} bytes")
+        self._waited_s += monotonic() - started
+        if self._waited_s > LONGEST_PAUSES * self._idle_s and self._received_bytes < LEAST_BYTES_PER_S * self._waited_s:
+            raise HTTPException(
+                408,
+                f"the body came at less than {LEAST_BYTES_PER_S} bytes a second, {self._received_bytes} in"
+                f" {self._waited_s:.0f} s: send it faster",
+            )
         self._end.see(message.get("body", b""))
         if not message.get("more_body", False):
             self._has_ended = True

@@ -21,8 +21,7 @@ from fastapi.sse import format_sse_event
 
 from service.errors import ServiceError, TooManyListeners
 from service.http.responses.jobs import JobView
-from service.queue.job_records import JobRecords
-from service.queue.job_status import JobStatus
+from service.queue.records import JobRecords, JobStatus
 
 LOOK_EVERY_S = 0.5
 HEARTBEAT_EVERY_S = 10.0

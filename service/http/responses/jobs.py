@@ -9,7 +9,7 @@ from pydantic import Field
 from service.http.responses.files import NO_STORE, TEXT
 from service.http.responses.problems import problem_of
 from service.http.schemas import Frozen, Problem
-from service.queue.job_status import JobStatus, State
+from service.queue.records import JobStatus, State
 
 RESPOND_ASYNC = "respond-async"
 JSON = "application/json"

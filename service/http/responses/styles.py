@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from model_store.catalog import Catalog, StyleEntry
 from service.errors import InvalidField
 from service.http.schemas import StylePage, StyleView
 from service.model_choice import default_model, known_model, preferred
-from service.queue.style_store import RegisteredStyle, StyleStore
+from service.queue.styles import RegisteredStyle, StyleStore
 
 Kind = Literal["shipped", "learned", "registered"]
 Row = tuple[str, int]
@@ -52,11 +52,7 @@ class StyleViews:
         """Make the view of a checkpoint's style."""
         model = self.catalog.model(preferred(style.models, self.catalog, self._default))
         return StyleView(
-            id=style.id,
-            title=style.title,
-            artist=style.artist,
-            year=style.year,
-            rights=style.rights,
+            **_label(style),
             model=model.id,
             models=style.models,
             kind="shipped" if model.any_style else "learned",
@@ -70,11 +66,7 @@ class StyleViews:
         """Make the view of a registered style; it supports nothing while there is no network for it."""
         model = default_model(self.catalog, self._default)
         return StyleView(
-            id=style.id,
-            title=style.title,
-            artist=style.artist,
-            year=style.year,
-            rights=style.rights,
+            **_label(style),
             model=model.id if model is not None else self._default,
             models=tuple(model.id for model in self.catalog.any_style),
             kind="registered",
@@ -92,6 +84,10 @@ class StyleViews:
                 view = self.named(entries[style.id])
                 if view.model == model.id:
                     yield (model.id, row), view
+
+
+def _label(style: StyleEntry | RegisteredStyle) -> dict[str, Any]:
+    return {name: getattr(style, name) for name in ("id", "title", "artist", "year", "rights")}
 
 
 async def style_page(asked: PageRequest, views: StyleViews, store: StyleStore) -> StylePage:

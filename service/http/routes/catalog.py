@@ -44,8 +44,8 @@ async def _problems_of_workers(context: Context) -> dict[str, str]:
     except ServiceError:
         return {}  # what this process knows is worth having all the same
     found: dict[str, set[str]] = {}
-    for beat in status.workers:
-        if beat.age_ms < context.settings.lease_ms:
-            for model_id, problem in beat.says.get("problems", {}).items():
+    for worker in status.workers:
+        if worker.age_ms < context.settings.lease_ms:
+            for model_id, problem in worker.about.get("problems", {}).items():
                 found.setdefault(model_id, set()).add(problem)
     return {model_id: "; ".join(sorted(problems)) for model_id, problems in found.items()}

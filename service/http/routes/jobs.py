@@ -12,7 +12,7 @@ from service.http.responses.files import BINARY, NO_STORE, OUTPUT, output_respon
 from service.http.responses.job_events import event_id, job_events
 from service.http.responses.jobs import JobView, job_path
 from service.http.responses.problems import problem_statuses
-from service.queue.job_status import JobStatus
+from service.queue.records import JobStatus
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])
 

@@ -3,38 +3,29 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Form, Query, Request, Response
 
 from model_store.catalog import Catalog, CatalogError, StyleEntry
 from service.errors import Conflict, NotFound
 from service.http import registration
 from service.http.context import Context, ContextOfProcess, while_connected
-from service.http.once import REPLAYED_HEADER, IdempotencyKey, once
-from service.http.registration import MAX_RIGHTS, MAX_TEXT, YEARS, StyleRequest
+from service.http.forms import RegisterStyleForm, check_query, only_fields_of
+from service.http.idempotency import REPLAYED_HEADER, IdempotencyKey, read_key, replayed
 from service.http.responses.files import TEXT, IfNoneMatch, cacheable, cacheable_response
 from service.http.responses.problems import problem_statuses
 from service.http.responses.styles import CURSOR_PATTERN, Kind, PageRequest, StyleViews, style_page
 from service.http.schemas import StylePage, StyleView
-from service.request import check_fields, check_query
 
 router = APIRouter(prefix="/styles", tags=["styles"])
 
-FIELDS = ("image", "title", "artist", "year", "rights")
 PARAMETERS = ("limit", "cursor", "kind", "model")
 SHIPPED, KEPT = "image/webp", "image/jpeg"
 """Media types of paintings and previews beside the checkpoints and of all previews, and of registered paintings."""
 
 PAGE = 100
 LARGEST_PAGE = 500
-
-# For the documentation alone: these are checked where the messages are clearer.
-CURSOR: dict[str, Any] = {"pattern": CURSOR_PATTERN}
-TITLE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_TEXT, "pattern": r"\S"}
-ARTIST: dict[str, Any] = {"maxLength": MAX_TEXT}
-YEAR: dict[str, Any] = {"minimum": YEARS[0], "maximum": YEARS[-1]}
-RIGHTS: dict[str, Any] = {"maxLength": MAX_RIGHTS}
 
 
 @router.get(
@@ -43,9 +34,12 @@ RIGHTS: dict[str, Any] = {"maxLength": MAX_RIGHTS}
 async def list_styles(
     request: Request,
     context: ContextOfProcess,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Styles of one page, at most.")] = PAGE,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Largest number of styles in the page.")] = PAGE,
     cursor: Annotated[
-        str | None, Query(description="Where the page before ended: its `next` has it.", json_schema_extra=CURSOR)
+        str | None,
+        Query(
+            description="Where the page before ended: its `next` has it.", json_schema_extra={"pattern": CURSOR_PATTERN}
+        ),
     ] = None,
     kind: Annotated[Kind | None, Query(description="Only those of this kind.")] = None,
     model: Annotated[
@@ -64,6 +58,7 @@ async def list_styles(
     "",
     status_code=201,
     response_model=StyleView,
+    dependencies=[only_fields_of(RegisterStyleForm)],
     responses={
         201: {
             "description": "The style",
@@ -78,26 +73,17 @@ async def list_styles(
 async def register_style(
     request: Request,
     context: ContextOfProcess,
-    image: Annotated[UploadFile, File(description="The painting: JPEG, PNG, WebP or AVIF.")],
-    title: Annotated[str, Form(description="What it is called.", json_schema_extra=TITLE)],
-    artist: Annotated[str, Form(description="Who made it.", json_schema_extra=ARTIST)] = "",
-    year: Annotated[int | None, Form(description="When.", json_schema_extra=YEAR)] = None,
-    rights: Annotated[str, Form(description="Who may use it and how.", json_schema_extra=RIGHTS)] = "",
+    form: Annotated[RegisterStyleForm, Form(media_type="multipart/form-data")],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Keep a painting as a style with an id, for every later request."""
-    check_query(request.query_params)
-    check_fields((await request.form()).multi_items(), FIELDS, (), may_be_empty=("artist", "rights"))
-    asked = StyleRequest(request.state.request_id, await image.read(), title, artist, year, rights)
     views = _views(context, model_ids=[context.settings.default_model])
-
-    async def answer() -> Response:
-        work = registration.register_style(asked, context.settings, views.catalog, context.dispatcher, context.styles)
-        style = await while_connected(request, work)
-        view = views.registered(style)
-        return Response(view.model_dump_json(), 201, {"Location": f"/styles/{style.id}"}, "application/json")
-
-    return await once(request, idempotency_key, context.answers, answer)
+    keyed = await read_key(request, idempotency_key)
+    work = registration.register_style(form, request.state.request_id, keyed, views.catalog, context)
+    style, is_new = await while_connected(request, work)
+    body = views.registered(style).model_dump_json()
+    response = Response(body, 201, {"Location": f"/styles/{style.id}"}, "application/json")
+    return response if is_new else replayed(response)
 
 
 @router.get("/{style_id}", response_model=StyleView, responses={**cacheable("The style"), **problem_statuses(404, 503)})

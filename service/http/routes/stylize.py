@@ -1,34 +1,40 @@
-"""``POST /stylize``: a photo and styles in, the painted photo out."""
+"""``POST /stylize``: a photo and styles in, the painted photo out; or a job, whose image is fetched later."""
 
-from typing import Annotated, Any
+import contextlib
+from time import time
+from typing import Annotated
+from uuid import uuid4
 
-from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
+from fastapi import APIRouter, Form, Header, Request, Response
 
-from service.formats import FORMATS
-from service.http.context import ContextOfProcess
-from service.http.once import IdempotencyKey, once, replayable
-from service.http.responses.files import OUTPUT
-from service.http.responses.jobs import ACCEPTED, accept_of_output
+from service.errors import InvalidField, ServiceError
+from service.http.context import Context, ContextOfProcess, while_connected
+from service.http.forms import StylizeForm, only_fields_of
+from service.http.idempotency import (
+    IdempotencyKey,
+    KeyedRequest,
+    earlier_job,
+    read_key,
+    replayable,
+    replayed,
+    require_end,
+)
+from service.http.responses.files import OUTPUT, output_response
+from service.http.responses.jobs import ACCEPTED, JobView, accept_of_output, accepted_response, prefers_async
 from service.http.responses.problems import problem_statuses
-from service.http.schemas import MAX_SEED, Color
-from service.http.serving import answer_request
-from service.optimisation import METHODS
-from service.request import MAX_STYLES, MIN_SIZE_PX, StylizeRequest, check_fields, check_query
+from service.queue.jobs import Job, JobProgress
+from service.queue.records import Accepted, JobRecords, JobStatus
+from service.request import MAX_STYLES, StylizeParameters, StylizeRequest
+from service.resolve import resolve
+from service.settings import HttpSettings
 
 router = APIRouter(tags=["stylize"])
-
-# For the documentation alone: the fields are checked where the messages are clearer.
-UP_TO_FOUR: dict[str, Any] = {"maxItems": MAX_STYLES}
-SIZE: dict[str, Any] = {"pattern": "^(original|[0-9]{2,9})$"}
-METHOD: dict[str, Any] = {"enum": list(METHODS)}
-STEPS: dict[str, Any] = {"minimum": 1}
-STYLE_SIZE: dict[str, Any] = {"minimum": MIN_SIZE_PX}
-FORMAT: dict[str, Any] = {"enum": [*FORMATS, "jpg"]}
 
 
 @router.post(
     "/stylize",
     response_class=Response,
+    dependencies=[only_fields_of(StylizeForm)],
     responses={
         200: replayable(OUTPUT),
         202: replayable(ACCEPTED),
@@ -38,81 +44,7 @@ FORMAT: dict[str, Any] = {"enum": [*FORMATS, "jpg"]}
 async def stylize(
     request: Request,
     context: ContextOfProcess,
-    content: Annotated[UploadFile, File(description="The photo: JPEG, PNG, WebP or AVIF.")],
-    style: Annotated[list[UploadFile], File(description="Up to four style images.", json_schema_extra=UP_TO_FOUR)] = [],  # noqa: B006
-    style_id: Annotated[
-        list[str],
-        Form(
-            description="Up to four ids from `GET /styles`; those mix whose `models` have one in common.",
-            json_schema_extra=UP_TO_FOUR,
-            examples=[["hokusai-great-wave"]],
-        ),
-    ] = [],  # noqa: B006
-    weights: Annotated[
-        str | None,
-        Form(description="Comma-separated, uploads first, then ids; equal when not given.", examples=["3,1"]),
-    ] = None,
-    alpha: Annotated[
-        float, Form(ge=0, le=1, description="0 keeps the photo's own statistics, 1 is the full style.")
-    ] = 1.0,
-    color: Annotated[
-        Color,
-        Form(
-            description="Whose colours: the `style`'s; or the photo's, by `match` (the painting is recoloured to the"
-            " photo before it is encoded: for styles whose painting is there) or by `luminance` (the photo's chroma is"
-            " kept: for every style)."
-        ),
-    ] = "style",
-    mask: Annotated[
-        list[UploadFile],
-        File(
-            description="One grey image for each style, uploads first, then ids: it applies where its mask is light,"
-            " softly. Places where all masks are black keep the photo's look; where masks overlap, `weights` decide."
-            " Any size is resized to the result's."
-        ),
-    ] = [],  # noqa: B006
-    style_size: Annotated[
-        int | None,
-        Form(
-            description="Longer side in pixels at which paintings are encoded, uploads and those of styles that"
-            " have an `image`; 512 when not given. A larger one makes larger strokes.",
-            json_schema_extra=STYLE_SIZE,
-        ),
-    ] = None,
-    size: Annotated[
-        str,
-        Form(description="Longer side in pixels, or `original`.", examples=["512"], json_schema_extra=SIZE),
-    ] = "512",
-    seed: Annotated[
-        int | None,
-        Form(
-            ge=0,
-            le=MAX_SEED,
-            description="For styles whose `controls` name it: the same seed paints the same again. Drawn at random when"
-            " not given; `X-Stylize-Seed` says which it was.",
-        ),
-    ] = None,
-    format: Annotated[str | None, Form(description="Overrides `Accept`.", json_schema_extra=FORMAT)] = None,
-    quality: Annotated[int | None, Form(ge=1, le=100, description="Of lossy formats.")] = None,
-    model: Annotated[
-        str | None,
-        Form(
-            description="The network: for style images and registered styles one with `any_style`, for an id one of its"
-            " `models`. When not given, the service's default if that can paint all the styles, else one that can.",
-            examples=["adain"],
-        ),
-    ] = None,
-    method: Annotated[
-        str,
-        Form(
-            description="`feedforward`: one pass through a network. `gatys`: the picture itself is optimised, which"
-            " takes minutes and needs `Prefer: respond-async`.",
-            json_schema_extra=METHOD,
-        ),
-    ] = "feedforward",
-    steps: Annotated[
-        int | None, Form(description="Of `gatys`: more take longer and come closer.", json_schema_extra=STEPS)
-    ] = None,
+    form: Annotated[StylizeForm, Form(media_type="multipart/form-data")],
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
     prefer: Annotated[
         str | None, Header(description="`respond-async`: answer `202` with a job at once, see `/jobs/{job_id}`.")
@@ -120,27 +52,59 @@ async def stylize(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Paint a photo in the style of other pictures, or of styles known by id, or of a mix of them."""
-    check_query(request.query_params)
-    check_fields((await request.form()).multi_items())
-    asked = StylizeRequest(
-        request_id=request.state.request_id,
-        content=await content.read(),
-        styles=[await upload.read() for upload in style],
-        style_ids=style_id,
-        weights=weights,
-        alpha=alpha,
-        size=size,
-        format=format,
-        quality=quality,
-        accept=accept_of_output(accept, prefer),
-        seed=seed,
-        model=model,
-        method=method,
-        steps=steps,
-        color=color,
-        masks=[await upload.read() for upload in mask],
-        style_size=style_size,
+    keyed = await read_key(request, idempotency_key)
+    if keyed is not None and (response := await _replayed(keyed, prefer, context.records)) is not None:
+        return response
+    asked = await form.read()
+    parameters = await _parameters(asked, accept_of_output(accept, prefer), request.state.request_id, context)
+    job = Job(uuid4().hex if keyed is None else keyed.job_id, parameters.travelling(), asked.blobs())
+    fingerprint = "" if keyed is None else keyed.fingerprint
+    accepted = Accepted(time(), parameters.request_id, parameters.format, parameters.seed, fingerprint)
+    if prefers_async(prefer):
+        await context.dispatcher.accept(job, accepted)
+        return await _accepted_response(job.id, accepted, context.records)
+    if parameters.method == "gatys":
+        raise InvalidField(
+            "got gatys, which takes minutes: send the header `Prefer: respond-async`, the answer is a job", "method"
+        )
+    result = await while_connected(request, context.dispatcher.submit(job, None if keyed is None else accepted))
+    return output_response(result, parameters.format, parameters.seed)
+
+
+async def _replayed(keyed: KeyedRequest, prefer: str | None, records: JobRecords) -> Response | None:
+    """Respond with the result of an earlier request; ``None`` if the work must be done (again)."""
+    status = await earlier_job(keyed, records)
+    if status is None:
+        return None
+    if prefers_async(prefer):
+        return replayed(accepted_response(JobView.of(status)))
+    require_end(status)
+    result = await records.result(status.id) if status.state == "succeeded" else None
+    return None if result is None else replayed(output_response(result, status.accepted.format, status.accepted.seed))
+
+
+async def _parameters(
+    asked: StylizeRequest[bytes], accept: str | None, request_id: str, context: Context
+) -> StylizeParameters:
+    """Resolve the request, with the styles as they are now."""
+    catalog = context.watch.now(asked.style_id, _models_to_see(asked, context.settings))
+    listed = {style.id for style in catalog.styles}
+    others = [style_id for style_id in asked.style_id[:MAX_STYLES] if style_id not in listed]
+    digests = {style.id: style.digest for style in (await context.styles.find(others)).values()}
+    return await context.read_headers(
+        lambda: resolve(asked, catalog, context.settings, digests, request_id=request_id, accept=accept)
     )
-    return await once(
-        request, idempotency_key, context.answers, lambda: answer_request(asked, prefer, request, context)
-    )
+
+
+def _models_to_see(asked: StylizeRequest[bytes], settings: HttpSettings) -> list[str]:
+    """List the networks that the catalog must not have missed."""
+    if asked.model is not None:
+        return [asked.model]
+    return [settings.default_model] if asked.style else []
+
+
+async def _accepted_response(job_id: str, accepted: Accepted, records: JobRecords) -> Response:
+    status = None
+    with contextlib.suppress(ServiceError):  # it is accepted, whatever happens now
+        status = await records.status(job_id)
+    return accepted_response(JobView.of(status or JobStatus(job_id, accepted, "queued", JobProgress())))

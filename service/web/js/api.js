@@ -103,7 +103,7 @@ export async function stylize(form, signal) {
 }
 
 /**
- * What an answer with a picture says.
+ * Facts in the headers of a response with an image.
  * @param {Response} answer
  * @param {number} began
  * @returns {Promise<Painted>}

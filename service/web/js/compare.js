@@ -42,7 +42,7 @@ export function createCompare(across) {
     move(((event.clientX - left) / width) * 100);
   }
 
-  /** From the photo to the painting, once, so that nobody overlooks what happened. */
+  /** Moves from the photo to the painting, once, to show what happened. */
   function sweep() {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return move(cut);
     const began = performance.now();

@@ -1,7 +1,7 @@
 /** Strength, colours, detail, strokes, seed, and painting finely. What the network does not support says why. */
 
 import { $, showText } from "./dom.js";
-import { hasPictures, heeds } from "./mix.js";
+import { hasPictures, supports } from "./mix.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const NEEDS_PICTURE = "This network learned the style from the painting: only those that take any painting can change this.";
@@ -96,7 +96,7 @@ function nearest(size) {
 }
 
 /**
- * How much of a slider's track is filled, and its value in words.
+ * Fills a slider's track up to its value, and shows the value in words.
  * @param {HTMLInputElement} input
  */
 export function fillTrack(input) {

@@ -102,7 +102,7 @@ export function createIntake(store, notice, takeMany) {
     take(document.activeElement?.closest("#styles, #mix") ? "style" : "photo", files);
   });
 
-  // ---- dropping: the two halves of the page say what a file shall be
+  // ---- dropping: the two halves of the page choose between photo and style
 
   const area = $("#drop");
   const hasFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") && !isOurs;

@@ -1,4 +1,4 @@
-/** Pictures that take long: a job with progress, pictures on the way, and an end when nobody wants it any more. */
+/** Pictures that take long: a job with progress and previews, which can be cancelled. */
 
 import { ask, painted, Problem } from "./api.js";
 import { events } from "./sse.js";

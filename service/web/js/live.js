@@ -1,8 +1,8 @@
 /**
  * At most one request at a time, the newest wins.
  *
- * What is asked for while a preview runs waits, and only the newest of it: previews follow a moving control as fast as
- * they are painted. A full picture that nobody waits for any more is given up at once. Pictures are shown in the order
+ * A change while a preview runs waits, and only the newest one: previews follow a moving control as fast as
+ * they are painted. A full picture that is not wanted any more is cancelled at once. Pictures are shown in the order
  * in which they were asked for, so none is older than the one before.
  */
 

@@ -15,10 +15,10 @@
  */
 
 const STEP = 0.12;
-/** Of the diameter, between two dabs. */
+/** Distance of two dabs as a share of the diameter. */
 
 /**
- * What is where nothing was painted, if nobody chose: the photo around one style; the first style around another one, or
+ * Default for places where nothing was painted: the photo around one style; the first style around another one, or
  * around the photo.
  * @param {{elsewhere: string | null, strokes: MaskStroke[]}} mask
  * @param {string[]} keys Of the styles.

@@ -9,7 +9,7 @@
  * @property {number | null} year
  * @property {string[]} models Networks that can paint it.
  * @property {string} [kind] Of a style that the service knows.
- * @property {string[]} controls What its network heeds.
+ * @property {string[]} controls Controls that its network supports.
  * @property {boolean} hasPicture Whether the painting itself can be encoded anew.
  * @property {string | null} picture Address of the painting, or of something painted like it.
  * @property {string} [use] The network to paint it with, if it is not the usual one.
@@ -22,7 +22,7 @@
 export const MOST = 4;
 export const CENTRE = { x: 0.5, y: 0.5 };
 
-/** Where all styles have the same share. */
+/** Point where all styles have the same share. */
 const centre = (/** @type {number} */ count) => (count === 3 ? { x: 0.5, y: 1 / 3 } : CENTRE);
 
 /**
@@ -59,7 +59,7 @@ export function toggled(mix, slot) {
     return { ...only(slot), note: "Styles of different networks do not mix. This one starts a new mix." };
   }
   if (!slot.controls.includes("weights")) {
-    return { ...only(slot), note: "This network knows one style, and mixes none." };
+    return { ...only(slot), note: "This network has a single style, which cannot be mixed." };
   }
   if (mix.slots.length === MOST) {
     return { ...mix, note: "Four styles mix at most. Take one out first." };
@@ -108,14 +108,14 @@ export function without(mix, key) {
 }
 
 /**
- * What the network of the mix heeds; nothing without a style.
+ * Tells whether the network of the mix supports a control; none without a style.
  * @param {Mix} mix
  * @param {string} control
  */
-export const heeds = (mix, control) => mix.slots.length > 0 && mix.slots[0].controls.includes(control);
+export const supports = (mix, control) => mix.slots.length > 0 && mix.slots[0].controls.includes(control);
 
 /**
- * Whether all paintings of the mix can be encoded anew: for stroke size, recolouring and optimisation.
+ * Tells whether all paintings of the mix can be encoded anew: for stroke size, recolouring and optimisation.
  * @param {Mix} mix
  */
 export const hasPictures = (mix) => mix.slots.length > 0 && mix.slots.every((slot) => slot.hasPicture);

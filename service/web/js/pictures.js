@@ -1,7 +1,7 @@
 /** Picture files: their size, and smaller copies of them. */
 
 /**
- * How large a picture is, upright.
+ * Size of a picture, upright.
  * @param {Blob} blob
  * @returns {Promise<{width: number, height: number}>}
  * @throws {DOMException} The browser cannot read it.

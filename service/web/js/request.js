@@ -25,11 +25,11 @@ export function effective({ mix, look, mask }) {
   const isOptimised = look.method === "gatys" && hasPictures(mix);
   const color = look.color === "match" && !hasPictures(mix) ? "style" : look.color;
   return {
-    alpha: heeds(mix, "alpha") ? look.alpha : 1,
-    color: heeds(mix, "color") ? color : "style",
-    strokes: heeds(mix, "style_size") && hasPictures(mix) ? look.strokes : null,
-    seed: heeds(mix, "seed") ? look.seed : null,
-    hasMasks: heeds(mix, "mask") && mask.strokes.length > 0 && !isOptimised,
+    alpha: supports(mix, "alpha") ? look.alpha : 1,
+    color: supports(mix, "color") ? color : "style",
+    strokes: supports(mix, "style_size") && hasPictures(mix) ? look.strokes : null,
+    seed: supports(mix, "seed") ? look.seed : null,
+    hasMasks: supports(mix, "mask") && mask.strokes.length > 0 && !isOptimised,
     isOptimised,
   };
 }
@@ -130,7 +130,7 @@ export function masksOf(state, kind) {
 }
 
 /**
- * Whether the full size takes so long that it is a job with progress.
+ * Tells whether the full size takes so long that it is a job with progress.
  * @param {State} state
  */
 export function isLong(state) {

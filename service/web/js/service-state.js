@@ -1,4 +1,4 @@
-/** How the service is doing, in a corner: ready, how many wait, how long the last request took and where. */
+/** State of the service, in a corner: readiness, queue depth, and the stages of the last request. */
 
 import { $, el } from "./dom.js";
 import { address } from "./api.js";

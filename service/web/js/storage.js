@@ -1,4 +1,4 @@
-/** What the browser keeps. Where it may not, or is full, it is kept as long as the page. */
+/** Storage in the browser. Where it is forbidden or full, values are kept as long as the page. */
 
 /** @param {() => Storage} storage Already asking for it may throw. */
 function memory(storage) {

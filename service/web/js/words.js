@@ -3,13 +3,13 @@
 import { measured } from "./pictures.js";
 
 /**
- * What it is painted after.
+ * The styles of a picture, in words.
  * @param {import("./mix.js").Mix} mix
  */
 export const titleOf = ({ slots }) => slots.map(({ title }) => title).join(" + ") || "A photo, not painted yet";
 
 /**
- * Who painted it and when.
+ * Artist and year of a style, in words.
  * @param {{artist: string, year: number | null}} style
  */
 export const byWhom = ({ artist, year }) => [artist, year].filter(Boolean).join(", ");

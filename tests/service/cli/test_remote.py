@@ -107,7 +107,7 @@ def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path, n
         (["--style", "first", "--steps", "5"], 2, "got 5, but the method feedforward takes no steps"),
         (["--style", "x" * 300], 2, "and as a style's id: "),
         (["--style", "first", "--server", "nonsense"], 2, "got 'nonsense' as the service's address"),
-        (["--style", "first", "--server", "http://127.0.0.1:9"], 1, "no answer from http://127.0.0.1:9"),
+        (["--style", "first", "--server", "http://127.0.0.1:9"], 1, "no response from http://127.0.0.1:9"),
     ],
 )
 def test_what_a_service_refuses(api_alone: Service, arguments: list[str], exit_code: int, message: str) -> None:
@@ -161,6 +161,7 @@ def test_the_styles_of_a_service(service: Service) -> None:
 def test_the_status_of_a_service(service: Service) -> None:
     with Client(service.url) as client:
         client.stylize(PHOTO, style_ids="first", size=64)
+    wait_for(lambda: service.metric("stylize_batch_size_count") > 0)
     result = run("status", "--once", "--server", service.url)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -209,7 +210,7 @@ def test_a_status_without_a_key_or_a_service(start_service: Start, monkeypatch: 
     assert "queue: 0 interactive" in run("status", "--once").stdout
     nobody = run("status", "--once", "--server", "http://127.0.0.1:9")
     assert nobody.exit_code == 1
-    assert "is not ready: no answer from http://127.0.0.1:9" in on_one_line(nobody)
+    assert "is not ready: no response from http://127.0.0.1:9" in on_one_line(nobody)
 
 
 def test_a_terminal_is_refreshed_in_place(api_alone: Service, folder: Path) -> None:

@@ -12,6 +12,8 @@ from PIL import Image
 from processes import wait_for
 from typer.testing import Result
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def folder(tmp_path: Path, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

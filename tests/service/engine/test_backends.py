@@ -19,7 +19,7 @@ from model_store.runtime import Runtime, choose_runtime, to_runtime
 from model_store.spatial_masks import everywhere
 from model_store.style import Style, place, stack
 from service.engine.backends import forward_of, usable_backend
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ def network_of(name: str) -> StyleNetwork:
     network = NETWORKS[name]()
     if name == "adain":
         torch.manual_seed(1)
-        network.style_scales.uniform_(0.1, 2.0)
+        network.style_scales.uniform_(0.2, 4.0)
         network.style_shifts.uniform_(0.0, 1.0)
     return network
 
@@ -166,9 +166,9 @@ def test_the_stylizer_paints_a_batch_by_openvino(tmp_path: Path, tiny_checkpoint
     batch = [
         StylizeInput(photo(45, 38, 0), [(1.0, "one")], 1.0),
         StylizeInput(photo(45, 38, 1), [(1.0, "two"), (3.0, "one")], 0.6),
-        StylizeInput(photo(45, 38, 2), [(1.0, Upload("it", style_picture(48, 40), None))], 1.0),
+        StylizeInput(photo(45, 38, 2), [(1.0, StyleImage("it", style_picture(48, 40), None))], 1.0),
     ]
-    painters = {name: Stylizer(folder, FP32, 8, backend=name) for name in ("torch", "openvino")}
+    painters = {name: Stylizer(folder, FP32, 8, backend=name, warm_up_px=64) for name in ("torch", "openvino")}
     painters["openvino"].warm_up("swift")
     assert painters["openvino"]._models.get("swift").forward._request is not None
     expected, painted = (painters[name].paint("swift", batch) for name in ("torch", "openvino"))

@@ -21,7 +21,7 @@ from model_store.runtime import Runtime
 from model_store.statistics import instance_statistics
 from model_store.style import Style
 from service.engine.style_cache import StyleCache
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
 
@@ -53,12 +53,12 @@ def network_of(stylizer: Stylizer) -> AdaIN:
     return network
 
 
-def upload(seed: int, width: int = 48, height: int = 40) -> Upload:
-    return Upload(f"digest-{seed}", files.photo(width, height, seed))
+def upload(seed: int, width: int = 48, height: int = 40) -> StyleImage:
+    return StyleImage(f"digest-{seed}", files.photo(width, height, seed))
 
 
 def painting(
-    *styles: str | Upload, seed: int = 1, alpha: float = 1.0, size: tuple[int, int] = (48, 40)
+    *styles: str | StyleImage, seed: int = 1, alpha: float = 1.0, size: tuple[int, int] = (48, 40)
 ) -> StylizeInput:
     """A photo of its own; of several styles, each weighs one more than the one before."""
     return StylizeInput(files.photo(*size, seed), [(1.0 + index, style) for index, style in enumerate(styles)], alpha)
@@ -136,7 +136,7 @@ def test_a_stored_style_is_the_statistics_of_its_image(make: Make) -> None:
     with torch.inference_mode():
         mean, std = instance_statistics(network.encode(to_tensor([image], stylizer.runtime.device)))
     network.style_scales[0], network.style_shifts[0] = std.flatten(), mean.flatten()
-    stored, uploaded = stylizer.paint("adain", [painting("first"), painting(Upload("d", image))])
+    stored, uploaded = stylizer.paint("adain", [painting("first"), painting(StyleImage("d", image))])
     assert largest_difference(stored, uploaded) <= 1
 
 
@@ -184,8 +184,7 @@ def test_the_cache_forgets_what_was_not_used_for_longest() -> None:
     assert cache.get(("adain", "a")) is None
 
 
-def test_warming_up_leaves_nothing_behind(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
+def test_warming_up_leaves_nothing_behind(make: Make) -> None:
     stylizer = make()
     stylizer.warm_up()
     assert stylizer.remembered("adain", "warm-up") is None
@@ -216,7 +215,7 @@ def folder(every_network: Path, tmp_path: Path) -> Path:
 
 
 def of(folder: Path, dtype: torch.dtype = torch.float32, **options: float) -> Stylizer:
-    return Stylizer(folder, Runtime(CPU, dtype), 8, **options)
+    return Stylizer(folder, Runtime(CPU, dtype), 8, **{"warm_up_px": 64, **options})
 
 
 LEARNED = {"coast": ("sea", "sky", "sand"), "ink": ("ink",), "old": ("old",), "noisy": ("moss", "rust")}
@@ -283,8 +282,7 @@ def test_learned_styles_mix_by_weight(every_network: Path) -> None:
 # ---- a folder that changes ----------------------------------------------------------------------------------------
 
 
-def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
+def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path) -> None:
     stylizer = of(every_network)
     assert stylizer.models == (), "nothing is loaded before it is used"
     stylizer.warm_up()
@@ -292,10 +290,7 @@ def test_warming_up_loads_the_network_for_uploads_alone(every_network: Path, mon
 
 
 @pytest.mark.parametrize("harm", ["damaged", "cut", "missing"])
-def test_warming_up_without_that_network_takes_another(
-    folder: Path, harm: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("service.engine.stylizer.WARM_UP_PX", (32,))
+def test_warming_up_without_that_network_takes_another(folder: Path, harm: str) -> None:
     path = folder / "adain.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-3] + b"???" if harm == "damaged" else content[:-3])
@@ -308,8 +303,8 @@ def test_warming_up_without_that_network_takes_another(
 
 
 def test_a_limit_of_memory_is_kept(every_network: Path) -> None:
-    stylizer = of(every_network, model_memory_bytes=2**20)
-    stylizer.paint("adain", [painting("first")])  # 29 MB
+    stylizer = of(every_network, model_memory_bytes=2**18)
+    stylizer.paint("adain", [painting("first")])  # 0.5 MB
     assert stylizer.models == ("adain",)
     for model in ("coast", "ink"):
         stylizer.paint(model, [painting(LEARNED[model][0])])
@@ -319,7 +314,7 @@ def test_a_limit_of_memory_is_kept(every_network: Path) -> None:
 def replace_adain(folder: Path, seed: int, styles: tuple[str, ...] = ("first", "second")) -> None:
     network = tiny.adain(len(styles), seed)
     named = tuple(NamedStyle(id=name, title="", artist="", year=None, rights="") for name in styles)
-    header = CheckpointMetadata(network="adain", arguments={"styles": len(styles)}, styles=named)
+    header = CheckpointMetadata(network="adain", arguments={**tiny.ADAIN, "styles": len(styles)}, styles=named)
     checkpoint.save(network, folder / "adain.safetensors", header)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 CODE = """
 import os, runpy, sys
 sys.argv = ["service", "--help"]

@@ -62,9 +62,9 @@ def sibling(services: Services, tiny_checkpoints: Path, prefix: str) -> Iterator
 
 @pytest.fixture
 def held(queue_url: str, prefix: str) -> Iterator[Callable[[], int]]:
-    """How many slots are taken under Alice's name."""
+    """Number of requests that run under Alice's name."""
     with Redis.from_url(queue_url) as redis:
-        yield lambda: redis.zcard(f"{prefix}:slots:alice")
+        yield lambda: redis.zcard(f"{prefix}:running:alice")
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -119,6 +119,7 @@ def test_with_every_method(client: httpx.Client, method: str) -> None:
         ("Bearer", "is not understood"),
         ("", "is not understood"),
     ],
+    ids=["longer", "shorter", "hash", "entry", "no text", "basic", "no scheme", "no key", "empty"],
 )
 def test_a_header_that_is_no_key(client: httpx.Client, header: str, phrase: str) -> None:
     answer = client.get("/styles", headers={"Authorization": header.encode("latin-1")})
@@ -173,6 +174,7 @@ def test_the_log_names_the_client_and_never_a_key(
         assert secret not in logged
 
 
+@pytest.mark.processes
 def test_a_bad_setting_ends_the_process_at_start() -> None:
     settings = {"STYLIZE_API_KEYS": "alice:secret", "STYLIZE_REDIS_URL": "unix:///nowhere"}
     done = subprocess.run(
@@ -299,7 +301,7 @@ def test_its_answers_may_be_read_with_our_headers(client: httpx.Client) -> None:
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://app.example", f"{PAGE}:8443", "null"])
 def test_a_page_of_another_origin_may_not(client: httpx.Client, origin: str) -> None:
     answer = preflight(client, origin)
-    problem(answer, 400, None, "because of its origin", "STYLIZE_CORS_ORIGINS allows origins")
+    problem(answer, 400, None, "the origin of this request", "STYLIZE_CORS_ORIGINS names the origins")
     assert "access-control-allow-origin" not in answer.headers
     answer = client.get("/styles", headers={**bearer(ALICE), "Origin": origin})
     assert "access-control-allow-origin" not in answer.headers
@@ -307,8 +309,8 @@ def test_a_page_of_another_origin_may_not(client: httpx.Client, origin: str) -> 
 
 
 def test_what_is_not_done_here_is_refused(client: httpx.Client) -> None:
-    problem(preflight(client, PAGE, method="PUT"), 400, None, "because of its method")
-    problem(preflight(client, PAGE, headers="x-other"), 400, None, "because of its headers")
+    problem(preflight(client, PAGE, method="PUT"), 400, None, "the method of this request")
+    problem(preflight(client, PAGE, headers="x-other"), 400, None, "the headers of this request")
 
 
 # ---- headers for browsers -----------------------------------------------------------------------------------------

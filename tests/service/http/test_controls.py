@@ -131,7 +131,7 @@ def test_a_batch_of_everything_at_once(client: httpx.Client) -> None:
     ("masks", "status", "phrases"),
     [
         ((LEFT, RIGHT), 422, ["got 2 masks for 1 styles: send one for each, uploads first, then ids, or none"]),
-        ((BLACK,), 422, ["all masks are black", "make those places light where a style shall be"]),
+        ((BLACK,), 422, ["all masks are black", "make those places light where a style is to apply"]),
         ((b"",), 422, ["the file is empty"]),
         ((b"white everywhere",), 415, ["got a text, allowed are jpeg, png, webp, avif"]),
         ((files.truncated(files.saved(files.photo(400, 300), "jpeg")),), 422, ["ends early or is damaged"]),

@@ -25,7 +25,7 @@ class Api:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.worker = WorkerByHand(service)
+        self.worker = WorkerByHand(service, job_pictures_mb=1)
         self._pool = ThreadPoolExecutor(16)
 
     def stylize(
@@ -68,17 +68,17 @@ class Api:
         assert self.worker.fail(claim, error)
 
     def has_no_work(self) -> bool:
-        return self.worker.claim() == []
+        return self.worker.claim(within_ms=50) == []
 
 
 @pytest.fixture(scope="module")
 def module_api(services: Services, tiny_checkpoints: Path) -> Api:
-    return Api(services.shared(tiny_checkpoints, workers=0, idempotency_mb=1))
+    return Api(services.shared(tiny_checkpoints, workers=0))
 
 
 @pytest.fixture
 def api(module_api: Api) -> Api:
-    module_api.worker = WorkerByHand(module_api.service)  # a fresh beat
+    module_api.worker = WorkerByHand(module_api.service, job_pictures_mb=1)  # a fresh beat
     return module_api
 
 
@@ -160,6 +160,16 @@ def test_a_failure_is_tried_again(api: Api, key: str, error: ServiceError, statu
     assert again.result().status_code == 200 and REPLAYED not in again.result().headers
 
 
+def test_a_request_that_failed_may_be_mended_under_its_key(api: Api, key: str) -> None:
+    first = api.stylize(key)
+    api.fail(InvalidField("truncated", "content"))
+    assert first.result().status_code == 422
+    mended = api.stylize(key, content=STYLE)
+    api.paint()
+    assert mended.result().status_code == 200
+    problem(api.stylize(key).result(), 422, "Idempotency-Key", "it came with another request before")
+
+
 def test_a_refused_request_may_be_mended_under_its_key(api: Api, key: str) -> None:
     problem(api.stylize(key, size="7").result(), 422, "size")
     problem(api.stylize(key, alhpa="1").result(), 422, "alhpa")
@@ -186,7 +196,7 @@ def test_who_leaves_frees_the_key(api: Api, key: str) -> None:
 def test_an_answer_that_is_too_large_is_computed_again(api: Api, key: str) -> None:
     for _ in range(2):
         answer = api.stylize(key)
-        api.paint(any_picture() + bytes(2**20 // 8))
+        api.paint(any_picture() + bytes(2**20))
         assert answer.result().status_code == 200 and REPLAYED not in answer.result().headers
 
 

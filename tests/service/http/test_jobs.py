@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -311,10 +309,8 @@ def test_who_comes_back_in_the_middle_hears_only_what_is_new(by_hand: ByHand) ->
         assert json.loads(next(heard)["data"])["step"] == 4
 
 
-def test_a_stream_without_news_has_heartbeats(by_hand: ByHand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("from service import job_events\njob_events.HEARTBEAT_EVERY_S = 0.2\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    jobs, _ = by_hand()
+def test_a_stream_without_news_has_heartbeats(by_hand: ByHand) -> None:
+    jobs, _ = by_hand(before="from service.http.responses import job_events; job_events.HEARTBEAT_EVERY_S = 0.2")
     with listening(jobs.service, jobs.send().headers["location"]) as heard:
         assert [next(heard).get("") for _ in range(4)] == [None, None, "still there", "still there"]
 

@@ -100,7 +100,7 @@ def test_without_other_origins_there_is_no_cors(client: httpx.Client) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-def test_head_of_an_answer_without_an_end(settings: Settings) -> None:
+async def test_head_of_an_answer_without_an_end(settings: Settings) -> None:
     """Only its header is made; the stream is not begun for nobody."""
     app = create_app(settings)
     sent: list[int] = []
@@ -115,12 +115,9 @@ def test_head_of_an_answer_without_an_end(settings: Settings) -> None:
 
         return StreamingResponse(numbers(), media_type="text/plain")
 
-    async def head() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.head("/endless")
-
-    answer = asyncio.run(asyncio.wait_for(head(), 20))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.head("/endless")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert len(sent) <= 1

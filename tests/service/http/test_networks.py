@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -9,7 +10,10 @@ import pytest
 from answers import STYLE, Post, largest_difference, picture, poster, problem
 from processes import Service, wait_for
 from services import Services
-from tiny import learned_checkpoint
+from tiny import adain, learned_checkpoint
+
+from model_store import checkpoint
+from model_store.checkpoint_metadata import read_metadata
 
 LEARNED = {
     "sea": "coast",
@@ -23,9 +27,13 @@ LEARNED = {
 
 
 @pytest.fixture(scope="module")
-def service(services: Services, every_network: Path) -> Service:
-    """With room for one network at a time: each test loads what the one before has left behind."""
-    return services.shared(every_network, model_memory_mb=1)
+def service(services: Services, every_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """With room for AdaIN or for the others: each test loads what the one before has left behind."""
+    folder = shutil.copytree(every_network, tmp_path_factory.mktemp("wide") / "checkpoints")
+    metadata = read_metadata(folder / "adain.safetensors")
+    wide = replace(metadata, arguments={**metadata.arguments, "vgg_width": 16})  # 2 MB
+    checkpoint.save(adain(styles=2, width=16), folder / "adain.safetensors", wide)
+    return services.shared(folder, model_memory_mb=1)
 
 
 @pytest.fixture

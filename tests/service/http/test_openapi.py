@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from fastapi import Form, UploadFile
 from processes import Service
+from pydantic import BaseModel
 
 from model_store.catalog import default_folder, read_catalog
 from service.http.app import create_app
@@ -223,8 +224,12 @@ def test_stylize() -> None:
 def test_several_forms_are_each_completed() -> None:
     app = create_app(Settings(redis_url="unix:///nowhere"))
 
+    class OneMoreForm(BaseModel):
+        image: UploadFile
+        title: str | None = None
+
     @app.post("/one-more", tags=["stylize"], responses=problem_statuses(404))
-    async def one_more(image: UploadFile, title: Annotated[str | None, Form()] = None) -> None:
+    async def one_more(form: Annotated[OneMoreForm, Form(media_type="multipart/form-data")]) -> None:
         """Another one."""
 
     document = app.openapi()

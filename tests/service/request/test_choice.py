@@ -1,15 +1,13 @@
 """Which network paints a request, where several can."""
 
 import logging
-from dataclasses import replace
 
 import pytest
-from test_request import ASKED, CATALOG, STYLE, catalog, model
+from test_request import CATALOG, STYLE, catalog, model, request
 
 from model_store.catalog import Catalog, all_controls
 from service.errors import InvalidField, ModelUnavailable, NotFound
 from service.model_choice import find_model, warn_of_default
-from service.queue.style_store import RegisteredStyle
 
 ANY = all_controls(("style", "weights", "alpha"))
 LEARNED = all_controls(("weights", "alpha"))
@@ -18,13 +16,11 @@ NEW = model("new", "wave", "night", "dusk", controls=ANY)
 TABLE = model("a-table", "wave", "dusk", "sea", controls=LEARNED)
 BROKEN = model("broken", controls=(), problem="broken.safetensors: damaged")
 ALL = catalog(TABLE, BROKEN, NEW, OLD)
-MINE = RegisteredStyle("mine", "Mine", "", None, "", "d" * 64)
 
 
 def chosen(*style_ids: str, default: str = "old", known: Catalog = ALL, **changes: object) -> str:
-    asked = replace(ASKED, style_ids=list(style_ids), **changes)
-    registered = {"mine": MINE} if "mine" in style_ids else {}
-    return find_model(asked, known, registered, default).id
+    registered = {"mine"} & set(style_ids)
+    return find_model(request(style_id=style_ids, **changes), known, registered, default).id
 
 
 @pytest.mark.parametrize(
@@ -53,10 +49,10 @@ def test_the_default_if_it_knows_them_all_or_else_one_that_does(
 
 
 def test_uploads_are_for_every_network_for_any_style() -> None:
-    assert chosen(styles=[STYLE]) == "old"
-    assert chosen(styles=[STYLE], default="new") == "new"
-    assert chosen("dusk", styles=[STYLE]) == "new"
-    assert chosen("mine", styles=[STYLE], model="new") == "new"
+    assert chosen(style=[STYLE]) == "old"
+    assert chosen(style=[STYLE], default="new") == "new"
+    assert chosen("dusk", style=[STYLE]) == "new"
+    assert chosen("mine", style=[STYLE], model="new") == "new"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +67,7 @@ def test_one_that_is_asked_for(style_ids: list[str], asked_for: str) -> None:
     [
         (["dawn", "dusk"], {}, InvalidField, "style_id", "different networks (a-table, new, old): mix within one"),
         (["sea", "mine"], {}, InvalidField, "style_id", "different networks (a-table, new, old)"),
-        (["sea"], {"styles": [STYLE]}, InvalidField, "style_id", "different networks (a-table, new, old)"),
+        (["sea"], {"style": [STYLE]}, InvalidField, "style_id", "different networks (a-table, new, old)"),
         (
             ["dawn"],
             {"model": "new"},
@@ -102,11 +98,11 @@ def test_what_no_network_can_paint(
 
 
 def test_a_damaged_default_is_not_replaced_by_another() -> None:
-    for changes in ({"styles": [STYLE]}, {"style_ids": ["mine"]}, {"styles": [STYLE], "style_ids": ["sea"]}):
-        ids = changes.pop("style_ids", [])
+    for changes in ({"style": [STYLE]}, {"style_id": ["mine"]}, {"style": [STYLE], "style_id": ["sea"]}):
+        ids = changes.pop("style_id", [])
         with pytest.raises(ModelUnavailable, match=r"uploaded styles cannot be used: broken\.safetensors: damaged"):
             chosen(*ids, default="broken", **changes)
-    assert chosen("dusk", default="broken", styles=[STYLE]) == "new", "the styles leave no choice"
+    assert chosen("dusk", default="broken", style=[STYLE]) == "new", "the styles leave no choice"
     assert chosen("mine", default="broken", model="old") == "old", "it is asked for"
 
 

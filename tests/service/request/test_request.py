@@ -1,18 +1,21 @@
 """From a request's fields to a job's parameters."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import image_files as files
 import pytest
+from pydantic import ValidationError
 from pytest import approx
 
 from model_store.catalog import Catalog, ModelEntry, all_controls, style_entries
 from model_store.checkpoint_metadata import NamedStyle
 from service.errors import InvalidField, ModelUnavailable, NotAcceptable, NotFound, PayloadTooLarge, UnsupportedImage
-from service.http.schemas import StylePart, StylizeParameters
-from service.request import FIELDS, StylizeRequest, check_fields
-from service.resolve import job_parameters
+from service.http.forms import StylizeForm, check_fields
+from service.request import StylePart, StylizeParameters, StylizeRequest
+from service.resolve import resolve
 from service.settings import Settings
 
 
@@ -44,22 +47,15 @@ SETTINGS = Settings(
 PHOTO = files.saved(files.photo(300, 200), "jpeg")
 STYLE = files.saved(files.photo(64, 64, seed=2), "png")
 MASK = files.saved(files.photo(30, 20).convert("L"), "png")
-ASKED = StylizeRequest(
-    request_id="r1",
-    content=PHOTO,
-    styles=[],
-    style_ids=["first"],
-    weights=None,
-    alpha=1.0,
-    size="512",
-    format=None,
-    quality=None,
-    accept=None,
-)
+LEAST = {"content": PHOTO, "style_id": ["first"]}
 
 
-def parameters(known: Catalog = CATALOG, **changes: object) -> StylizeParameters:
-    return job_parameters(replace(ASKED, **changes), SETTINGS, known)
+def request(**changes: object) -> StylizeRequest[bytes]:
+    return StylizeRequest[bytes].model_validate({**LEAST, **changes})
+
+
+def parameters(known: Catalog = CATALOG, accept: str | None = None, **changes: object) -> StylizeParameters:
+    return resolve(request(**changes), known, SETTINGS, request_id="r1", accept=accept)
 
 
 def refusal(kind: type[Exception], field: str | None, known: Catalog = CATALOG, **changes: object) -> str:
@@ -68,6 +64,14 @@ def refusal(kind: type[Exception], field: str | None, known: Catalog = CATALOG, 
     assert caught.value.field == field
     assert len(caught.value.detail) < 300
     return str(caught.value.detail)
+
+
+def invalid(field: str, value: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        request(**{field: value})
+    (problem,) = caught.value.errors()
+    assert problem["loc"] == (field,)
+    return problem["msg"]
 
 
 def test_the_least_that_can_be_asked() -> None:
@@ -85,13 +89,13 @@ def test_the_least_that_can_be_asked() -> None:
 
 
 def test_a_mix_names_uploads_first_and_its_weights_sum_to_one() -> None:
-    asked = replace(ASKED, styles=[STYLE, PHOTO], style_ids=["second"], weights="1, 2,5")
-    assert job_parameters(asked, SETTINGS, CATALOG).styles == (
+    asked = request(style=[STYLE, PHOTO], style_id=["second"], weights="1, 2,5")
+    assert resolve(asked, CATALOG, SETTINGS, request_id="r1").styles == (
         StylePart(weight=1 / 8, upload="style-0"),
         StylePart(weight=2 / 8, upload="style-1"),
         StylePart(weight=5 / 8, style_id="second"),
     )
-    assert asked.blobs == {"content": PHOTO, "style-0": STYLE, "style-1": PHOTO}
+    assert asked.blobs() == {"content": PHOTO, "style-0": STYLE, "style-1": PHOTO}
 
 
 @pytest.mark.parametrize(
@@ -105,31 +109,31 @@ def test_a_mix_names_uploads_first_and_its_weights_sum_to_one() -> None:
     ],
 )
 def test_weights(weights: str | None, expected: tuple[float, ...]) -> None:
-    parts = parameters(style_ids=["first", "second"], weights=weights).styles
+    parts = parameters(style_id=["first", "second"], weights=weights).styles
     assert [part.weight for part in parts] == approx(expected)
 
 
 @pytest.mark.parametrize("weights", ["", "a,b", "1;2", "1,", "1,2,", "1 2"])
 def test_weights_that_are_no_numbers(weights: str) -> None:
-    message = refusal(InvalidField, "weights", style_ids=["first", "second"], weights=weights)
+    message = refusal(InvalidField, "weights", style_id=["first", "second"], weights=weights)
     assert message == f"got {weights!r}: weights are numbers separated by commas, such as 3,1"
 
 
 @pytest.mark.parametrize("weights", ["1", "1,2,3", ",".join("1" * 999)])
 def test_weights_of_another_count(weights: str) -> None:
-    message = refusal(InvalidField, "weights", style_ids=["first", "second"], weights=weights)
+    message = refusal(InvalidField, "weights", style_id=["first", "second"], weights=weights)
     assert message == f"got {weights.count(',') + 1} weights for 2 styles: give one for each, uploads first"
 
 
 @pytest.mark.parametrize("weights", ["-1,2", "0,0", "nan,1", "inf,1", "1e308,1e308", "-0.1,0"])
 def test_weights_out_of_range(weights: str) -> None:
-    message = refusal(InvalidField, "weights", style_ids=["first", "second"], weights=weights)
+    message = refusal(InvalidField, "weights", style_id=["first", "second"], weights=weights)
     assert message.startswith(f"got {weights!r}: weights must")
 
 
 @pytest.mark.parametrize("alpha", [-0.01, 1.01, float("nan"), float("inf")])
 def test_alpha_out_of_range(alpha: float) -> None:
-    assert refusal(InvalidField, "alpha", alpha=alpha) == f"got {alpha}: alpha must be from 0 to 1"
+    assert re.fullmatch("Input should be (greater|less) than or equal to [01]", invalid("alpha", alpha))
 
 
 @pytest.mark.parametrize(
@@ -178,27 +182,27 @@ def test_a_tiny_photo_can_be_enlarged() -> None:
 
 
 def test_no_style() -> None:
-    assert refusal(InvalidField, "style", style_ids=[]).startswith("no style given: send a style image as `style`")
+    assert refusal(InvalidField, "style", style_id=[]).startswith("no style given: send a style image as `style`")
 
 
 def test_too_many_styles() -> None:
-    message = refusal(InvalidField, "style", styles=[STYLE] * 2, style_ids=["first"] * 3)
+    message = refusal(InvalidField, "style", style=[STYLE] * 2, style_id=["first"] * 3)
     assert message == "got 5 styles, at most 4 are allowed: send fewer"
 
 
 @pytest.mark.parametrize("style_id", ["starry", "", "../../etc/passwd", "x" * 5000])
 def test_an_unknown_style(style_id: str) -> None:
-    message = refusal(NotFound, "style_id", style_ids=[style_id])
+    message = refusal(NotFound, "style_id", style_id=[style_id])
     assert message.startswith(f"there is no style '{style_id[:60]}")
     assert "GET /styles lists them" in message
 
 
 def test_an_id_knows_its_network() -> None:
-    assert parameters(style_ids=["great-wave"]).model == "wave"
+    assert parameters(style_id=["great-wave"]).model == "wave"
 
 
 @pytest.mark.parametrize(
-    "changes", [{"style_ids": ["first", "great-wave"]}, {"styles": [STYLE], "style_ids": ["great-wave"]}]
+    "changes", [{"style_id": ["first", "great-wave"]}, {"style": [STYLE], "style_id": ["great-wave"]}]
 )
 def test_styles_of_different_networks_do_not_mix(changes: dict) -> None:
     assert refusal(InvalidField, "style_id", **changes).startswith(
@@ -207,7 +211,7 @@ def test_styles_of_different_networks_do_not_mix(changes: dict) -> None:
 
 
 def test_styles_of_one_learned_network_mix() -> None:
-    answer = parameters(style_ids=["small-wave", "great-wave"], weights="1,3")
+    answer = parameters(style_id=["small-wave", "great-wave"], weights="1,3")
     assert answer.model == "wave"
     assert answer.styles == (
         StylePart(weight=0.25, style_id="small-wave"),
@@ -216,7 +220,7 @@ def test_styles_of_one_learned_network_mix() -> None:
 
 
 def test_a_network_that_knows_one_style_mixes_none() -> None:
-    message = refusal(InvalidField, "style_id", style_ids=["ink", "ink"])
+    message = refusal(InvalidField, "style_id", style_id=["ink", "ink"])
     assert message == "got 2 styles, but the network 'ink' mixes none: send one"
 
 
@@ -233,34 +237,34 @@ def test_a_network_that_knows_one_style_mixes_none() -> None:
 )
 def test_a_field_that_the_network_does_not_heed_is_refused(style_id: str, changes: dict) -> None:
     (field,) = changes
-    message = refusal(InvalidField, field, style_ids=[style_id], **changes)
+    message = refusal(InvalidField, field, style_id=[style_id], **changes)
     (model_id,) = CATALOG.style(style_id).models
     assert message == f"the network {model_id!r} takes no {field}: leave it out, or take a style whose controls name it"
 
 
 def test_a_seed_is_given_or_drawn() -> None:
-    assert parameters(style_ids=["moss"], seed=0).seed == 0
-    assert parameters(style_ids=["moss", "rust"], seed=2**31 - 1).seed == 2**31 - 1
-    drawn = {parameters(style_ids=["moss"]).seed for _ in range(5)}
+    assert parameters(style_id=["moss"], seed=0).seed == 0
+    assert parameters(style_id=["moss", "rust"], seed=2**31 - 1).seed == 2**31 - 1
+    drawn = {parameters(style_id=["moss"]).seed for _ in range(5)}
     assert len(drawn) > 1 and all(seed is not None and 0 <= seed < 2**31 for seed in drawn)
-    assert parameters(style_ids=["first"]).seed is None
+    assert parameters(style_id=["first"]).seed is None
 
 
 @pytest.mark.parametrize("seed", [-1, 2**31, 10**30])
 def test_a_seed_out_of_range(seed: int) -> None:
-    message = refusal(InvalidField, "seed", style_ids=["moss"], seed=seed)
-    assert message == f"got {seed}: a seed must be from 0 to 2147483647"
+    bound = "greater than or equal to 0" if seed < 0 else "less than or equal to 2147483647"
+    assert invalid("seed", seed) == f"Input should be {bound}"
 
 
 @pytest.mark.parametrize("others", [(), (model("adain", "first", controls=("weights", "alpha")),)])
 def test_an_upload_where_no_network_takes_it(others: tuple[ModelEntry, ...]) -> None:
-    message = refusal(InvalidField, "style", catalog(*others, *LEARNED), styles=[STYLE], style_ids=[])
+    message = refusal(InvalidField, "style", catalog(*others, *LEARNED), style=[STYLE], style_id=[])
     assert message == "there is no network for uploaded styles here: send an id from GET /styles"
 
 
 def test_an_upload_where_its_network_is_damaged() -> None:
     damaged = model("adain", controls=(), problem="adain.safetensors: damaged")
-    message = refusal(ModelUnavailable, "style", catalog(damaged, *LEARNED), styles=[STYLE], style_ids=[])
+    message = refusal(ModelUnavailable, "style", catalog(damaged, *LEARNED), style=[STYLE], style_id=[])
     assert message == "the network for uploaded styles cannot be used: adain.safetensors: damaged"
 
 
@@ -276,65 +280,77 @@ def test_what_is_not_asked_for_is_the_default() -> None:
 @pytest.mark.parametrize("color", ["style", "luminance"])
 def test_a_color_for_styles_with_ids(color: str) -> None:
     for style_id in ("first", "great-wave", "ink", "moss"):
-        assert parameters(style_ids=[style_id], color=color).color == color
+        assert parameters(style_id=[style_id], color=color).color == color
 
 
 @pytest.mark.parametrize("uploads", [[], [STYLE]])
 def test_match_needs_the_picture_of_every_style(uploads: list[bytes]) -> None:
-    message = refusal(InvalidField, "color", styles=uploads, style_ids=["second"], color="match")
+    message = refusal(InvalidField, "color", style=uploads, style_id=["second"], color="match")
     assert message.startswith("match recolours a style's painting before it is encoded, and for 'second' there is none")
     assert message.endswith("ask for luminance, or send the painting itself as `style`")
-    assert parameters(styles=[STYLE], style_ids=[], color="match").color == "match"
+    assert parameters(style=[STYLE], style_id=[], color="match").color == "match"
 
 
 def test_an_unknown_color() -> None:
-    message = refusal(InvalidField, "color", color="sepia")
-    assert message == "got 'sepia': allowed are style, match, luminance"
+    assert invalid("color", "sepia") == "Input should be 'style', 'match' or 'luminance'"
+
+
+def test_an_unknown_method() -> None:
+    assert invalid("method", "magic") == "Value error, allowed are feedforward, gatys"
+
+
+@pytest.mark.parametrize("method", ["feedforward", "gatys"])
+def test_steps_are_for_optimisations(method: str) -> None:
+    changes = {"style": [STYLE], "style_id": [], "method": method, "steps": 5}
+    if method == "gatys":
+        assert parameters(**changes).steps == 5
+    else:
+        assert "takes no steps: leave it out, or send method=gatys" in refusal(InvalidField, "steps", **changes)
 
 
 def test_every_style_has_its_mask() -> None:
-    answer = parameters(styles=[STYLE], style_ids=["first"], masks=[MASK, MASK])
+    answer = parameters(style=[STYLE], style_id=["first"], mask=[MASK, MASK])
     assert [(part.upload, part.style_id, part.mask) for part in answer.styles] == [
         ("style-0", None, "mask-0"),
         (None, "first", "mask-1"),
     ]
-    blobs = replace(ASKED, styles=[STYLE], masks=[MASK, PHOTO]).blobs
+    blobs = request(style=[STYLE], mask=[MASK, PHOTO]).blobs()
     assert blobs == {"content": PHOTO, "style-0": STYLE, "mask-0": MASK, "mask-1": PHOTO}
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_wrong_number_of_masks(count: int) -> None:
-    message = refusal(InvalidField, "mask", style_ids=["first", "second"], masks=[MASK] * count)
+    message = refusal(InvalidField, "mask", style_id=["first", "second"], mask=[MASK] * count)
     assert message == f"got {count} masks for 2 styles: send one for each, uploads first, then ids, or none"
 
 
 @pytest.mark.parametrize(("data", "kind"), [(b"", InvalidField), (b"text", UnsupportedImage)])
 def test_masks_are_checked_as_files(data: bytes, kind: type[Exception]) -> None:
-    refusal(kind, "mask", masks=[data])
+    refusal(kind, "mask", mask=[data])
 
 
 @pytest.mark.parametrize("size", [64, 700, 1024])
 def test_a_size_for_the_style(size: int) -> None:
     for style_ids in ([], ["first"]):
-        assert parameters(styles=[STYLE], style_ids=style_ids, style_size=size).style_size == size
+        assert parameters(style=[STYLE], style_id=style_ids, style_size=size).style_size == size
 
 
 @pytest.mark.parametrize("size", [0, -1, 63, 1025])
 def test_a_size_for_the_style_that_is_not_allowed(size: int) -> None:
-    message = refusal(InvalidField, "style_size", styles=[STYLE], style_ids=[], style_size=size)
+    message = refusal(InvalidField, "style_size", style=[STYLE], style_id=[], style_size=size)
     assert message == f"got {size}: the longer side must be from 64 to 1024 pixels"
 
 
 @pytest.mark.parametrize("style_id", ["first", "ink"])
 def test_a_size_for_a_style_without_its_painting(style_id: str) -> None:
-    message = refusal(InvalidField, "style_size", style_ids=[style_id], style_size=256)
+    message = refusal(InvalidField, "style_size", style_id=[style_id], style_size=256)
     assert message.startswith(f"style_size is for paintings that are encoded, and for {style_id!r} there is none")
     assert message.endswith("leave it out, or send the painting itself as `style`")
 
 
 def test_a_style_that_would_be_too_narrow() -> None:
     narrow = files.saved(files.photo(400, 50))
-    message = refusal(InvalidField, "style_size", styles=[narrow], style_ids=[], style_size=64)
+    message = refusal(InvalidField, "style_size", style=[narrow], style_id=[], style_size=64)
     assert message.startswith("the style would be 64 × 8 pixels, its shorter side must have at least 16")
 
 
@@ -344,8 +360,8 @@ def test_a_style_that_would_be_too_narrow() -> None:
         ({"size": "512"}, False),
         ({"size": "865"}, False),
         ({"size": "867"}, True),
-        ({"styles": [STYLE], "style_ids": [], "style_size": 707}, False),
-        ({"styles": [STYLE], "style_ids": [], "style_size": 708}, True),
+        ({"style": [STYLE], "style_id": [], "style_size": 707}, False),
+        ({"style": [STYLE], "style_id": [], "style_size": 708}, True),
     ],
 )
 def test_large_pictures_and_large_styles_are_tiled(changes: dict, tiled: bool) -> None:
@@ -375,37 +391,37 @@ WITH_PAINTINGS = Catalog(
     ],
 )
 def test_a_painting_is_encoded_where_numbers_will_not_do(changes: dict, from_painting: bool) -> None:
-    answer = parameters(WITH_PAINTINGS, style_ids=["first"], **changes)
+    answer = parameters(WITH_PAINTINGS, style_id=["first"], **changes)
     assert answer.styles == (StylePart(weight=1, style_id="first", from_painting=from_painting),)
     assert answer.model == "adain"
 
 
 def test_in_a_mix_a_size_is_for_the_paintings_that_are_there() -> None:
-    parts = parameters(WITH_PAINTINGS, style_ids=["first", "second"], style_size=256).styles
+    parts = parameters(WITH_PAINTINGS, style_id=["first", "second"], style_size=256).styles
     assert [part.from_painting for part in parts] == [True, False]
-    refusal(InvalidField, "style_size", WITH_PAINTINGS, style_ids=["second"], style_size=256)
-    message = refusal(InvalidField, "color", WITH_PAINTINGS, style_ids=["first", "second"], color="match")
+    refusal(InvalidField, "style_size", WITH_PAINTINGS, style_id=["second"], style_size=256)
+    message = refusal(InvalidField, "color", WITH_PAINTINGS, style_id=["first", "second"], color="match")
     assert "for 'second' there is none" in message
 
 
 def test_a_network_that_encodes_nothing_has_no_use_for_a_painting() -> None:
-    refusal(InvalidField, "style_size", WITH_PAINTINGS, style_ids=["great-wave"], style_size=256)
-    refusal(InvalidField, "color", WITH_PAINTINGS, style_ids=["great-wave"], color="match")
+    refusal(InvalidField, "style_size", WITH_PAINTINGS, style_id=["great-wave"], style_size=256)
+    refusal(InvalidField, "color", WITH_PAINTINGS, style_id=["great-wave"], color="match")
 
 
 def test_an_optimisation_looks_at_paintings_whatever_network_knows_their_styles() -> None:
-    answer = parameters(WITH_PAINTINGS, styles=[STYLE], style_ids=["great-wave", "first"], method="gatys")
+    answer = parameters(WITH_PAINTINGS, style=[STYLE], style_id=["great-wave", "first"], method="gatys")
     assert (answer.model, [part.from_painting for part in answer.styles]) == ("adain", [False, True, True])
-    message = refusal(InvalidField, "style_id", WITH_PAINTINGS, style_ids=["first", "second"], method="gatys")
+    message = refusal(InvalidField, "style_id", WITH_PAINTINGS, style_id=["first", "second"], method="gatys")
     assert message.startswith("got 'second': the painting of this style is not here, and the method gatys needs it")
-    refusal(NotFound, "style_id", WITH_PAINTINGS, style_ids=["first", "nope"], method="gatys")
-    message = refusal(InvalidField, "method", catalog(*LEARNED), style_ids=["ink"], method="gatys")
+    refusal(NotFound, "style_id", WITH_PAINTINGS, style_id=["first", "nope"], method="gatys")
+    message = refusal(InvalidField, "method", catalog(*LEARNED), style_id=["ink"], method="gatys")
     assert message.startswith("the method gatys needs a network that takes style images, and there is none here")
 
 
 @pytest.mark.parametrize(("size", "tiled"), [(707, False), (708, True)])
 def test_a_large_painting_is_tiled(size: int, tiled: bool) -> None:
-    assert parameters(WITH_PAINTINGS, style_ids=["first"], style_size=size).tiled is tiled
+    assert parameters(WITH_PAINTINGS, style_id=["first"], style_size=size).tiled is tiled
 
 
 def test_the_format_follows_the_photo_the_header_and_the_field() -> None:
@@ -430,7 +446,11 @@ def test_the_format_follows_the_photo_the_header_and_the_field() -> None:
 )
 def test_files_are_checked_and_the_message_says_which(data: bytes, kind: type[Exception]) -> None:
     refusal(kind, "content", content=data)
-    refusal(kind, "style", styles=[STYLE, data])
+    refusal(kind, "style", style=[STYLE, data])
+
+
+FIELDS = tuple(StylizeForm.model_fields)
+REPEATED = ("style", "style_id", "mask")
 
 
 def sent(*names: str) -> list[tuple[str, str]]:
@@ -438,14 +458,43 @@ def sent(*names: str) -> list[tuple[str, str]]:
 
 
 def test_a_misspelt_field_is_not_ignored() -> None:
-    check_fields(sent(*FIELDS))
+    check_fields(sent(*FIELDS), FIELDS, REPEATED)
     with pytest.raises(InvalidField, match="unknown field 'alhpa': known are content, style, style_id") as caught:
-        check_fields(sent("content", "alhpa", "style"))
+        check_fields(sent("content", "alhpa", "style"), FIELDS, REPEATED)
     assert caught.value.field == "alhpa"
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        request(alhpa=1)
 
 
 def test_a_repeated_field_is_not_ignored() -> None:
-    check_fields(sent("content", "style", "style", "style_id", "style_id"))
+    check_fields(sent("content", "style", "style", "style_id", "style_id"), FIELDS, REPEATED)
     with pytest.raises(InvalidField, match="got this field 3 times: send it once") as caught:
-        check_fields(sent("content", "size", "size", "style", "size"))
+        check_fields(sent("content", "size", "size", "style", "size"), FIELDS, REPEATED)
     assert caught.value.field == "size"
+
+
+# ---- what travels -------------------------------------------------------------------------------------------------
+
+
+def test_what_travels_leaves_defaults_out_and_is_read_again() -> None:
+    least = parameters()
+    assert least.travelling() == {
+        "request_id": "r1",
+        "model": "adain",
+        "width": 512,
+        "height": 341,
+        "styles": [{"weight": 1.0, "style_id": "first"}],
+        "format": "jpeg",
+    }
+    everything = parameters(
+        **{"style": [STYLE], "style_id": [], "alpha": 0.5, "color": "match", "mask": [MASK], "style_size": 99},
+        **{"quality": 7, "format": "webp", "weights": "3"},
+    )
+    for answer in (least, everything, parameters(style_id=["moss"])):
+        assert StylizeParameters.model_validate(json.loads(json.dumps(answer.travelling()))) == answer
+
+
+def test_what_a_newer_version_wrote_beside_it_is_ignored() -> None:
+    answer = parameters(alpha=0.5)
+    newer = answer.travelling() | {"grain": 0.3, "styles": [{"weight": 1.0, "style_id": "first", "angle": 90}]}
+    assert StylizeParameters.model_validate(newer) == answer

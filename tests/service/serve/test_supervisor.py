@@ -16,6 +16,8 @@ from processes import free_port, photo, wait_for
 
 from service.serve.embedded import default_folder
 
+pytestmark = pytest.mark.processes
+
 
 def children(pid: int) -> dict[int, str]:
     """Command lines of a process's children, by process id."""
@@ -113,13 +115,13 @@ def test_a_dead_queue_is_started_again_with_what_it_held(served: Served, killed:
     image = {"image": ("wave.png", photo(64, 64))}
     style = httpx.post(f"{served.url}/styles", files=image, data={"title": "Wave"}, timeout=60).json()
     time.sleep(1.5)  # what came in the last second may be lost
-    keeper = served.child("processes.embedded")
+    keeper = served.child("serve.embedded")
     assert keeper is not None
     (server,) = children(keeper)
     os.kill(server if killed == "server" else keeper, signal.SIGKILL)
     wait_for(lambda: "The queue ended" in served.log, 10)
-    wait_for(lambda: served.child("processes.embedded") not in (None, keeper), 10)
-    again = served.child("processes.embedded")
+    wait_for(lambda: served.child("serve.embedded") not in (None, keeper), 10)
+    again = served.child("serve.embedded")
     assert again is not None
     wait_for(lambda: list(children(again)) not in ([], [server]), 30)
     wait_for(lambda: not is_running(server), 10)

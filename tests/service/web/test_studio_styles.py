@@ -1,4 +1,4 @@
-"""Styles and controls on the page: one's own paintings, mixes, and what each network heeds."""
+"""Styles and controls on the page: one's own paintings, mixes, and what each network supports."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -173,7 +173,7 @@ def test_a_style_of_another_network_starts_a_new_mix_and_says_so(studio: Studio)
     assert studio.page.locator("#slots li").count() == 1
 
 
-def test_only_what_the_network_heeds_can_be_set(studio: Studio) -> None:
+def test_only_what_the_network_supports_can_be_set(studio: Studio) -> None:
     page = studio.page
     studio.choose("first")
     assert page.is_disabled("#strokes") and page.is_disabled("[name=color][value=match]")

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -14,13 +15,12 @@ from processes import photo
 
 from model_store.gatys import Progress
 from model_store.runtime import Runtime
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed, ModelUnavailable
-from service.http.schemas import StylePart, StylizeParameters
-from service.queue.job import Claim, Job, Result
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Claim, Job, JobProgress, Result
 from service.queue.queue import JobQueue
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker import background
 from service.worker.device import NO_MEMORY, DeviceFailed
@@ -118,28 +118,26 @@ def a_word_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "REPORT_EVERY_S", 0.0)
 
 
-def play(
-    settings: Settings, stylizer: Stylizer, scenario: Callable[[Stage], Awaitable[None]], name: str = "worker"
+@asynccontextmanager
+async def playing(settings: Settings, stylizer: Stylizer, name: str = "worker") -> AsyncIterator[Stage]:
+    """A worker, which ends with the context."""
+    stage = Stage(settings, stylizer, name)
+    try:
+        yield stage
+        if not stage.running.done():
+            await stage.end()
+    finally:
+        stage.running.cancel()
+        await asyncio.wait([stage.running])
+        await stage.api.close()
+        await stage.queue.close()
+
+
+async def test_a_long_job_tells_its_progress_and_comes_back_as_a_picture(
+    settings: Settings, tiny_checkpoints: Path
 ) -> None:
-    """Run a scenario with a worker; the worker ends with it."""
-
-    async def run() -> None:
-        stage = Stage(settings, stylizer, name)
-        try:
-            await scenario(stage)
-            if not stage.running.done():
-                await stage.end()
-        finally:
-            stage.running.cancel()
-            await asyncio.wait([stage.running])
-            await stage.api.close()
-            await stage.queue.close()
-
-    asyncio.run(asyncio.wait_for(run(), 40))
-
-
-def test_a_long_job_tells_its_progress_and_comes_back_as_a_picture(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints)
+    async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(long_job(steps=12), 20)
         told: list[JobProgress] = []
         while (progress := await stage.api.progress("long")) is not None:
@@ -153,15 +151,13 @@ def test_a_long_job_tells_its_progress_and_comes_back_as_a_picture(settings: Set
         assert preview.format == "JPEG" and preview.size == (64, 48)
         result = await stage.result("long")
         assert result.error is None and Image.open(BytesIO(result.image)).size == (64, 48)
-        assert result.facts is not None and result.facts["model_ms"] > 0
+        assert result.info is not None and result.info["model_ms"] > 0
         assert stylizer.events == [f"step {step}" for step in range(1, 13)]
 
-    stylizer = NotedStylizer(tiny_checkpoints)
-    play(settings, stylizer, scenario)
 
-
-def test_batches_go_before_the_next_step(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_batches_go_before_the_next_step(settings: Settings, tiny_checkpoints: Path) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints, pause_before=3)
+    async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(long_job(steps=5), 20)
         await stage.until(stylizer.paused.is_set)
         for index, width in enumerate((64, 64, 80)):
@@ -170,14 +166,14 @@ def test_batches_go_before_the_next_step(settings: Settings, tiny_checkpoints: P
         stylizer.go_on.set()
         for name in ("0", "1", "2", "long"):
             assert (await stage.result(name)).error is None
-
-    stylizer = NotedStylizer(tiny_checkpoints, pause_before=3)
-    play(settings, stylizer, scenario)
     assert stylizer.events == ["step 1", "step 2", "step 3", "batch of 2", "batch of 1", "step 4", "step 5"]
 
 
-def test_a_cancelled_job_ends_after_its_step_and_frees_the_lane(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_cancelled_job_ends_after_its_step_and_frees_the_lane(
+    settings: Settings, tiny_checkpoints: Path
+) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints, pause_before=4)
+    async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(long_job("cancelled", steps=1000), 20)
         await stage.api.enqueue(long_job("next", steps=2), 20)
         await stage.until(stylizer.paused.is_set)
@@ -186,14 +182,12 @@ def test_a_cancelled_job_ends_after_its_step_and_frees_the_lane(settings: Settin
         assert (await stage.result("next")).error is None
         assert await stage.api.take_results(["cancelled"]) == {}
         assert (await stage.api.status()).background_depth == 0
-
-    stylizer = NotedStylizer(tiny_checkpoints, pause_before=4)
-    play(settings, stylizer, scenario)
     assert stylizer.events == ["step 1", "step 2", "step 3", "step 4", "step 1", "step 2"]
 
 
-def test_a_job_past_its_deadline_ends_and_frees_the_lane(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_job_past_its_deadline_ends_and_frees_the_lane(settings: Settings, tiny_checkpoints: Path) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints)
+    async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(long_job("late", steps=100_000), 0.8)
         await stage.until(lambda: len(stylizer.events) > 0)
         await stage.empty()
@@ -203,12 +197,10 @@ def test_a_job_past_its_deadline_ends_and_frees_the_lane(settings: Settings, tin
         assert await stage.api.take_results(["late"]) == {}
         assert len(stylizer.events) == steps + 1 and steps < 100_000
 
-    stylizer = NotedStylizer(tiny_checkpoints)
-    play(settings, stylizer, scenario)
 
-
-def test_draining_gives_it_back_and_another_worker_goes_on(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def interrupted(stage: Stage) -> None:
+async def test_draining_gives_it_back_and_another_worker_goes_on(settings: Settings, tiny_checkpoints: Path) -> None:
+    first, second = NotedStylizer(tiny_checkpoints, pause_before=4), NotedStylizer(tiny_checkpoints)
+    async with playing(settings, first, "first") as stage:
         await stage.api.enqueue(long_job(steps=8), 30)
         await stage.until(first.paused.is_set)
         stage.worker.stop()
@@ -218,49 +210,52 @@ def test_draining_gives_it_back_and_another_worker_goes_on(settings: Settings, t
         assert (status.background_depth, status.redelivered, status.workers) == (1, 0, ())
         progress = await stage.api.progress("long")
         assert progress is not None and progress.step == 4
-
-    async def finished(stage: Stage) -> None:
+    async with playing(settings, second, "second") as stage:
         assert (await stage.result("long")).error is None
         assert (await stage.api.status()).redelivered == 0
-
-    first, second = NotedStylizer(tiny_checkpoints, pause_before=4), NotedStylizer(tiny_checkpoints)
-    play(settings, first, interrupted, "first")
-    play(settings, second, finished, "second")
     assert first.events == ["step 1", "step 2", "step 3", "step 4"]
     assert second.events == ["step 5", "step 6", "step 7", "step 8"]
 
 
-def test_what_is_saved_now_and_then_outlives_the_worker(
+async def test_what_is_saved_now_and_then_outlives_the_worker(
     settings: Settings, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def killed(stage: Stage) -> None:
+    monkeypatch.setattr(background, "SAVE_EVERY_S", 0.0)
+    first, second = NotedStylizer(tiny_checkpoints, pause_before=4), NotedStylizer(tiny_checkpoints)
+    async with playing(settings, first, "first") as stage:
         await stage.api.enqueue(long_job(steps=6), 30)
         await stage.until(first.paused.is_set)
         stage.running.cancel()  # no drain: the job stays claimed, and its lease ends
         await asyncio.wait([stage.running])
         first.go_on.set()
-
-    async def finished(stage: Stage) -> None:
+    async with playing(settings, second, "second") as stage:
         assert (await stage.result("long")).error is None
         assert (await stage.api.status()).redelivered == 1
-
-    monkeypatch.setattr(background, "SAVE_EVERY_S", 0.0)
-    first, second = NotedStylizer(tiny_checkpoints, pause_before=4), NotedStylizer(tiny_checkpoints)
-    play(settings, first, killed, "first")
-    play(settings, second, finished, "second")
     assert second.events == ["step 4", "step 5", "step 6"]
 
 
-def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(
+    settings: Settings, tiny_checkpoints: Path
+) -> None:
     async def claim() -> list[Claim]:
         other = JobQueue(settings.redis_url or "", settings, "other")
         await other.prepare()
         await other.enqueue(short_job("orphan"), 20)
         claims = await other.claim(1)
+        assert await other.begin(claims[0])
         await other.close()
         return claims
 
-    async def scenario(stage: Stage) -> None:
+    class Watched(NotedStylizer):
+        worker: Worker
+
+        def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
+            self.events.append(f"held: {', '.join(claim.job.id for claim in self.worker._held.claims)}")
+            return super().paint(model, paintings)
+
+    stylizer = Watched(tiny_checkpoints, pause_before=2)
+    claims = await claim()
+    async with playing(settings, stylizer) as stage:
         stylizer.worker = stage.worker
         other = JobQueue(settings.redis_url or "", settings, "other")
         await stage.api.enqueue(long_job(steps=4), 20)
@@ -271,17 +266,6 @@ def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(settings: Sett
         await stage.until(lambda: stage.worker._background._is_preempted)  # the lease is over
         stylizer.go_on.set()
         assert (await stage.result("long")).error is None
-
-    class Watched(NotedStylizer):
-        worker: Worker
-
-        def paint(self, model: str, paintings: Sequence[StylizeInput]) -> list[Image.Image]:
-            self.events.append(f"held: {', '.join(claim.job.id for claim in self.worker._held.claims)}")
-            return super().paint(model, paintings)
-
-    stylizer = Watched(tiny_checkpoints, pause_before=2)
-    claims = asyncio.run(claim())
-    play(settings, stylizer, scenario)
     assert stylizer.events == ["step 1", "step 2", "held: orphan", "batch of 1", "step 3", "step 4"]
 
 
@@ -289,10 +273,11 @@ def test_it_is_preempted_while_a_job_whose_worker_died_runs_alone(settings: Sett
     ("failure", "told"),
     [(RuntimeError("numbers"), "the picture could not be painted"), (torch.OutOfMemoryError("no room"), NO_MEMORY)],
 )
-def test_a_step_that_fails_fails_its_job_alone(
+async def test_a_step_that_fails_fails_its_job_alone(
     settings: Settings, tiny_checkpoints: Path, failure: Exception, told: str
 ) -> None:
-    async def scenario(stage: Stage) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints, pause_before=2, failure=failure)
+    async with playing(settings, stylizer) as stage:
         stylizer.go_on.set()
         await stage.api.enqueue(long_job("bad"), 20)
         error = (await stage.result("bad")).error
@@ -300,27 +285,22 @@ def test_a_step_that_fails_fails_its_job_alone(
         await stage.api.enqueue(long_job("good", steps=1), 20)
         assert (await stage.result("good")).error is None
 
-    stylizer = NotedStylizer(tiny_checkpoints, pause_before=2, failure=failure)
-    play(settings, stylizer, scenario)
 
-
-def test_a_device_that_fails_in_a_step_ends_the_worker_and_keeps_the_job(
+async def test_a_device_that_fails_in_a_step_ends_the_worker_and_keeps_the_job(
     settings: Settings, tiny_checkpoints: Path
 ) -> None:
-    async def scenario(stage: Stage) -> None:
+    failure = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+    stylizer = NotedStylizer(tiny_checkpoints, pause_before=2, failure=failure)
+    async with playing(settings, stylizer) as stage:
         stylizer.go_on.set()
         await stage.api.enqueue(long_job(), 20)
         with pytest.raises(DeviceFailed, match="illegal memory"):
             await stage.running
         assert (await stage.api.status()).background_depth == 1
 
-    failure = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
-    stylizer = NotedStylizer(tiny_checkpoints, pause_before=2, failure=failure)
-    play(settings, stylizer, scenario)
 
-
-def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_checkpoints: Path) -> None:
+    async with playing(settings, NotedStylizer(tiny_checkpoints)) as stage:
         await stage.api.enqueue(long_job("id", styles=(StylePart(weight=1, style_id="first", from_painting=True),)), 20)
         broken = long_job("broken")
         await stage.api.enqueue(Job("broken", broken.parameters, {**broken.blobs, "content": photo()[:-40]}), 20)
@@ -329,14 +309,12 @@ def test_missing_paintings_and_bad_files_are_refused(settings: Settings, tiny_ch
         assert by_file is not None and by_file.field == "content"
         assert (await stage.api.status()).background_depth == 0
 
-    play(settings, NotedStylizer(tiny_checkpoints), scenario)
-
 
 def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoints: Path) -> None:
     def painted(alpha: float, *styles: tuple[float, Image.Image]) -> np.ndarray:
-        uploads = [(weight, Upload(str(index), image)) for index, (weight, image) in enumerate(styles)]
-        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=4)
-        return last.picture[0].numpy()
+        uploads = [(weight, StyleImage(str(index), image)) for index, (weight, image) in enumerate(styles)]
+        *_, last = stylizer.optimise("adain", StylizeInput(content, uploads, alpha), steps=16)
+        return last.output[0].numpy()
 
     stylizer = Stylizer(tiny_checkpoints, Runtime(torch.device("cpu"), torch.float32), 8)
     content, one, two = (Image.open(BytesIO(photo(seed=seed))) for seed in (0, 3, 5))
@@ -349,9 +327,9 @@ def test_alpha_goes_from_the_content_to_the_style_and_weights_mix(tiny_checkpoin
 
 def test_colours_are_the_photos_if_so_wished(tiny_checkpoints: Path) -> None:
     def painted(color: str) -> np.ndarray:
-        wish = StylizeInput(content, [(1.0, Upload("it", style))], 1.0, color=color)
-        *_, last = stylizer.optimise("adain", wish, steps=4)
-        return last.picture[0].numpy()
+        wish = StylizeInput(content, [(1.0, StyleImage("it", style))], 1.0, color=color)
+        *_, last = stylizer.optimise("adain", wish, steps=16)
+        return last.output[0].numpy()
 
     def chroma(image: np.ndarray) -> np.ndarray:
         return image - np.tensordot((0.299, 0.587, 0.114), image, 1)

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -23,14 +24,14 @@ from model_store.runtime import Runtime
 from model_store.style import Style
 from service.engine.stylizer import Stylizer
 from service.errors import NotFound
-from service.http.schemas import StylePart, StylizeParameters
 from service.images import ImageLimits
-from service.queue.job import Job, Result
+from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
-from service.queue.style_store import RegisteredStyle, StyleStore, digest_of
+from service.queue.styles import RegisteredStyle, StyleStore, digest_of
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker.pipeline import Worker
-from service.worker.registered import PAINTING_PX, bounded_painting
+from service.worker.registered import KEPT_PX, bounded_file
 
 PAINTING = photo(96, 64, seed=5)
 LIMITS = ImageLimits(10**7, 10**7)
@@ -99,17 +100,14 @@ class Stage:
         await self.queue.close()
 
 
-def play(settings: Settings, folder: Path, scenario: Callable[[Stage], Awaitable[None]]) -> None:
-    """Run a scenario with a worker of its own, that remembers nothing of another's."""
-
-    async def run() -> None:
-        stage = Stage(settings, folder)
-        try:
-            await scenario(stage)
-        finally:
-            await stage.end()
-
-    asyncio.run(asyncio.wait_for(run(), 60))
+@asynccontextmanager
+async def playing(settings: Settings, folder: Path) -> AsyncIterator[Stage]:
+    """A worker of its own, that remembers nothing of another's."""
+    stage = Stage(settings, folder)
+    try:
+        yield stage
+    finally:
+        await stage.end()
 
 
 def job(*parts: dict, style: bytes | None = None, **changes: object) -> Job:
@@ -133,15 +131,16 @@ def pixels(result: Result) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(result.image)).convert("RGB"), dtype=int)
 
 
-def test_it_paints_as_its_upload_does_and_is_encoded_once(settings: Settings, folder: Path, encoded: list[int]) -> None:
-    async def register(stage: Stage) -> None:
+async def test_it_paints_as_its_upload_does_and_is_encoded_once(
+    settings: Settings, folder: Path, encoded: list[int]
+) -> None:
+    async with playing(settings, folder) as stage:
         style = await stage.register()
         preview = Image.open(BytesIO(await stage.store.preview("mine") or b""))
         assert preview.format == "WEBP" and preview.size == (64, 48)
         pixels(await stage.result(job({"style_id": style.id, "digest": style.digest})))
         assert encoded == [512], "when it was registered"
-
-    async def paint(stage: Stage) -> None:
+    async with playing(settings, folder) as stage:
         style = (await stage.store.find(["mine"]))["mine"]
         part = {"style_id": style.id, "digest": style.digest}
         kept = await stage.store.painting("mine")
@@ -157,32 +156,27 @@ def test_it_paints_as_its_upload_does_and_is_encoded_once(settings: Settings, fo
         mixed = pixels(await stage.result(job({"upload": "style-0"}, part, {"style_id": "first"}, style=PAINTING)))
         assert not np.array_equal(mixed, one)
 
-    play(settings, folder, register)
-    play(settings, folder, paint)
 
-
-def test_a_replaced_checkpoint_encodes_it_anew(settings: Settings, folder: Path, encoded: list[int]) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_replaced_checkpoint_encodes_it_anew(settings: Settings, folder: Path, encoded: list[int]) -> None:
+    async with playing(settings, folder) as stage:
         style = await stage.register()
         part = {"style_id": style.id, "digest": style.digest}
         before = pixels(await stage.result(job(part)))
         checkpoint.save(
-            tiny.adain(seed=9), folder / "adain.safetensors", CheckpointMetadata(network="adain", licence="Apache-2.0")
+            tiny.adain(seed=9), folder / "adain.safetensors", CheckpointMetadata(network="adain", arguments=tiny.ADAIN)
         )
         await asyncio.sleep(LOOK_EVERY_S + 0.1)
         one, again = [pixels(await stage.result(job(part))) for _ in range(2)]
         assert encoded == [512, 512], "registered, and once more"
         assert np.array_equal(one, again) and not np.array_equal(one, before)
 
-    play(settings, folder, scenario)
 
-
-def test_every_network_for_any_style_paints_it(settings: Settings, folder: Path, encoded: list[int]) -> None:
+async def test_every_network_for_any_style_paints_it(settings: Settings, folder: Path, encoded: list[int]) -> None:
     checkpoint.save(
-        tiny.adain(seed=9), folder / "other.safetensors", CheckpointMetadata(network="adain", licence="Apache-2.0")
+        tiny.adain(seed=9), folder / "other.safetensors", CheckpointMetadata(network="adain", arguments=tiny.ADAIN)
     )
 
-    async def scenario(stage: Stage) -> None:
+    async with playing(settings, folder) as stage:
         style = await stage.register()
         part = {"style_id": style.id, "digest": style.digest}
         models = ("adain", "other", "adain", "other")
@@ -191,39 +185,33 @@ def test_every_network_for_any_style_paints_it(settings: Settings, folder: Path,
         assert np.array_equal(pictures[0], pictures[2]) and np.array_equal(pictures[1], pictures[3])
         assert not np.array_equal(pictures[0], pictures[1])
 
-    play(settings, folder, scenario)
 
-
-def test_a_style_that_is_deleted_while_a_job_waits_fails_it_with_a_clear_text(settings: Settings, folder: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_style_that_is_deleted_while_a_job_waits_fails_it_with_a_clear_text(
+    settings: Settings, folder: Path
+) -> None:
+    async with playing(settings, folder) as stage:
         result = await stage.result(job({"style_id": "gone-abc234", "digest": "0" * 64}))
         assert isinstance(result.error, NotFound) and result.error.field == "style_id"
         assert "was deleted while this waited" in result.error.detail
 
-    play(settings, folder, scenario)
 
-
-def test_it_can_be_optimised_towards_since_its_painting_is_kept(settings: Settings, folder: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_it_can_be_optimised_towards_since_its_painting_is_kept(settings: Settings, folder: Path) -> None:
+    async with playing(settings, folder) as stage:
         style = await stage.register()
         part = {"style_id": style.id, "digest": style.digest}
         result = await stage.result(job(part, method="gatys", steps=2))
         assert result.error is None and Image.open(BytesIO(result.image)).size == (64, 48)
 
-    play(settings, folder, scenario)
 
-
-def test_a_bad_file_is_named_as_the_field_that_it_came_in(settings: Settings, folder: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_bad_file_is_named_as_the_field_that_it_came_in(settings: Settings, folder: Path) -> None:
+    async with playing(settings, folder) as stage:
         result = await stage.result(job({"upload": "style-0"}, registers=True, style=PAINTING[:-40]))
         assert result.error is not None and (result.error.status, result.error.field) == (422, "image")
 
-    play(settings, folder, scenario)
 
-
-@pytest.mark.parametrize(("size", "kept"), [((2000, 1000), (PAINTING_PX, 512)), ((300, 200), (300, 200))])
+@pytest.mark.parametrize(("size", "kept"), [((2000, 1000), (KEPT_PX, 512)), ((300, 200), (300, 200))])
 def test_what_is_kept_is_bounded_and_never_enlarged(size: tuple[int, int], kept: tuple[int, int]) -> None:
-    painting = bounded_painting(saved(Image.effect_noise(size, 60).convert("RGB"), "png"), LIMITS)
+    painting = bounded_file(saved(Image.effect_noise(size, 60).convert("RGB"), "png"), LIMITS)
     with Image.open(BytesIO(painting)) as image:
         assert (image.format, image.size) == ("JPEG", kept)
     assert len(painting) < 2**20

@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_background import Stage, parameters, play
 from test_background import long_job as optimisation
+from test_background import parameters, playing
 
 from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput, TiledProgress
 from service.engine.stylizer import Stylizer
 from service.errors import InvalidField, JobFailed
-from service.http.schemas import StylePart
-from service.queue.job import Job
-from service.queue.job_progress import JobProgress
+from service.queue.jobs import Job, JobProgress
+from service.request import StylePart
 from service.settings import Settings
 from service.worker import background
 from service.worker.device import DeviceFailed
@@ -77,21 +76,19 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(data)), dtype=int)
 
 
-def test_a_large_picture_is_the_one_of_a_single_pass(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_large_picture_is_the_one_of_a_single_pass(settings: Settings, tiny_checkpoints: Path) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints)
+    async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(large_job(), 30)
         await stage.api.enqueue(large_job("whole", tiled=False), 30)
         tiled, whole = await stage.result("large"), await stage.result("whole")
         assert np.abs(pixels(tiled.image) - pixels(whole.image)).max() <= 2
-        assert tiled.facts is not None and tiled.facts["batch_size"] == 1 and tiled.facts["model_ms"] > 0
-
-    stylizer = NotedStylizer(tiny_checkpoints)
-    play(settings, stylizer, scenario)
+        assert tiled.info is not None and tiled.info["batch_size"] == 1 and tiled.info["model_ms"] > 0
     assert [event for event in stylizer.events if event != "batch of 1"] == [f"tile {i + 1}" for i in range(TILES)]
 
 
-def test_it_tells_its_progress_with_a_picture(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_it_tells_its_progress_with_a_picture(settings: Settings, tiny_checkpoints: Path) -> None:
+    async with playing(settings, NotedStylizer(tiny_checkpoints, 1, 0.05)) as stage:
         await stage.api.enqueue(large_job(), 30)
         told: list[JobProgress] = []
         while (progress := await stage.api.progress("large")) is not None:
@@ -103,27 +100,24 @@ def test_it_tells_its_progress_with_a_picture(settings: Settings, tiny_checkpoin
         assert Image.open(BytesIO(told[-1].preview)).size == SIZE
         assert (await stage.result("large")).error is None
 
-    play(settings, NotedStylizer(tiny_checkpoints, 1, 0.05), scenario)
 
-
-def test_small_requests_are_answered_between_two_tiles(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_small_requests_are_answered_between_two_tiles(settings: Settings, tiny_checkpoints: Path) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints, 1, 0.1)
+    async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(large_job(), 30)
         await stage.until(lambda: "tile 2" in stylizer.events)
         await stage.api.enqueue(short_job("short"), 30)
         assert (await stage.result("short")).error is None
         assert f"tile {TILES}" not in stylizer.events
         assert (await stage.result("large")).error is None
-
-    stylizer = NotedStylizer(tiny_checkpoints, 1, 0.1)
-    play(settings, stylizer, scenario)
     assert "batch of 1" in stylizer.events
 
 
-def test_a_large_picture_preempts_an_optimisation_which_goes_on_afterwards(
+async def test_a_large_picture_preempts_an_optimisation_which_goes_on_afterwards(
     settings: Settings, tiny_checkpoints: Path
 ) -> None:
-    async def scenario(stage: Stage) -> None:
+    async with playing(settings, NotedStylizer(tiny_checkpoints)) as stage:
+
         async def step() -> int:
             progress = await stage.api.progress("long")
             assert progress is not None
@@ -143,11 +137,10 @@ def test_a_large_picture_preempts_an_optimisation_which_goes_on_afterwards(
         await stage.api.cancel("long")
         assert (await stage.api.status()).redelivered == 0
 
-    play(settings, NotedStylizer(tiny_checkpoints), scenario)
 
-
-def test_a_cancelled_picture_ends_after_its_tile(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_cancelled_picture_ends_after_its_tile(settings: Settings, tiny_checkpoints: Path) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints, 3, 0.1)
+    async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(large_job("cancelled"), 30)
         await stage.until(lambda: "tile 3" in stylizer.events)
         await stage.api.cancel("cancelled")
@@ -157,26 +150,22 @@ def test_a_cancelled_picture_ends_after_its_tile(settings: Settings, tiny_checkp
         assert (await stage.result("next")).error is None
         assert await stage.api.take_results(["cancelled"]) == {}
 
-    stylizer = NotedStylizer(tiny_checkpoints, 3, 0.1)
-    play(settings, stylizer, scenario)
 
-
-def test_a_late_picture_ends_after_its_tile(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_late_picture_ends_after_its_tile(settings: Settings, tiny_checkpoints: Path) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints, 1, 0.3)
+    async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(large_job(), 1.5)
         await stage.until(lambda: "tile 1" in stylizer.events)
         await stage.until(lambda: not stage.worker._held.claims)
         assert f"tile {TILES}" not in stylizer.events
         assert (await stage.api.status()).background_depth == 0
 
-    stylizer = NotedStylizer(tiny_checkpoints, 1, 0.3)
-    play(settings, stylizer, scenario)
 
-
-def test_the_worker_lives_while_it_paints_longer_than_a_lease(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_the_worker_lives_while_it_paints_longer_than_a_lease(settings: Settings, tiny_checkpoints: Path) -> None:
     """Tiles of half a lease, a pass of many leases, and a limit that each tile keeps and the whole does not."""
 
-    async def scenario(stage: Stage) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints, 1, settings.lease_ms / 2000)
+    async with playing(settings.model_copy(update={"forward_timeout_s": 3.0}), stylizer) as stage:
         await stage.api.enqueue(large_job(width=100, height=60), 60)
         other_sees = []
         while not (results := await stage.api.take_results(["large"])):
@@ -188,38 +177,34 @@ def test_the_worker_lives_while_it_paints_longer_than_a_lease(settings: Settings
         assert results["large"].error is None
         assert (await stage.api.status()).redelivered == 0
 
-    stylizer = NotedStylizer(tiny_checkpoints, 1, settings.lease_ms / 2000)
-    play(settings.model_copy(update={"forward_timeout_s": 3.0}), stylizer, scenario)
 
-
-def test_a_tile_that_hangs_ends_the_worker(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_tile_that_hangs_ends_the_worker(settings: Settings, tiny_checkpoints: Path) -> None:
+    async with playing(
+        settings.model_copy(update={"forward_timeout_s": 1.0}), NotedStylizer(tiny_checkpoints, 3, 3.0)
+    ) as stage:
         await stage.api.enqueue(large_job(), 20)
         with pytest.raises(DeviceFailed, match=r"more than 1 s"):
             await stage.running
 
-    play(settings.model_copy(update={"forward_timeout_s": 1.0}), NotedStylizer(tiny_checkpoints, 3, 3.0), scenario)
 
-
-def test_draining_gives_it_back_and_another_worker_begins_anew(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def interrupted(stage: Stage) -> None:
+async def test_draining_gives_it_back_and_another_worker_begins_anew(
+    settings: Settings, tiny_checkpoints: Path
+) -> None:
+    first, second = NotedStylizer(tiny_checkpoints, 3, 0.1), NotedStylizer(tiny_checkpoints)
+    async with playing(settings, first, "first") as stage:
         await stage.api.enqueue(large_job(), 60)
         await stage.until(lambda: "tile 3" in first.events)
         stage.worker.stop()
         await stage.running
         assert (await stage.api.status()).background_depth == 1
-
-    async def finished(stage: Stage) -> None:
+    async with playing(settings, second, "second") as stage:
         assert (await stage.result("large")).error is None
-
-    first, second = NotedStylizer(tiny_checkpoints, 3, 0.1), NotedStylizer(tiny_checkpoints)
-    play(settings, first, interrupted, "first")
-    play(settings, second, finished, "second")
     assert f"tile {TILES}" not in first.events and second.events[0] == "tile 1"
 
 
-def test_a_tile_that_fails_fails_its_job_alone(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_tile_that_fails_fails_its_job_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+    stylizer = NotedStylizer(tiny_checkpoints, 2)
+    async with playing(settings, stylizer) as stage:
         stylizer.failure = RuntimeError("numbers")
         await stage.api.enqueue(large_job("bad"), 20)
         error = (await stage.result("bad")).error
@@ -228,12 +213,9 @@ def test_a_tile_that_fails_fails_its_job_alone(settings: Settings, tiny_checkpoi
         await stage.api.enqueue(large_job("good"), 20)
         assert (await stage.result("good")).error is None
 
-    stylizer = NotedStylizer(tiny_checkpoints, 2)
-    play(settings, stylizer, scenario)
 
-
-def test_a_style_that_is_gone_and_masks_that_are_black(settings: Settings, tiny_checkpoints: Path) -> None:
-    async def scenario(stage: Stage) -> None:
+async def test_a_style_that_is_gone_and_masks_that_are_black(settings: Settings, tiny_checkpoints: Path) -> None:
+    async with playing(settings, NotedStylizer(tiny_checkpoints)) as stage:
         await stage.api.enqueue(large_job("gone", styles=(StylePart(weight=1, style_id="gone"),)), 20)
         error = (await stage.result("gone")).error
         assert error is not None and "has no style 'gone' now" in error.detail
@@ -242,5 +224,3 @@ def test_a_style_that_is_gone_and_masks_that_are_black(settings: Settings, tiny_
         await stage.api.enqueue(Job("black", black.parameters, blobs), 20)
         refused = (await stage.result("black")).error
         assert isinstance(refused, InvalidField) and refused.field == "mask"
-
-    play(settings, NotedStylizer(tiny_checkpoints), scenario)

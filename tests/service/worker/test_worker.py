@@ -14,9 +14,9 @@ from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import JobFailed
-from service.http.schemas import StylePart, StylizeParameters
-from service.queue.job import Job, Result
+from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 from service.worker.device import DeviceFailed
 from service.worker.pipeline import Worker
@@ -56,76 +56,72 @@ def job(name: str, alpha: float = 1.0, content: bytes = b"") -> Job:
     return Job(name, parameters.model_dump(), {"content": content or photo()})
 
 
-def work(settings: Settings, stylizer: Stylizer, jobs: list[Job]) -> dict[str, Result]:
+async def work(settings: Settings, stylizer: Stylizer, jobs: list[Job]) -> dict[str, Result]:
     """Enqueue the jobs, run a worker until the queue is empty, drain it."""
-
-    async def scenario() -> dict[str, Result]:
-        api = JobQueue(settings.redis_url or "", settings, "api")
-        queue = JobQueue(settings.redis_url or "", settings, "worker")
-        worker = Worker(queue, stylizer, settings)
-        for each in jobs:
-            await api.enqueue(each, 20)
-        running = asyncio.create_task(worker.run())
-        results: dict[str, Result] = {}
-        try:
-            while (await api.status()).depth > 0 and not running.done():
-                results |= await api.take_results(await api.replies())
-            results |= await api.take_results(each.id for each in jobs)
-            worker.stop()
-            await running
-            status = await api.status()
-            assert (status.depth, status.workers) == (0, ())
-        finally:
-            await api.close()
-            await queue.close()
-        return results
-
-    return asyncio.run(asyncio.wait_for(scenario(), 30))
+    api = JobQueue(settings.redis_url or "", settings, "api")
+    queue = JobQueue(settings.redis_url or "", settings, "worker")
+    worker = Worker(queue, stylizer, settings)
+    for each in jobs:
+        await api.enqueue(each, 20)
+    running = asyncio.create_task(worker.run())
+    results: dict[str, Result] = {}
+    try:
+        while (await api.status()).depth > 0 and not running.done():
+            results |= await api.take_results(await api.replies())
+        results |= await api.take_results(each.id for each in jobs)
+        worker.stop()
+        await running
+        status = await api.status()
+        assert (status.depth, status.workers) == (0, ())
+    finally:
+        await api.close()
+        await queue.close()
+    return results
 
 
-def test_a_bad_file_fails_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_a_bad_file_fails_alone(settings: Settings, tiny_checkpoints: Path) -> None:
     jobs = [job("good"), job("bad", content=photo()[:-40]), job("also good")]
-    results = work(settings, FailingStylizer(tiny_checkpoints), jobs)
+    results = await work(settings, FailingStylizer(tiny_checkpoints), jobs)
     assert [results[name].error is None for name in ("good", "bad", "also good")] == [True, False, True]
     assert results["bad"].error is not None and results["bad"].error.field == "content"
 
 
-def test_a_failing_item_fails_alone(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_a_failing_item_fails_alone(settings: Settings, tiny_checkpoints: Path) -> None:
     class Stumbles(FailingStylizer):
         def failure(self, inputs: Sequence[StylizeInput]) -> Exception | None:
             return RuntimeError("numbers") if any(one.alpha == 0.5 for one in inputs) else None
 
     jobs = [job(str(index), alpha=0.5 if index == 2 else 1.0) for index in range(5)]
-    results = work(settings, Stumbles(tiny_checkpoints), jobs)
+    results = await work(settings, Stumbles(tiny_checkpoints), jobs)
     failed = [name for name, result in results.items() if result.error is not None]
     assert failed == ["2"] and isinstance(results["2"].error, JobFailed)
     assert "numbers" not in results["2"].error.detail
 
 
-def test_out_of_memory_halves_the_batches(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_out_of_memory_halves_the_batches(settings: Settings, tiny_checkpoints: Path) -> None:
     class Small(FailingStylizer):
         def failure(self, inputs: Sequence[StylizeInput]) -> Exception | None:
             return torch.OutOfMemoryError("no room") if len(inputs) > 2 else None
 
     stylizer = Small(tiny_checkpoints)
-    results = work(settings, stylizer, [job(str(index)) for index in range(8)])
+    results = await work(settings, stylizer, [job(str(index)) for index in range(8)])
     assert [result.error for result in results.values()] == [None] * 8
     assert max(stylizer.batches) <= 8 and stylizer.batches[-1] <= 2
 
 
-def test_a_device_error_ends_the_worker_and_keeps_the_jobs(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_a_device_error_ends_the_worker_and_keeps_the_jobs(settings: Settings, tiny_checkpoints: Path) -> None:
     class Broken(FailingStylizer):
         def failure(self, inputs: Sequence[StylizeInput]) -> Exception | None:
             return torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
     with pytest.raises(DeviceFailed):
-        work(settings, Broken(tiny_checkpoints), [job("a")])
+        await work(settings, Broken(tiny_checkpoints), [job("a")])
     time.sleep(settings.lease_ms / 1000)
-    results = work(settings, FailingStylizer(tiny_checkpoints), [])  # another worker, no new job
+    results = await work(settings, FailingStylizer(tiny_checkpoints), [])  # another worker, no new job
     assert results["a"].error is None
 
 
-def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tiny_checkpoints: Path) -> None:
     class Hangs(FailingStylizer):
         def paint(self, model: str, inputs: Sequence[StylizeInput]) -> list[Image.Image]:
             time.sleep(2)
@@ -133,30 +129,30 @@ def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tiny_chec
 
     quick = settings.model_copy(update={"forward_timeout_s": 0.2})
     with pytest.raises(DeviceFailed, match=r"0\.2 s"):
-        work(quick, Hangs(tiny_checkpoints), [job("a")])
+        await work(quick, Hangs(tiny_checkpoints), [job("a")])
 
 
-def test_a_defect_ends_the_worker_instead_of_holding_the_job(
+async def test_a_defect_ends_the_worker_instead_of_holding_the_job(
     settings: Settings, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.worker.codecs.Facts", lambda **_facts: 1 / 0)
+    monkeypatch.setattr("service.worker.codecs.ResultInfo", lambda **_info: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        work(settings, FailingStylizer(tiny_checkpoints), [job("a")])
+        await work(settings, FailingStylizer(tiny_checkpoints), [job("a")])
 
 
-def test_as_many_results_come_out_as_jobs_went_in(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_as_many_results_come_out_as_jobs_went_in(settings: Settings, tiny_checkpoints: Path) -> None:
     class Loses(FailingStylizer):
         def paint(self, model: str, inputs: Sequence[StylizeInput]) -> list[Image.Image]:
             return super().paint(model, inputs)[1:]
 
     with pytest.raises(RuntimeError, match="1 jobs went into the batch, 0 results came out"):
-        work(settings, Loses(tiny_checkpoints), [job("a")])
+        await work(settings, Loses(tiny_checkpoints), [job("a")])
 
 
-def test_waiting_for_a_batch_fills_it(settings: Settings, tiny_checkpoints: Path) -> None:
+async def test_waiting_for_a_batch_fills_it(settings: Settings, tiny_checkpoints: Path) -> None:
     patient = settings.model_copy(update={"max_wait_ms": 5000, "max_batch_size": 4})
     stylizer = FailingStylizer(tiny_checkpoints)
     started = time.monotonic()
-    work(patient, stylizer, [job(str(index)) for index in range(4)])
+    await work(patient, stylizer, [job(str(index)) for index in range(4)])
     assert stylizer.batches == [4]
     assert time.monotonic() - started < 5  # a full batch does not wait

@@ -11,8 +11,8 @@ from test_worker import work
 from model_store.runtime import Runtime
 from service.engine.stylizer import Stylizer
 from service.errors import ModelUnavailable
-from service.http.schemas import StylePart, StylizeParameters
-from service.queue.job import Job
+from service.queue.jobs import Job
+from service.request import StylePart, StylizeParameters
 from service.settings import Settings
 
 
@@ -35,16 +35,18 @@ def job(name: str, model: str, style_id: str, from_painting: bool = False) -> Jo
     return Job(name, parameters.model_dump(), {"content": photo()})
 
 
-def errors(settings: Settings, folder: Path, jobs: list[Job]) -> dict[str, str | None]:
-    results = work(settings, Stylizer(folder, Runtime(torch.device("cpu"), torch.float32), 8), jobs)
+async def errors(settings: Settings, folder: Path, jobs: list[Job]) -> dict[str, str | None]:
+    results = await work(settings, Stylizer(folder, Runtime(torch.device("cpu"), torch.float32), 8), jobs)
     assert all(isinstance(result.error, ModelUnavailable | None) for result in results.values())
     return {name: result.error and result.error.detail for name, result in results.items()}
 
 
-def test_a_damaged_network_fails_its_own_jobs_alone(settings: Settings, folder: Path) -> None:
+async def test_a_damaged_network_fails_its_own_jobs_alone(settings: Settings, folder: Path) -> None:
     path = folder / "ink.safetensors"
     path.write_bytes(path.read_bytes()[:-3] + b"???")
-    found = errors(settings, folder, [job(f"ink-{i}", "ink", "ink") for i in range(3)] + [job("sea", "coast", "sea")])
+    found = await errors(
+        settings, folder, [job(f"ink-{i}", "ink", "ink") for i in range(3)] + [job("sea", "coast", "sea")]
+    )
     assert found.pop("sea") is None
     assert len(found) == 3 and all(
         text and text.startswith("the network 'ink' cannot be used: ink.safetensors: damaged")
@@ -52,8 +54,8 @@ def test_a_damaged_network_fails_its_own_jobs_alone(settings: Settings, folder: 
     )
 
 
-def test_a_style_that_is_gone_fails_alone_in_its_batch(settings: Settings, folder: Path) -> None:
-    found = errors(settings, folder, [job(name, "coast", name) for name in ("sea", "gone", "sky")])
+async def test_a_style_that_is_gone_fails_alone_in_its_batch(settings: Settings, folder: Path) -> None:
+    found = await errors(settings, folder, [job(name, "coast", name) for name in ("sea", "gone", "sky")])
     assert found == {
         "sea": None,
         "gone": "the network 'coast' has no style 'gone' now: GET /styles lists them",
@@ -61,11 +63,11 @@ def test_a_style_that_is_gone_fails_alone_in_its_batch(settings: Settings, folde
     }
 
 
-def test_a_painting_that_is_gone_fails_its_jobs(settings: Settings, folder: Path) -> None:
-    found = errors(settings, folder, [job("a", "coast", "sea", from_painting=True), job("b", "coast", "sky")])
+async def test_a_painting_that_is_gone_fails_its_jobs(settings: Settings, folder: Path) -> None:
+    found = await errors(settings, folder, [job("a", "coast", "sea", from_painting=True), job("b", "coast", "sky")])
     assert found == {"a": "the painting of 'sea' is being replaced or removed: try again", "b": None}
 
 
-def test_a_network_that_is_gone_fails_its_jobs(settings: Settings, folder: Path) -> None:
-    found = errors(settings, folder, [job("a", "adain", "first"), job("b", "ink", "ink")])
+async def test_a_network_that_is_gone_fails_its_jobs(settings: Settings, folder: Path) -> None:
+    found = await errors(settings, folder, [job("a", "adain", "first"), job("b", "ink", "ink")])
     assert found == {"a": "unknown model 'adain': known are coast, ink, noisy, old", "b": None}

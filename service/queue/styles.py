@@ -11,18 +11,19 @@ since.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 from model_store.checkpoint_metadata import STYLE_ID
 from service.errors import Conflict
+from service.queue.contract import from_document
 from service.queue.keys import Keys
-from service.queue.redis_client import RedisClient, translated
+from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
 
 
 @dataclass(frozen=True)
 class RegisteredStyle:
-    """What is listed of a registered style.
+    """A registered style, as it is listed.
 
     Attributes:
         id: Unique among registered styles.
@@ -30,7 +31,7 @@ class RegisteredStyle:
         artist: Empty if not given.
         year: ``None`` if not given.
         rights: Empty if not given.
-        digest: Of the stored painting, see ``digest_of``.
+        digest: Digest of the stored painting, see ``digest_of``.
     """
 
     id: str
@@ -42,13 +43,12 @@ class RegisteredStyle:
 
     @classmethod
     def from_json(cls, text: bytes) -> "RegisteredStyle":
-        """From what ``about`` holds; what another version of the service wrote beside it is left out."""
-        about = json.loads(text)
-        return cls(**{field.name: about[field.name] for field in fields(cls)})
+        """Read what ``about`` holds."""
+        return from_document(cls, json.loads(text))
 
 
 def digest_of(painting: bytes) -> str:
-    """What an encoded painting is remembered by: SHA-256, hexadecimal."""
+    """Return a style image's digest, the key of its encoded style in caches: SHA-256, hexadecimal."""
     return hashlib.sha256(painting).hexdigest()
 
 
@@ -67,7 +67,7 @@ class StyleStore:
         Raises:
             Conflict: As many are registered as are allowed to.
         """
-        async with translated():
+        async with self._redis.translated():
             count = await self._redis.commands.zcard(self._keys.styles[0])
         if count >= self._limit:
             raise self._full(count)
@@ -76,7 +76,7 @@ class StyleStore:
         """Keep a style for ever.
 
         Args:
-            style: What is listed.
+            style: Its description.
             painting: A file of bounded size.
             preview: A WebP file.
 
@@ -107,7 +107,7 @@ class StyleStore:
 
     async def after(self, number: int, count: int) -> list[tuple[int, RegisteredStyle]]:
         """The next ``count`` styles behind a number, each with its own; 0 is before the first."""
-        async with translated():
+        async with self._redis.translated():
             found = await self._redis.commands.zrangebyscore(
                 self._keys.styles[0], f"({number}", "+inf", start=0, num=count, withscores=True
             )
@@ -119,20 +119,20 @@ class StyleStore:
         return await self._file(style_id, "preview")
 
     async def painting(self, style_id: str) -> bytes | None:
-        """What it was registered with, a JPEG file of bounded size; ``None`` if there is no such style."""
+        """The style image that was registered, a JPEG file of bounded size; ``None`` if there is no such style."""
         return await self._file(style_id, "painting")
 
     async def _file(self, style_id: str, field: str) -> bytes | None:
         if not STYLE_ID.fullmatch(style_id):
             return None
-        async with translated():
+        async with self._redis.translated():
             file: bytes | None = await self._redis.commands.hget(self._keys.style(style_id), field)
         return file
 
     async def _load(self, style_ids: Sequence[str]) -> list[RegisteredStyle]:
         if not style_ids:
             return []
-        async with translated():
+        async with self._redis.translated():
             pipe = self._redis.commands.pipeline(transaction=False)
             for style_id in style_ids:
                 pipe.hget(self._keys.style(style_id), "about")
