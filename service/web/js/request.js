@@ -1,7 +1,7 @@
 /** From the state to the fields of `POST /stylize`: the same list makes the form that is sent and the code to copy. */
 
 import { drawMasks, maskFile } from "./mask-strokes.js";
-import { chosenNetwork, hasPictures, heeds, weights } from "./mix.js";
+import { chosenNetwork, hasPictures, supports, weights } from "./mix.js";
 import { fitted, smaller } from "./pictures.js";
 
 /**
