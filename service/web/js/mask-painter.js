@@ -8,7 +8,7 @@ import { supports } from "./mix.js";
 
 const OVERLAY_PX = 640;
 const KEY_STEP = 0.02;
-/** Of the four tints; the first style's is the first. */
+/** Colours of the outlines, by the order of the styles. */
 const TINTS = /** @type {[number, number, number][]} */ ([[255, 92, 58], [72, 156, 255], [255, 200, 60], [70, 205, 140]]);
 
 /**

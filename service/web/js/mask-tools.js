@@ -1,4 +1,4 @@
-/** What masks are painted with: which style, brush or eraser, how large and how soft; and what is done to all of it. */
+/** Tools for masks: target, brush or eraser, size and softness; fill, invert, import, clear. */
 
 import { $, announce, el } from "./dom.js";
 import { fillTrack } from "./controls.js";

@@ -11,7 +11,7 @@ import { fitted, smaller } from "./pictures.js";
  */
 
 export const PREVIEW_PX = 256;
-/** What is painted at once of a picture that takes long. */
+/** Longer side in pixels of the quick version of a picture that takes long. */
 const QUICK_PX = 768;
 const LARGEST_MASK_PX = 1024;
 const LONG_JOB_PIXELS = 1.25 * 2 ** 20;
