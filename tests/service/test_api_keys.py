@@ -45,7 +45,7 @@ def test_what_is_around_entries_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("text", "phrase"),
     [
-        ("", "it is empty: name a key, or take the variable away"),
+        ("", "it is empty: add a key; or remove the variable"),
         (" , ", "it is empty"),
         ("stylize_SECRET", "entry 1 is not name:sha256"),
         (f"a:{ONE},stylize_SECRET", "entry 2 is not name:sha256"),
@@ -53,7 +53,7 @@ def test_what_is_around_entries_does_not_count() -> None:
         (f"alice:{ONE[1:]}", "`python -m service key NAME` makes a key and its entry"),
         (f"SECRET name:{ONE}", "entry 1 is not"),
         (f":{ONE}", "entry 1 is not"),
-        (f"a:{ONE},b:{ONE}", "entry 2 has the same key as one before it"),
+        (f"a:{ONE},b:{ONE}", "entry 2 has the same key as an earlier one"),
     ],
 )
 def test_a_bad_setting_names_itself_and_shows_no_key(monkeypatch: pytest.MonkeyPatch, text: str, phrase: str) -> None:
