@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: serve test test-fast check docs bench screens train-adain up clean
+.PHONY: serve test test-fast fuzz check docs bench screens train-adain up clean
 .DEFAULT_GOAL := serve
 
 $(READY): pyproject.toml constraints.txt
@@ -22,6 +22,9 @@ test: $(READY)  ## All tests; GPU tests run where CUDA is
 
 test-fast: $(READY)  ## Within a minute: all that needs no process, no browser and little time
 	$(BIN)/python -m pytest $(PARALLEL) -m "not processes and not browser and not slow"
+
+fuzz: $(READY)  ## Send 20,000 broken files to a running service; FUZZ_FILES and FUZZ_SEED choose others
+	FUZZ_FILES=$${FUZZ_FILES:-20000} $(BIN)/python -m pytest -s tests/service/http/test_fuzz.py
 
 check: $(READY)  ## What is not a test: lint, format, types
 	$(BIN)/ruff check .

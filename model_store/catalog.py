@@ -14,6 +14,11 @@ from model_store.style_images import read_style_images
 
 MAX_PROBLEM_CHARS = 300
 
+FOREIGN_SUFFIXES = (".pth", ".pt", ".pkl", ".ckpt", ".bin", ".t7", ".onnx", ".model")
+"""Endings of files of weights that are named and not opened: most of them can run code."""
+
+FOREIGN = f"%s: only {SUFFIX} files are served: train a network here, and export it by `python -m train export`"
+
 COMMON_CONTROLS = ("mask", "color")
 """Request fields that every network supports, so that metadata need not name them: masks weight its styles wherever it
 normalises, and colours are changed before and after it."""
@@ -121,8 +126,13 @@ def read_catalog(folder: Path) -> Catalog:
     """
     if not folder.is_dir():
         raise CatalogError(f"{folder}: no such folder of checkpoints")
-    models = tuple(_model_entry(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
+    models = tuple(_model_entry(path) for path in checkpoint_files(folder))
     return Catalog(models, style_entries(models, folder))
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """List the checkpoints of a folder, and what others call checkpoints, in order."""
+    return sorted(path for path in folder.glob("*.*") if path.suffix.lower() in (SUFFIX, *FOREIGN_SUFFIXES))
 
 
 def all_controls(own: tuple[str, ...]) -> tuple[str, ...]:
@@ -165,6 +175,9 @@ def style_entries(models: Iterable[ModelEntry], folder: Path) -> tuple[StyleEntr
 
 
 def _model_entry(path: Path) -> ModelEntry:
+    if path.suffix != SUFFIX:
+        fingerprint = file_fingerprint(path)
+        return ModelEntry(id=path.name, path=path, fingerprint=fingerprint, network="", problem=FOREIGN % path.name)
     fingerprint = file_fingerprint(path)  # before the metadata: a write from now on changes the fingerprint
     try:
         metadata = read_metadata(path)

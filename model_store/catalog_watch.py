@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 
-from model_store.catalog import Catalog, CatalogError, Fingerprint, file_fingerprint, read_catalog
-from model_store.checkpoint_metadata import SUFFIX
+from model_store.catalog import Catalog, CatalogError, Fingerprint, checkpoint_files, file_fingerprint, read_catalog
 from model_store.style_images import FOLDER, TABLE
 
 LOOK_EVERY_S = 1.0
@@ -80,7 +79,7 @@ def _log_problems(before: Catalog, after: Catalog) -> None:
 
 def _signature(folder: Path) -> tuple[tuple[str, Fingerprint | None], ...]:
     """Fingerprints that change when a checkpoint, preview or style image is added, replaced or removed."""
-    paths = [*sorted(folder.glob(f"*{SUFFIX}")), folder / "previews", folder / FOLDER, folder / FOLDER / TABLE]
+    paths = [*checkpoint_files(folder), folder / "previews", folder / FOLDER, folder / FOLDER / TABLE]
     return tuple((path.name, file_fingerprint(path)) for path in paths)
 
 

@@ -30,6 +30,9 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
             sRGB, and CMYK for that of ``PRESS_PROFILE``.
     """
     transform = _transform_of(icc_profile, image.mode) if icc_profile else None
+    if transform is None and icc_profile and image.mode == "L":  # of a photo that was made grey, and kept its profile
+        transform = _transform_of(icc_profile, "RGB")
+        image = image.convert("RGB")
     if transform is None and image.mode == "CMYK":
         transform = _transform_of(PRESS_PROFILE.read_bytes(), "CMYK")
     return transform.apply(image) if transform is not None else image.convert("RGB")

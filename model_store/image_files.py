@@ -43,7 +43,7 @@ class UnknownFormat(ImageFileError):
 
 
 class UnusualImage(ImageFileError):
-    """A file that would cost far more to read than an ordinary one. The message says what it has too much of."""
+    """A file that costs far more to read than an ordinary one. The message names the part that is too large."""
 
 
 class DamagedImage(ImageFileError):
@@ -161,7 +161,7 @@ class ImageFile:
         return _to_8_bit(image)
 
     def _profile(self, image: Image.Image) -> bytes | None:
-        """Return the ICC profile of the pixels, or one made of what else says their colours; ``None``: sRGB."""
+        """Return the ICC profile of the pixels, or one made from their other declarations; ``None``: sRGB."""
         declared = self._file.colours(image)
         if not isinstance(declared, ColourSpace):
             return declared
@@ -198,7 +198,7 @@ READERS: dict[str, Callable[[bytes], Structure]] = {
     "WEBP": WebpFile,
     "AVIF": AvifFile,
 }
-"""The walks over files of people that we do not know, by Pillow's names."""
+"""Readers of the structure of untrusted files, by Pillow's names of the formats."""
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def read_rows(table: Path) -> list[dict[str, str]]:
         ValueError: It is not UTF-8, or lacks a column.
         csv.Error: It is not CSV.
     """
-    with table.open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, restval="")
         if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
             raise ValueError(f"it lacks the column {missing[0]!r}; its columns are {', '.join(COLUMNS)}")

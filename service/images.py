@@ -93,7 +93,7 @@ def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, i
         Mode L: 255 is full, 0 is none.
 
     Raises:
-        InvalidField: As in ``decode``.
+        InvalidField: As in ``decode``; or the levels are 0 and 1, as of an array of truth values.
         PayloadTooLarge: As in ``decode``.
         UnsupportedImage: As in ``decode``.
     """
@@ -102,6 +102,8 @@ def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, i
         grey, alpha = file.read_levels(size)
     if alpha is not None:
         grey = ImageChops.multiply(grey, alpha)
+    if grey.getextrema()[1] == 1:
+        raise InvalidField("got levels of 0 and 1, of 255: multiply the mask by 255, so that full is white", field)
     # Not LANCZOS as for photos: it would put bright and dark lines along the edges.
     is_smaller = size[0] <= grey.width and size[1] <= grey.height
     return grey.resize(size, Image.Resampling.BOX if is_smaller else Image.Resampling.BILINEAR)

@@ -212,8 +212,8 @@ class StylizeParameters(StylizeOptions):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
-class Facts(BaseModel):
-    """How a picture was made, which travels back with it; times in milliseconds."""
+class ResultInfo(BaseModel):
+    """How an image was made, which travels back with it; times in milliseconds."""
 
     model_config = TRAVELLING
 

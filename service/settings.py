@@ -74,7 +74,7 @@ class SettingsError(Exception):
 
 
 class CommonSettings(BaseSettings):
-    """What all processes of one service must agree on, and their logs."""
+    """Settings that all processes of one service must share, and those of their logs."""
 
     model_config = SettingsConfigDict(env_prefix="STYLIZE_", frozen=True, extra="forbid")
 
@@ -85,8 +85,8 @@ class CommonSettings(BaseSettings):
     key_prefix: str = Field("stylize", pattern=r"^[\w.-]+$", description="First part of every Redis key.")
     lease_ms: Annotated[int, Field(ge=200)] = Field(
         10_000,
-        description="A worker silent for so long is taken for dead and its jobs are given to others; what a dead API"
-        " process held for its clients is free again.",
+        description="A worker without a heartbeat for so long is taken for dead, and others get its jobs. Requests of"
+        " a dead API process do not count for their clients any more.",
     )
     checkpoints: Folder | None = Field(
         None, description="Folder of checkpoints, the shipped one when not given. What changes in it is served at once."
@@ -105,7 +105,7 @@ class CommonSettings(BaseSettings):
 
     @property
     def heartbeat_s(self) -> float:
-        """A third of the lease: two may be lost before anyone takes the worker for dead."""
+        """A third of the lease: two heartbeats may be lost before the worker is taken for dead."""
         return self.lease_ms / 3000
 
 
@@ -130,11 +130,11 @@ class HttpSettings(CommonSettings):
     body_idle_s: Seconds = Field(
         30.0,
         description="A body that stops arriving for so long, or comes at less than 1 kB/s after four times as long, is"
-        " answered 408.",
+        " refused with 408.",
     )
     unread_s: Seconds = Field(30.0, description="A response of which no byte could be sent for so long is given up.")
     keep_alive_s: Count = Field(
-        75, description="How long a connection without a request is kept: longer than a load balancer keeps it."
+        75, description="Time for which an idle connection is kept: longer than a load balancer keeps it."
     )
     max_connections: Count = Field(
         4096,
@@ -142,7 +142,7 @@ class HttpSettings(CommonSettings):
         " system allows fewer open files.",
     )
     max_event_streams: Count = Field(
-        256, description="Clients of one API process that may listen to jobs' events; more are answered 503."
+        256, description="Clients of one API process that may listen to jobs' events; more get 503."
     )
     max_size_px: Annotated[int, Field(ge=64)] = Field(4096, description="Longest side that can be asked for.")
     max_original_px: Annotated[int, Field(ge=64)] = Field(
@@ -161,33 +161,33 @@ class HttpSettings(CommonSettings):
 class QueueSettings(CommonSettings):
     """The queue: how many jobs it holds, how long, and what else is kept in Redis."""
 
-    max_queue: Count = Field(256, description="Jobs that may wait or run; more are answered 503.")
+    max_queue: Count = Field(256, description="Jobs that may wait or run; more get 503.")
     max_background_queue: Count = Field(
         16, description="The same for pictures in tiles, and again for optimisations, which share the background lane."
     )
     max_requests_per_key: Count = Field(
-        64, description="POST requests of one key that may run at once, in all API processes together; more are 429."
+        64, description="POST requests of one key that may run at once, in all API processes together; more get 429."
     )
-    request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its answer.")
+    request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its response.")
     job_timeout_s: Seconds = Field(
-        1800.0, description="Deadline of a job that nobody waits for on the line, from its acceptance to its end."
+        1800.0, description="Deadline of an asynchronous request's job, from its acceptance to its end."
     )
-    result_ttl_s: Seconds = Field(60.0, description="How long an unfetched result is kept.")
+    result_ttl_s: Seconds = Field(60.0, description="Time for which an unfetched result is kept.")
     job_picture_ttl_s: Seconds = Field(
         3600.0,
-        description="How long the picture of such a job can be fetched, and that of a request with an Idempotency-Key"
-        " by sending it again.",
+        description="Time for which the picture of such a job can be fetched, and that of a request with an"
+        " Idempotency-Key by sending it again.",
     )
     job_pictures_mb: Count = Field(
         192, description="What all these pictures may take in Redis, in MiB; beyond, the oldest expire first."
     )
-    job_record_ttl_s: Seconds = Field(86_400.0, description="How long one can ask what became of such a job.")
+    job_record_ttl_s: Seconds = Field(86_400.0, description="Time for which such a job is known after its end.")
     block_ms: Annotated[int, Field(ge=10, le=10_000)] = Field(
         1000,
-        description="How long a read of the queue waits for news; a worker that is to stop notices it in that time.",
+        description="Time for which a read of the queue waits, and within which a worker notices that it is to stop.",
     )
     max_deliveries: Count = Field(3, description="A job that outlived this many workers is dead-lettered.")
-    max_styles: Count = Field(256, description="Registered styles; one more is answered 409. Each takes about 0.3 MB.")
+    max_styles: Count = Field(256, description="Registered styles; one more gets 409. Each takes about 0.3 MB.")
 
 
 class WorkerSettings(CommonSettings):
@@ -197,15 +197,16 @@ class WorkerSettings(CommonSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Number type of the networks.")
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto",
-        description="Who runs a whole picture without masks through its network: torch, or OpenVINO on a CPU, if it is"
-        " installed. All else is torch's, and so is auto.",
+        description="Library that runs a whole picture without masks: torch, or OpenVINO on a CPU, if it is"
+        " installed. All else is run by torch; auto is torch.",
     )
     max_batch_size: Count = Field(8, description="Most images in one forward pass.")
     max_batch_pixels: Count = Field(
         8 * 1024 * 1024, description="Most pixels in one forward pass; one image always runs."
     )
     max_wait_ms: Annotated[int, Field(ge=0)] = Field(
-        0, description="How long an idle device waits for a batch to fill. 0: a busy device makes the batches."
+        0,
+        description="Time for which an idle device waits for a batch to fill. 0: a busy device makes the batches.",
     )
     tile_px: Annotated[int, Field(ge=64)] = Field(
         768, description="Side of a tile. Larger ones waste less on margins, and take more memory and longer each."
@@ -225,7 +226,7 @@ class WorkerSettings(CommonSettings):
     forward_timeout_s: Seconds = Field(
         120.0, description="A forward pass, of a batch or of a tile, that takes longer ends its worker process."
     )
-    drain_timeout_s: Seconds = Field(30.0, description="How long a worker that is told to stop finishes what it runs.")
+    drain_timeout_s: Seconds = Field(30.0, description="Time in which a worker that is told to stop finishes its work.")
 
 
 class ServeSettings(CommonSettings):
@@ -247,7 +248,7 @@ class Settings(ServeSettings, WorkerSettings, QueueSettings, HttpSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process's environment.
+    """Read the settings from this process's environment.
 
     Raises:
         SettingsError: A variable has a value that is not allowed.
@@ -259,7 +260,7 @@ def load_settings() -> Settings:
 
 
 def _line(problem: ErrorDetails) -> str:
-    """Which variable is wrong and why; not its value where that is nobody's to see."""
+    """Name the variable, its value unless that is secret, and the error."""
     variable = f"STYLIZE_{'_'.join(str(part) for part in problem['loc']).upper()}"
     field = Settings.model_fields.get(str(problem["loc"][0]))
     value = f"={problem['input']!r}" if field is None or field.repr else ""

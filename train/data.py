@@ -17,10 +17,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from model_store.folders import SUFFIXES as COMMON_SUFFIXES
+from model_store.folders import files_below, left_out
 from model_store.image_files import ImageFile, ImageFileError
 from train.recipe import Recipe, Stage
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset({*COMMON_SUFFIXES, ".bmp", ".tif", ".tiff"})
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF")
 """Pillow's names of the formats that are read, whatever suffix a file has."""
@@ -76,11 +78,18 @@ def list_images(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder")
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(
+            path for path in files_below(folder) if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
         if not found:
             raise DataError(f"{folder}: no images in it; looked for {', '.join(sorted(SUFFIXES))}")
         paths += found
     return paths
+
+
+def images_left_out(folders: Sequence[Path]) -> list[Path]:
+    """List the files below the folders that look like images, and that ``list_images`` leaves out."""
+    return [path for folder in folders for path in left_out(files_below(folder), SUFFIXES)]
 
 
 def folder_counts(folders: Sequence[Path]) -> dict[str, int]:

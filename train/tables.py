@@ -132,7 +132,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         DataError: The file is missing, empty or lacks a column.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, restval=""))
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         raise DataError(f"{path}: cannot be read ({err})") from err

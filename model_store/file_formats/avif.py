@@ -11,7 +11,7 @@ from model_store.file_formats.colour_space import ColourSpace, from_code_points
 from model_store.file_formats.structure import MAX_PARTS, Facts, Structure, UnusualStructure, facts_of
 
 MAX_TABLE_BYTES = {b"iloc": 2**16, b"ipma": 2**16, b"iref": 2**13, b"iinf": 2**16, b"grpl": 2**13, b"moov": 2**16}
-"""Boxes whose entries are compared with all others; a picture in a thousand tiles fits in."""
+"""Largest number of boxes whose entries are compared with all others; an image of a thousand tiles has fewer."""
 
 MAX_PROPERTIES_BYTES = 2**16
 """Length of all properties apart from colour profiles."""
@@ -65,7 +65,7 @@ class AvifFile(Structure):
         return self._open(b"".join([*parts, view[at:]]))
 
     def colours(self, image: Image.Image) -> bytes | ColourSpace | None:
-        """Return the profile; without one, the code points of the primary picture's ``colr`` box of type ``nclx``."""
+        """Return the profile; without one, the code points of the primary image's ``colr`` box of type ``nclx``."""
         if profile := super().colours(image):
             return profile
         try:
@@ -87,7 +87,7 @@ class AvifFile(Structure):
         return parts
 
     def _note_items(self, start: int, end: int) -> None:
-        """Remember where an item's type says EXIF or XMP."""
+        """Store the place of an item whose type is EXIF or XMP."""
         at = start + (6 if self._data[start : start + 1] == b"\0" else 8)
         for kind, start_of_item, end_of_item in _counted(_boxes(self._data, at, end)):
             place = start_of_item + (8 if self._data[start_of_item : start_of_item + 1] == b"\2" else 10)
@@ -117,7 +117,7 @@ class AvifFile(Structure):
         return next((declared[index] for index in [*used, *declared] if index in declared), None)
 
     def _primary(self) -> int | None:
-        """Return the number of the picture that is to be shown."""
+        """Return the number of the primary item, the image to be shown."""
         if b"pitm" not in self._parts:
             return None
         start = self._parts[b"pitm"][0]
@@ -158,7 +158,7 @@ def _properties(avif: bytes, start: int, item: int | None) -> list[int]:
         found, count = _number(avif, at, id_bytes), avif[at + id_bytes]
         at += id_bytes + 1
         step = 1 + is_wide
-        if found == item:  # the highest bit of each number says whether a reader must know the property
+        if found == item:  # the highest bit of each number marks properties that a reader must support
             return [_number(avif, at + step * nth, step) & (0x7FFF if is_wide else 0x7F) for nth in range(count)]
         at += step * count
     return []

@@ -59,7 +59,7 @@ def _directory(block: bytes, order: str, at: int) -> Directory:
     for nth in range(min(count, MAX_ENTRIES)):
         try:
             tag, kind, number, value = struct.unpack_from(order + "HHI4s", block, at + 2 + 12 * nth)
-        except struct.error:  # cut; what was found counts
+        except struct.error:  # cut off; the entries so far count
             break
         found[tag] = kind, number, value
     return found

@@ -37,11 +37,11 @@ MAX_SEGMENTS = 10_000
 """Segments of a whole file."""
 
 MAX_SCANS = 64
-"""Passes over the pixels; encoders make about ten. One of 30 bytes costs the time of a whole picture."""
+"""Passes over the pixels; encoders make about ten. One of 30 bytes takes as long as all pixels."""
 
 
 class JpegFile(Structure):
-    """A JPEG, or the first picture of several (MPO: depth, brightness), as phones write them."""
+    """A JPEG, or the first of several in a file (MPO: depth, brightness), as phones write them."""
 
     pillow = "JPEG"
 
@@ -73,7 +73,7 @@ class JpegFile(Structure):
         return self._open(self._tables + scans)
 
     def check_scans(self) -> None:
-        """Look at all that is to be decoded.
+        """Check all data that will be decoded.
 
         Raises:
             UnusualStructure: There are too many segments, scans or fill bytes.
@@ -117,7 +117,7 @@ class JpegFile(Structure):
         return bool(missing_bits) and not any(map(any, missing_bits.values()))
 
     def _walk(self) -> tuple[bytes, bytes, int]:
-        """Return what a decoder needs before the first scan, that scan's header, and where it begins."""
+        """Return the data that a decoder needs before the first scan, that scan's header, and its start."""
         kept, kept_bytes, at = [self._data[:2]], 2, 2
         for _ in range(MAX_PARTS):
             code, start = _marker(self._data, at)
@@ -149,7 +149,7 @@ class JpegFile(Structure):
             self._icc.append(contents[len(ICC) :])
 
     def _segments(self) -> Iterator[tuple[int, bytes]]:
-        """Code and contents of each marker in order, the end marker included, if it is there; lazily."""
+        """Yield code and contents of each marker in order, including the end marker."""
         at = 2
         for _ in range(MAX_SEGMENTS):
             marker = MARKER.search(self._data, at)
@@ -164,9 +164,9 @@ class JpegFile(Structure):
         raise UnusualStructure(f"a JPEG with more than {MAX_SEGMENTS} segments")
 
     def _check_header_scans(self) -> None:
-        """Count what looks like a scan in the first part of the pixels, which takes no look at each segment."""
+        """Count markers of scans in the first part of the pixels, without reading each segment."""
         stop = self._scan_at + MAX_BEFORE_SCAN_BYTES
-        end = self._data.find(END_MARKER, self._scan_at, stop)  # what stands behind the picture is none of its scans
+        end = self._data.find(END_MARKER, self._scan_at, stop)  # data behind the image are none of its scans
         if self._data.count(SCAN_MARKER, self._scan_at, end if end >= 0 else stop) > MAX_SCANS:
             raise UnusualStructure(f"a JPEG of more than {MAX_SCANS} scans")
 

@@ -1,4 +1,4 @@
-"""PNG chunks (W3C PNG, third edition): a file without what its pixels do not need, and the colours that it declares.
+"""PNG chunks (W3C PNG, third edition): removes chunks that the pixels do not need, and reads the declared colours.
 
 Pillow refuses a whole file for a text or a colour profile above 1 MB, and for an odd chunk that changes nothing.
 """
@@ -72,14 +72,14 @@ class PngFile(Structure):
         return facts_of(self._open(b"".join(head)))
 
     def open(self) -> Image.Image:
-        """Open the pixels, without texts and whatever else they do not need."""
+        """Open the pixels, without texts and other chunks that they do not need."""
         view = memoryview(self._data)
         image = self._open(b"".join(view[start:end] for start, end in self._kept))
         _scale_key(image, self._data[24])  # the bit depth, in the IHDR chunk, which is the first
         return image
 
     def colours(self, image: Image.Image) -> bytes | ColourSpace | None:
-        """Return what the strongest of the declarations says (section 4.3).
+        """Return the colours of the declaration of highest precedence (section 4.3).
 
         Returns:
             An ICC profile, which may be broken, or a colour space; ``None``: sRGB.
@@ -119,7 +119,7 @@ def _inflated(chunk: bytes) -> bytes | None:
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk. What is no chunk any more comes last, as pixels: for the decoder to judge."""
+    """Yield kind, start and end of each chunk; other data comes last, as pixels, for the decoder to refuse."""
     at = len(SIGNATURE)
     while at < len(png):
         kind = png[at + 4 : at + 8]

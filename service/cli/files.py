@@ -1,20 +1,22 @@
 """Photos and their output files: single files, whole folders, and pipes."""
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_store.folders import SUFFIXES, files_below, left_out
 from service.errors import InvalidField
-from service.formats import FORMATS, choose_format
+from service.formats import choose_format
 
 PIPE = "-"
 """Stands for stdin or stdout."""
 
-SUFFIXES = (".jpg", *(f".{name}" for name in FORMATS))
-"""Endings of the files in a folder that are taken for photos, in lower or upper case."""
+ENDING = re.compile(r"\.[A-Za-z]\w*")
+"""Ending of a file's name, and not the number at the end of ``results_0.7``."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class FilePair:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under another name and rename it, so that a file of this name is always complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{os.getpid()}.part")  # short, since a name may be as long as names may be
     try:
         with unfinished.open("wb") as file:
             file.write(data)
@@ -88,7 +90,7 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Fi
     photos = [(Path(source), name) for source in sources for name in _photos(Path(source), target)]
     if not photos:
         raise InvalidField(f"there are no photos in {', '.join(sources)}: their names end in {', '.join(SUFFIXES)}")
-    if _is_file(target):
+    if _is_file(out):
         if len(photos) != 1 or photos[0][0].is_dir():
             what = f"{len(photos)} photos" if len(photos) != 1 else "a folder"
             raise InvalidField(f"got {what} and the file {target}: name a folder for --out", "out")
@@ -97,6 +99,13 @@ def plan(sources: Sequence[str], out: str | None, format: str | None) -> list[Fi
         pairs = _into_folder(photos, target, f".{format or 'jpg'}")
     _check(pairs, format)
     return pairs
+
+
+def files_left_out(sources: Sequence[str], out: str | None) -> list[Path]:
+    """List the files in the folders among ``sources`` that look like photos, and that ``plan`` leaves out."""
+    folders = [Path(source) for source in sources if Path(source).is_dir()]
+    without = Path(out) if out is not None else None
+    return [path for folder in folders for path in left_out(files_below(folder, without), SUFFIXES)]
 
 
 def _into_folder(photos: Sequence[tuple[Path, Path]], target: Path, ending: str) -> list[FilePair]:
@@ -119,32 +128,29 @@ def _through_a_pipe(sources: Sequence[str], out: str, format: str | None) -> Fil
         raise InvalidField(f"there is no file {str(source)!r}", "photos")
     if out == PIPE:
         return FilePair(source, None)
-    if not _is_file(Path(out)):
+    if not _is_file(out):
         raise InvalidField(f"got the folder {out}: name a file for the photo from stdin, or `-`", "out")
     pair = FilePair(source, Path(out))
     _check([pair], format)
     return pair
 
 
-def _is_file(target: Path) -> bool:
+def _is_file(out: str) -> bool:
     """Tell whether ``--out`` is a single file: it has an ending, or exists and is no folder."""
-    return not target.is_dir() and (bool(target.suffix) or target.exists())
+    target = Path(out)
+    return not out.endswith("/") and not target.is_dir() and (bool(ENDING.fullmatch(target.suffix)) or target.exists())
 
 
 def _photos(source: Path, target: Path) -> Iterator[Path]:
-    """List the photos below ``source``, in order; hidden ones and those below ``target`` are left out."""
+    """Yield the photos below ``source``, in order; hidden ones and those below ``target`` are left out."""
     if source.is_file():
         yield Path(source.name)
         return
     if not source.is_dir():
         raise InvalidField(f"there is no file or folder {str(source)!r}", "photos")
-    painted = target.resolve()
-    for folder, folders, names in os.walk(source):
-        here = Path(folder)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name).resolve() != painted)
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield (here / name).relative_to(source)
+    for path in files_below(source, target):
+        if not path.name.startswith(".") and path.suffix.lower() in SUFFIXES:
+            yield path.relative_to(source)
 
 
 def _check(pairs: Sequence[FilePair], format: str | None) -> None:

@@ -1,5 +1,6 @@
 """Painting in this process, without server or queue. Photos that become equally large share a forward pass."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,8 @@ class LocalPainter:
         """Paint with ``stylizer``, and report every photo to ``display``."""
         self._stylizer = stylizer
         self._request = request
-        self._settings = settings
+        # The limit of uploads is the API's, which must not be filled by others; who paints files has them already.
+        self._settings = settings.model_copy(update={"max_body_bytes": sys.maxsize})
         self._display = display
         self._limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
 

@@ -7,14 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.files import FilePair, plan
+from service.cli.files import FilePair, files_left_out, plan
 from service.cli.options import read_request, request_options
 from service.cli.progress import ProgressDisplay
 from service.cli.terminal import EXIT_FAILED, Key, Server, clear_errors, console, say, say_error
 from service.errors import InvalidField
+from service.formats import NAMES
 from service.request import StylizeRequest
 from service.resolve import check_steps
 from service.settings import load_settings
+
+MOST_NAMED = 3
+"""Names of files in one line."""
 
 
 @request_options
@@ -33,11 +37,18 @@ def stylize(
     with clear_errors():
         check_steps(fields["method"], fields["steps"])
         pairs = plan(photos, out, fields["format"])
+        _name_left_out(files_left_out(photos, out))
         left = pairs if overwrite else _unfinished(pairs, out)
         request = read_request(fields)
         with ProgressDisplay(console, len(left), draws_seeds=request.seed is None) as display:
             _paint(left, request, server, api_key, in_flight, display)
     _conclude(display, len(pairs) - len(left))
+
+
+def _name_left_out(paths: list[Path]) -> None:
+    if paths:
+        shown = ", ".join(str(path) for path in paths[:MOST_NAMED]) + (", …" if len(paths) > MOST_NAMED else "")
+        say(f"{len(paths)} of the files are left out: {shown}; {NAMES} are read, so convert those that are photos")
 
 
 def _unfinished(pairs: list[FilePair], out: str | None) -> list[FilePair]:

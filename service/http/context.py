@@ -3,7 +3,8 @@
 import asyncio
 import os
 import platform
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Annotated, TypeVar
@@ -12,7 +13,7 @@ from fastapi import Depends, Request
 
 from model_store.catalog import default_folder
 from model_store.catalog_watch import CatalogWatch
-from service.errors import ClientLeft
+from service.errors import ClientLeft, Unavailable
 from service.http.metrics import Metrics
 from service.http.responses.job_events import Listeners
 from service.queue.limits import RunningRequests
@@ -24,6 +25,10 @@ from service.settings import Settings
 from service.tasks import end_tasks
 
 T = TypeVar("T")
+
+HEADER_THREADS = 2
+HEADERS_WITHIN_S = 5.0
+"""A request's files have headers that take less than a tenth of a second; the rest is waiting for a thread."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Context:
         running: Running requests of each client.
         listeners: Number of clients that listen to events.
         metrics: Metrics of the process.
+        header_threads: Threads in which headers of files are read.
         stopping: Set when the process is told to stop, so that endless responses end.
     """
 
@@ -51,11 +57,27 @@ class Context:
     styles: StyleStore
     running: RunningRequests
     listeners: Listeners
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics
     stopping: Event = field(default_factory=Event)
+    header_threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(HEADER_THREADS, thread_name_prefix="header")
+    )
+
+    async def read_headers(self, work: Callable[[], T]) -> T:
+        """Run ``work``, which reads headers of files, beside the event loop: the sender chooses what they cost.
+
+        Raises:
+            Unavailable: It took too long.
+        """
+        try:
+            async with asyncio.timeout(HEADERS_WITHIN_S):
+                return await asyncio.get_running_loop().run_in_executor(self.header_threads, work)
+        except TimeoutError as err:
+            raise Unavailable(f"the files' headers were not read within {HEADERS_WITHIN_S:g} s: try again") from err
 
     async def close(self) -> None:
         """Stop reading replies, and close all connections."""
+        self.header_threads.shutdown(wait=False, cancel_futures=True)
         await self.dispatcher.stop()
         await self.running.stop()
         await self.queue.close()
@@ -71,15 +93,17 @@ def make_context(settings: Settings) -> Context:
     if settings.redis_url is None:
         raise ValueError("STYLIZE_REDIS_URL is not set: the API needs a queue; `serve` starts its own")
     queue = JobQueue(settings.redis_url, settings, f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}")
+    metrics = Metrics()
     return Context(
         settings=settings,
         watch=CatalogWatch(settings.checkpoints or default_folder()),
         queue=queue,
-        dispatcher=Dispatcher(queue, settings),
+        dispatcher=Dispatcher(queue, settings, metrics.count_result),
         records=JobRecords(queue.redis, settings),
         styles=StyleStore(queue.redis, settings),
         running=RunningRequests(queue.redis, settings),
         listeners=Listeners(settings.max_event_streams),
+        metrics=metrics,
     )
 
 

@@ -1,5 +1,6 @@
 """Forms, and the refusal of fields and parameters that would be ignored."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from typing import Annotated, Any, get_origin
@@ -25,14 +26,18 @@ class StylizeForm(StylizeRequest[UploadFile]):
         return StylizeRequest[bytes].model_validate({**dict(self), **files})
 
 
+BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates: they reach beyond the text, and may make it look like another."""
+
+
 def _one_line(text: object) -> object:
     """Put a text on one line, without spaces around it."""
     if not isinstance(text, str):
         return text
     text = " ".join(text.split())
-    if not text.isprintable():
-        raise ValueError("it has characters that cannot be shown: leave them out")
-    return text
+    if any(character in BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("it has control characters, or overrides of the writing direction: leave them out")
+    return text if any(unicodedata.category(character)[0] not in "CZ" for character in text) else ""
 
 
 class RegisterStyleForm(BaseModel):

@@ -1,7 +1,7 @@
 """``Idempotency-Key``: a request that is sent again, because its response was lost, gets its job's result again.
 
 The key names the job: its id is a hash of client and key, so enqueueing it twice does the work once. The job's record
-(``queue.job_records``) holds a fingerprint of the request, and its result is kept as that of an asynchronous job is. A
+(``queue.records``) holds a fingerprint of the request, and its result is kept as that of an asynchronous job is. A
 key belongs to one client, whose name its API key has, and to one request: method, path, fields, files, ``Accept`` and
 ``Prefer``; not the multipart boundary, which clients choose anew. A request that was refused, failed or was left by its
 client is done again, and its key may come with a corrected request.

@@ -1,24 +1,31 @@
-"""Prometheus metrics of one API process, and of the queue as Redis knows it at the moment of the scrape."""
+"""Prometheus metrics: of one API process, of images that workers made, and of the queue as Redis knows it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from service.queue.heartbeat import QueueStatus, WorkerInfo
-from service.request import Facts
+from service.request import ResultInfo
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """All series, in a registry of their own: an application made twice in one process shares nothing."""
+    """All series, in a registry of their own: an application made twice in one process shares nothing.
+
+    Stages and batch sizes are those of all images that were made, for synchronous and asynchronous requests and for
+    styles that were registered. One API process counts each: their sum over all of them is right.
+    """
 
     def __init__(self) -> None:
-        """Everything at zero."""
+        """Begin with everything at zero."""
         self._registry = registry = CollectorRegistry()
         self.requests = Histogram(
             "stylize_request_duration_seconds",
-            "From a request's first byte to its answer's last",
+            "From a request's first byte to its response's last",
             ["method", "route", "status"],
             buckets=SECONDS,
             registry=registry,
@@ -28,54 +35,67 @@ class Metrics:
         )
         self._batch_size = Histogram(
             "stylize_batch_size",
-            "Images in the forward pass that a picture came from",
+            "Images in the forward pass that an output came from",
             buckets=(1, 2, 4, 8, 16, 32),
             registry=registry,
         )
         self.rejected = Counter(
             "stylize_rejected_total", "Requests answered with an error", ["reason"], registry=registry
         )
-        self._depth = Gauge("stylize_queue_depth", "Interactive jobs that wait or run", registry=registry)
-        self._background_depth = Gauge(
-            "stylize_background_queue_depth", "Pictures in tiles and optimisations that wait or run", registry=registry
-        )
-        self._oldest = Gauge("stylize_queue_oldest_seconds", "Age of the oldest interactive job", registry=registry)
-        self._workers = Gauge("stylize_workers", "Workers that gave a sign of life lately", registry=registry)
-        self._worker_info = Gauge(
-            "stylize_worker_info",
-            "1 for each worker; its state is `silent` if it gave no sign of life lately",
-            ["worker", "host", "state", "device", "dtype", "models"],
-            registry=registry,
-        )
-        self._held = Gauge("stylize_worker_held_jobs", "Jobs that a worker holds", ["worker"], registry=registry)
-        self._redelivered = Gauge("stylize_redelivered_total", "Jobs whose worker died, so far", registry=registry)
-        self._dead = Gauge("stylize_dead_letter_total", "Jobs given up, so far", registry=registry)
 
-    def painted(self, facts: Facts) -> None:
-        """A picture was made."""
+    def count_result(self, result_info: Mapping[str, Any]) -> None:
+        """Count an image that was made; ``result_info`` are the fields of ``ResultInfo``."""
+        info = ResultInfo.model_validate(result_info)
         for stage in ("queue", "decode", "model", "encode"):
-            self._stages.labels(stage).observe(getattr(facts, f"{stage}_ms") / 1000)
-        self._batch_size.observe(facts.batch_size)
+            self._stages.labels(stage).observe(getattr(info, f"{stage}_ms") / 1000)
+        self._batch_size.observe(info.batch_size)
 
     def exposition(self, queue: QueueStatus | None, lease_ms: int) -> bytes:
-        """The text that Prometheus reads; the queue's series are left out where Redis does not answer."""
-        if queue is not None:
-            self._depth.set(queue.depth)
-            self._background_depth.set(queue.background_depth)
-            self._oldest.set(queue.oldest_s)
-            self._workers.set(sum(beat.age_ms < lease_ms for beat in queue.workers))
-            self._redelivered.set(queue.redelivered)
-            self._dead.set(queue.dead_lettered)
-            self._set_workers(queue.workers, lease_ms)
-        return generate_latest(self._registry)
+        """Return the text that Prometheus reads; the queue's series are left out where Redis does not answer."""
+        own = generate_latest(self._registry)
+        return own if queue is None else own + generate_latest(_QueueSeries(queue, lease_ms))
 
-    def _set_workers(self, workers: Iterable[WorkerInfo], lease_ms: int) -> None:
-        """Those that there are now, and no others."""
-        self._worker_info.clear()
-        self._held.clear()
-        for worker in workers:
-            about = worker.about
-            state = about["state"] if worker.age_ms < lease_ms else "silent"
-            host, device, dtype = (str(about.get(name, "")) for name in ("host", "device", "dtype"))
-            self._worker_info.labels(worker.name, host, state, device, dtype, ",".join(about.get("models", ()))).set(1)
-            self._held.labels(worker.name).set(about.get("held", 0))
+
+class _QueueSeries(Collector):
+    """The series of the queue and its workers at one moment; every API process has the same."""
+
+    def __init__(self, queue: QueueStatus, lease_ms: int) -> None:
+        self._queue = queue
+        self._lease_ms = lease_ms
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all series."""
+        queue = self._queue
+        is_alive = [worker.age_ms < self._lease_ms for worker in queue.workers]
+        gauges = {
+            "stylize_queue_depth": ("Interactive jobs that wait or run", queue.depth),
+            "stylize_background_queue_depth": (
+                "Images in tiles and optimisations that wait or run",
+                queue.background_depth,
+            ),
+            "stylize_queue_oldest_seconds": ("Age of the oldest interactive job", queue.oldest_s),
+            "stylize_workers": ("Workers with a recent heartbeat", sum(is_alive)),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(name, text, value)
+        yield CounterMetricFamily("stylize_redelivered", "Jobs whose worker died", queue.redelivered)
+        yield CounterMetricFamily("stylize_dead_letter", "Jobs given up", queue.dead_lettered)
+        yield from _worker_series(zip(queue.workers, is_alive, strict=True))
+
+
+def _worker_series(workers: Iterable[tuple[WorkerInfo, bool]]) -> Iterator[Metric]:
+    """Yield the series of the workers that there are now."""
+    info = GaugeMetricFamily(
+        "stylize_worker_info",
+        "1 for each worker; its state is `silent` if it has no recent heartbeat",
+        labels=["worker", "host", "state", "device", "dtype", "models"],
+    )
+    held = GaugeMetricFamily("stylize_worker_held_jobs", "Jobs that a worker holds", labels=["worker"])
+    for worker, is_alive in workers:
+        about = worker.about
+        host, device, dtype = (str(about.get(name, "")) for name in ("host", "device", "dtype"))
+        state = str(about["state"]) if is_alive else "silent"
+        info.add_metric([worker.name, host, state, device, dtype, ",".join(about.get("models", ()))], 1)
+        held.add_metric([worker.name], about.get("held", 0))
+    yield info
+    yield held

@@ -38,6 +38,8 @@ SCHEMES = {
     }
 }
 
+HERE = {"url": ".", "description": "Where this document is: also below the path that a proxy gives the service"}
+
 HEADERS = {
     "X-Request-ID": {
         "description": "Names the request in the log; the id that the request had, or a new one",
@@ -71,6 +73,7 @@ def complete_openapi(app: FastAPI, settings: Settings) -> None:
 
 def _complete(document: Document, settings: Settings) -> None:
     """Add what holds for all operations: keys, errors, the request's id, examples."""
+    document["servers"] = [HERE]
     document["security"] = [{SCHEME: []}] if settings.api_keys else [{}, {SCHEME: []}]
     problems = {kind.__name__: documented_problem(kind, settings) for kind in DOCUMENTED.values()}
     components = document["components"]

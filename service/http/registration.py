@@ -48,7 +48,8 @@ async def register_style(
     """
     settings, store = context.settings, context.styles
     image = await form.image.read()
-    read_header(image, "image", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
+    limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
+    await context.read_headers(lambda: read_header(image, "image", limits))
     job_id = uuid4().hex if keyed is None else keyed.job_id
     style_id = make_id(form.title, job_id)
     earlier = None if keyed is None else await earlier_job(keyed, context.records)

@@ -1,1 +1,1 @@
-"""What is in Redis: the stores, their keys and their scripts. The queue itself is ``service.queue.queue``."""
+"""All of Redis: the queue, the stores, their keys and their scripts."""

@@ -1,4 +1,4 @@
-"""The queue and its workers at a glance, read from Redis: to read changes nothing."""
+"""The queue and its workers at a glance, read from Redis; reading changes nothing."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class WorkerInfo:
 
     Attributes:
         name: Unique.
-        age_ms: Of the heartbeat.
+        age_ms: Age of the heartbeat.
         about: The worker's description of itself.
     """
 
@@ -28,12 +28,17 @@ class WorkerInfo:
 
     @classmethod
     def read(cls, name: bytes, value: bytes, now_ms: float) -> "WorkerInfo":
-        """From ``<time in ms> <JSON>``, as the script ``heartbeat`` writes it."""
+        """Read ``<time in ms> <JSON>``, as the script ``heartbeat`` writes it."""
         at_ms, _, about = value.partition(b" ")
         return cls(name.decode(), now_ms - float(at_ms), json.loads(about))
 
+    @property
+    def contract(self) -> int:
+        """``CONTRACT`` of its version; 0 of one that knew no such number."""
+        return int(self.about.get("contract", 0))
+
     def is_ready(self, patience_ms: float) -> bool:
-        """Whether it takes jobs, judged by a heartbeat not older than ``patience_ms``."""
+        """Tell whether it takes jobs, judged by a heartbeat not older than ``patience_ms``."""
         return self.age_ms < patience_ms and self.about["state"] == "ready"
 
 
@@ -59,7 +64,7 @@ class QueueStatus:
 
 
 async def read_status(redis: RedisClient, keys: Keys) -> QueueStatus:
-    """The queue as it is now.
+    """Read the queue as it is now.
 
     Raises:
         QueueUnreachable: Redis does not answer.
@@ -71,7 +76,7 @@ async def read_status(redis: RedisClient, keys: Keys) -> QueueStatus:
             pipe.xlen(keys.stream(lane))
         pipe.xrange(keys.stream("interactive"), count=1)
         pipe.get(keys.redelivered)
-        pipe.xlen(keys.dead)
+        pipe.get(keys.dead_lettered)
         pipe.hgetall(keys.workers)
         (seconds, microseconds), interactive, suspect, background, oldest, *answers = await pipe.execute()
     redelivered, dead, workers = answers
@@ -83,6 +88,6 @@ async def read_status(redis: RedisClient, keys: Keys) -> QueueStatus:
         background_depth=background,
         oldest_s=max(0.0, (now_ms - oldest_ms) / 1000),
         redelivered=int(redelivered or 0),
-        dead_lettered=dead,
+        dead_lettered=int(dead or 0),
         workers=tuple(worker for worker in listed if worker.age_ms < FORGET_WORKER_MS),
     )

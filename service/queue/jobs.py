@@ -8,11 +8,12 @@ from time import monotonic
 from typing import Any, ClassVar, Literal
 
 from service.errors import ServiceError, error_from_json
+from service.queue.contract import from_document
 
 Lane = Literal["interactive", "background", "suspect"]
 LANES: tuple[Lane, ...] = ("interactive", "background", "suspect")
 BLOB = "blob:"
-"""How the fields of a hash begin that hold blobs."""
+"""Beginning of the names of a hash's fields that hold blobs."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class Job:
 
     @property
     def is_preemptible(self) -> bool:
-        """Whether others of its lane go before it, even when it has begun: an optimisation takes minutes."""
+        """Others of its lane go before it, even when it has begun: an optimisation takes minutes."""
         return self.parameters.get("method") == "gatys"
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """For people. The defaults are those of a job that no worker has begun.
+    """A job's progress, for people. The defaults are those of a job that no worker has begun.
 
     Attributes:
         step: Steps done.
@@ -54,35 +55,35 @@ class JobProgress:
 
     @property
     def share(self) -> float:
-        """From 0 to 1."""
+        """Share of the work done, from 0 to 1."""
         return self.step / self.steps if self.steps else 0.0
 
     def to_fields(self) -> list[str | bytes]:
-        """Names and values by turns, for a hash; without a preview, the last one stays."""
+        """Return alternating names and values, for a hash; without a preview, the last one stays."""
         told = json.dumps({"step": self.step, "steps": self.steps, "losses": dict(self.losses)})
         return ["progress", told, *(("preview", self.preview) if self.preview else ())]
 
     @classmethod
     def from_fields(cls, values: Sequence[bytes | None]) -> "JobProgress":
-        """From the values of ``FIELDS``; ``None`` where there is no such field."""
+        """Read the values of ``FIELDS``; ``None`` where there is no such field."""
         told, preview = values
-        return cls(**json.loads(told), preview=preview or b"") if told is not None else cls()
+        return from_document(cls, {**json.loads(told), "preview": preview or b""}) if told is not None else cls()
 
 
 @dataclass(frozen=True)
 class Saved:
-    """For workers: the steps done, and the picture that they led to, at its full size, as a file without loss."""
+    """A job's state, for workers: the steps done, and the picture so far, at its full size, as a file without loss."""
 
     step: int
     picture: bytes
 
     def to_fields(self) -> list[str | bytes]:
-        """Names and values by turns, for a hash."""
+        """Return alternating names and values, for a hash."""
         return ["saved_step", str(self.step), "saved_picture", self.picture]
 
     @classmethod
     def from_fields(cls, fields: Mapping[bytes, bytes]) -> "Saved | None":
-        """From a whole hash, if there is such a state in it."""
+        """Read a whole hash, if there is such a state in it."""
         if b"saved_step" not in fields:
             return None
         return cls(int(fields[b"saved_step"]), fields[b"saved_picture"])
@@ -114,7 +115,7 @@ class Claim:
 
     @property
     def is_late(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """Its deadline is over."""
         return monotonic() >= self.deadline
 
     @property
@@ -134,32 +135,32 @@ class Standing(IntEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a job: an image with facts about its making and what else there is to keep, or an error."""
+    """A job's end: an image, how it was made (``request.ResultInfo``) and what else there is to keep, or an error."""
 
     image: bytes = b""
-    facts: Mapping[str, Any] | None = None
+    info: Mapping[str, Any] | None = None
     error: ServiceError | None = None
     blobs: Mapping[str, bytes] = field(default_factory=dict)
 
     def to_fields(self) -> list[str | bytes]:
-        """Names and values by turns, for a hash."""
-        fields: list[str | bytes] = ["image", self.image, "facts", json.dumps(self.facts)]
+        """Return alternating names and values, for a hash."""
+        fields: list[str | bytes] = ["image", self.image, "info", json.dumps(self.info)]
         if self.error is not None:
             fields += ["error", json.dumps(self.error.to_json())]
         return [*fields, *blob_fields(self.blobs)]
 
     @classmethod
     def from_fields(cls, fields: Mapping[bytes, bytes]) -> "Result":
-        """From the whole hash."""
+        """Read the whole hash."""
         error = error_from_json(json.loads(fields[b"error"])) if b"error" in fields else None
-        return cls(fields[b"image"], json.loads(fields[b"facts"]), error, blobs_of(fields))
+        return cls(fields[b"image"], json.loads(fields[b"info"]), error, blobs_of(fields))
 
 
 def blob_fields(blobs: Mapping[str, bytes]) -> list[str | bytes]:
-    """Names and values by turns, for a hash."""
+    """Return alternating names and values, for a hash."""
     return [part for name, blob in blobs.items() for part in (f"{BLOB}{name}", blob)]
 
 
 def blobs_of(fields: Mapping[bytes, bytes]) -> dict[str, bytes]:
-    """The blobs of a hash, by name."""
+    """Return the blobs of a hash, by name."""
     return {name[len(BLOB) :].decode(): blob for name, blob in fields.items() if name.startswith(BLOB.encode())}

@@ -1,11 +1,14 @@
-"""``Keys``: every Redis key of ours. Who reads or writes one takes its name from here, and says here what is in it.
+"""``Keys``: every Redis key of ours. Code that reads or writes one takes its name from here; its content stands here.
 
     jobs, jobs:LANE     streams, one per lane: the ids of waiting and running jobs         queue
     job:ID              hash, the job's life: parameters, uploads, progress                queue
-    result:ID           hash: a picture with its facts, or an error                        queue, records
+    result:ID           hash: an image and how it was made, or an error                    queue, records
+    uncounted           list: how images were made, for the metrics                        queue
     replies:NAME        list: ids of answered jobs that an API process waits for           queue
     workers             hash: the last heartbeat of each worker                         queue
-    dead, redelivered   stream of jobs given up, counter of those whose worker died        queue
+    dead                stream: the jobs given up last                                     queue
+    dead_lettered       counter: jobs given up                                             queue
+    redelivered         counter: jobs whose worker died                                    queue
     record:ID           hash: a job whose result is kept, and its outcome                  records, queue
     pictures            size-capped store: the results of such jobs                        records, queue
     style:ID            hash: a registered style; has no expiry                            styles
@@ -29,28 +32,28 @@ class Keys:
     prefix: str
 
     def stream(self, lane: Lane) -> str:
-        """A lane's jobs."""
+        """A lane's stream."""
         return f"{self.prefix}:jobs" if lane == "interactive" else f"{self.prefix}:jobs:{lane}"
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Of all lanes, in the order of ``LANES``."""
+        """Streams of all lanes, in the order of ``LANES``."""
         return tuple(self.stream(lane) for lane in LANES)
 
     def job(self, job_id: str) -> str:
-        """From its acceptance to its answer, its cancellation or its deadline."""
+        """A job, from its acceptance to its result, its cancellation or its deadline."""
         return f"{self.prefix}:job:{job_id}"
 
     def result(self, job_id: str) -> str:
-        """From the answer on, for a while."""
+        """A job's result, kept for a while."""
         return f"{self.prefix}:result:{job_id}"
 
     def record(self, job_id: str) -> str:
-        """From its acceptance on, longer than job and result; only of jobs that were to be done asynchronously."""
+        """A job's record, from its acceptance on, longer than job and result."""
         return f"{self.prefix}:record:{job_id}"
 
     def replies(self, api_name: str) -> str:
-        """Of one API process."""
+        """Replies for one API process."""
         return f"{self.prefix}:replies:{api_name}"
 
     @property
@@ -64,8 +67,18 @@ class Keys:
         return f"{self.prefix}:dead"
 
     @property
+    def dead_lettered(self) -> str:
+        """Number of jobs that outlived too many workers."""
+        return f"{self.prefix}:dead_lettered"
+
+    @property
+    def uncounted(self) -> str:
+        """Results that no API process has counted yet."""
+        return f"{self.prefix}:uncounted"
+
+    @property
     def redelivered(self) -> str:
-        """How many jobs had another worker after theirs died."""
+        """Number of jobs that were given to others because their worker died."""
         return f"{self.prefix}:redelivered"
 
     @property

@@ -31,6 +31,7 @@ from time import monotonic
 from typing import Any
 
 from service.errors import JobFailed, QueueFull
+from service.queue.contract import CONTRACT
 from service.queue.heartbeat import FORGET_WORKER_MS, QueueStatus, read_status
 from service.queue.jobs import LANES, Claim, Job, JobProgress, Lane, Result, Saved, Standing, blob_fields, blobs_of
 from service.queue.keys import GROUP, Keys
@@ -39,9 +40,10 @@ from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
 
 CANCEL_GRACE_MS = 1000
-"""A job's hash outlives the deadline by this, so that who waited in vain still finds the stream's entry to remove."""
+"""A job's hash outlives its deadline by this, so that a late cancellation still finds the stream's entry to remove."""
 
 MAX_DEAD_LETTERS = 1000
+MAX_COUNTED_AT_ONCE = 1000
 
 
 class JobQueue:
@@ -88,17 +90,18 @@ class JobQueue:
         Raises:
             QueueFull: As many jobs of its lane as allowed wait or run, or Redis has no memory left.
         """
-        settings = self._settings
+        keys, settings = self._keys, self._settings
         limit = settings.max_queue if job.lane == "interactive" else settings.max_background_queue
-        reply_to = self.name if is_awaited else ""
-        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "reply_to", reply_to]
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        picture_ms, record_ms = int(settings.job_picture_ttl_s * 1000), int(settings.job_record_ttl_s * 1000)
-        record: list[str | int] = ["" if accepted is None else accepted.to_json(), picture_ms, record_ms]
+        record = "" if accepted is None else accepted.to_json()
+        record_ms = (int(ttl_s * 1000) for ttl_s in (settings.job_picture_ttl_s, settings.job_record_ttl_s))
+        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
+        fields += ["reply_to", self.name if is_awaited else ""]
+        about: list[str | int] = [limit, lives_ms, job.id, int(job.is_preemptible), record, *record_ms]
         outcome = await self.redis.run(
             "enqueue",
-            [self._keys.stream(job.lane), self._keys.job(job.id), self._keys.result(job.id), self._keys.record(job.id)],
-            [GROUP, limit, lives_ms, job.id, int(job.is_preemptible), *record, *fields, *blob_fields(job.blobs)],
+            [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id)],
+            [GROUP, *about, *fields, *blob_fields(job.blobs)],
         )
         if not outcome:
             raise QueueFull(f"{limit} jobs are waiting already: try again later", _retry_after_s(job))
@@ -121,6 +124,12 @@ class JobQueue:
                 self._settings.block_ms / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
             )
         return [job_id.decode() for job_id in popped[1]] if popped else []
+
+    async def uncounted(self) -> list[dict[str, Any]]:
+        """Take what says how images were made that no API process has counted; each is given out once."""
+        async with self.redis.translated():
+            infos = await self.redis.commands.lpop(self._keys.uncounted, MAX_COUNTED_AT_ONCE)
+        return [json.loads(info) for info in infos or ()]
 
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
         """Read the results that are there, by job id; one that is not kept for its record is removed."""
@@ -170,7 +179,7 @@ class JobQueue:
         return int(await self.redis.run("reclaim", keys, [GROUP, self._settings.lease_ms, FORGET_WORKER_MS]))
 
     async def still_wanted(self, claims: Iterable[Claim]) -> list[bool]:
-        """For each job, whether someone still waits for it."""
+        """Tell for each job whether it is still wanted."""
         async with self.redis.translated():
             pipe = self.redis.commands.pipeline(transaction=False)
             for claim in claims:
@@ -206,6 +215,7 @@ class JobQueue:
             self._keys.replies(claim.reply_to),
             self._keys.record(job_id),
             *self._keys.pictures,
+            self._keys.uncounted,
         ]
         args: list[str | bytes | int] = [
             GROUP,
@@ -216,11 +226,12 @@ class JobQueue:
             Outcome.of(result.error).to_json(),
             settings.job_pictures_mb * 2**20,
             len(result.image) + sum(map(len, result.blobs.values())),
+            "" if result.info is None else json.dumps(result.info),
         ]
         return bool(await self.redis.run("complete", keys, [*args, *result.to_fields()]))
 
     async def drop(self, claim: Claim) -> None:
-        """Acknowledge a job that nobody waits for."""
+        """Acknowledge a job that is not wanted any more."""
         await self._acknowledge(claim.lane, [claim.entry])
 
     async def release(self, claims: Iterable[Claim]) -> None:
@@ -234,7 +245,8 @@ class JobQueue:
 
     async def heartbeat(self, about: Mapping[str, Any]) -> None:
         """Tell that this worker lives; ``about`` is its description of itself."""
-        await self.redis.run("heartbeat", [self._keys.workers], [self.name, json.dumps(about)])
+        told = json.dumps({"contract": CONTRACT, **about})
+        await self.redis.run("heartbeat", [self._keys.workers], [self.name, told])
 
     async def leave(self) -> None:
         """Stop being a worker. What this process was given without learning of it goes back to its stream."""
@@ -292,6 +304,7 @@ class JobQueue:
         await self.complete(claim, Result(error=JobFailed(f"{tried} workers tried, and none survived it")))
         async with self.redis.translated():
             await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
+            await self.redis.commands.incr(self._keys.dead_lettered)
 
 
 def _retry_after_s(job: Job) -> int:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from service.errors import DeadlinePassed, ServiceError, error_from_json
+from service.queue.contract import CONTRACT, from_document
 from service.queue.jobs import JobProgress, Result
 from service.queue.keys import GROUP, Keys
 from service.queue.redis_client import RedisClient
@@ -26,14 +27,15 @@ ENDED: frozenset[State] = frozenset(("succeeded", "failed", "cancelled", "expire
 
 @dataclass(frozen=True)
 class Accepted:
-    """What is known of a job from the beginning.
+    """Facts of a job that are known from its acceptance.
 
     Attributes:
         created_s: Seconds since 1970.
-        request_id: Of the request that brought it.
-        format: Of its picture, one of ``FORMATS``.
-        seed: Of the noise, if its network takes some.
+        request_id: Id of the request that brought it.
+        format: Format of its picture, one of ``FORMATS``.
+        seed: Seed of the noise, if its network takes some.
         fingerprint: Hash of the request, if it had an ``Idempotency-Key``: another one may not come with that key.
+        contract: ``CONTRACT`` of the process that accepted it; 0 of one that knew no such number.
     """
 
     created_s: float
@@ -41,36 +43,37 @@ class Accepted:
     format: str
     seed: int | None
     fingerprint: str = ""
+    contract: int = CONTRACT
 
     def to_json(self) -> str:
-        """For the record."""
+        """Return JSON for the record."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: bytes) -> "Accepted":
-        """From the record."""
-        return cls(**json.loads(text))
+        """Read the record's JSON."""
+        return from_document(cls, {"contract": 0, **json.loads(text)})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended, as its record keeps it."""
+    """A job's end, as its record keeps it."""
 
     state: State
     error: ServiceError | None = None
 
     @classmethod
     def of(cls, error: ServiceError | None) -> "Outcome":
-        """A worker's answer."""
+        """Make the outcome of a worker's result."""
         return cls("succeeded") if error is None else cls("failed", error)
 
     def to_json(self) -> str:
-        """For the record."""
+        """Return JSON for the record."""
         return json.dumps({"state": self.state, "error": None if self.error is None else self.error.to_json()})
 
     @classmethod
     def from_json(cls, text: bytes) -> "Outcome":
-        """From the record."""
+        """Read the record's JSON."""
         fields = json.loads(text)
         return cls(fields["state"], None if fields["error"] is None else error_from_json(fields["error"]))
 
@@ -99,17 +102,17 @@ class JobStatus:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Nothing more will come of it."""
         return self.state in ENDED
 
     @property
     def share(self) -> float:
-        """Of the work done, from 0 to 1."""
+        """Share of the work done, from 0 to 1."""
         return 1.0 if self.state == "succeeded" else self.progress.share
 
     @classmethod
     def from_reply(cls, job_id: str, reply: Sequence[Any]) -> "JobStatus":
-        """From what ``job_records.LOOK`` returns."""
+        """Read the reply of the script ``job_status``."""
         about, ended, entry, position, told, has_preview, has_picture = reply
         accepted, progress = Accepted.from_json(about), JobProgress.from_fields((told, None))
         if ended is not None:
@@ -132,7 +135,7 @@ class JobRecords:
         self._keys = Keys(settings.key_prefix)
 
     async def status(self, job_id: str) -> JobStatus | None:
-        """How a job is doing; ``None`` if there is no record of it, or not any more."""
+        """Look a job up; ``None`` if there is no record of it, or not any more."""
         reply = await self._redis.run("job_status", self._job_keys(job_id), [GROUP])
         return None if reply is None else JobStatus.from_reply(job_id, reply)
 

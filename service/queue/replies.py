@@ -7,10 +7,13 @@ time, not requests.
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from service.errors import Conflict, DeadlinePassed, NoWorker, ServiceError, Unavailable
+from service.queue.contract import CONTRACT
 from service.queue.heartbeat import QueueStatus
 from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
@@ -19,9 +22,10 @@ from service.settings import QueueSettings
 from service.tasks import end_tasks
 
 WORKER_GONE_MS = 30_000
-"""Without a sign of life for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
+"""Without a heartbeat for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
 
 SWEEP_EVERY_S = 10.0
+COUNT_EVERY_S = 0.2
 RECONNECT_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -29,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Awaited:
-    """A job that someone waits for."""
+    """A job that a coroutine of this process awaits."""
 
     job: Job
     deadline: float
@@ -39,21 +43,31 @@ class Awaited:
 class Dispatcher:
     """Submits jobs and hands out results; ``start`` before use, ``stop`` after."""
 
-    def __init__(self, queue: JobQueue, settings: QueueSettings) -> None:
-        """Nothing is read before ``start``."""
+    def __init__(
+        self, queue: JobQueue, settings: QueueSettings, count_result: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """Read nothing before ``start``.
+
+        Args:
+            queue: The queue.
+            settings: Deadlines.
+            count_result: Called with how an image was made, for every image that no other API process counts.
+        """
         self._queue = queue
+        self._count_result = count_result
         self._timeout_s = settings.request_timeout_s
         self._job_timeout_s = settings.job_timeout_s
         self._awaited: dict[str, Awaited] = {}
         self._reader: asyncio.Task[None] | None = None
         self._workers_seen_at = -float("inf")
+        self._other_versions: set[str] = set()
 
     async def start(self) -> None:
         """Begin to read replies."""
         self._reader = asyncio.create_task(self._read_replies(), name="reply reader")
 
     async def stop(self) -> None:
-        """Stop reading; who still waits gets an error."""
+        """Stop reading; what is still awaited ends with an error."""
         if self._reader is not None:
             await end_tasks([self._reader])
         for awaited in self._awaited.values():
@@ -68,11 +82,11 @@ class Dispatcher:
 
         Raises:
             Conflict: It was enqueued before, and waits, runs or has its result.
-            NoWorker: Nobody would do it.
+            NoWorker: No worker would do it.
             QueueFull: Too many wait already.
             QueueUnreachable: Redis does not answer.
             DeadlinePassed: It was not done in time.
-            ServiceError: What the worker answered instead of a picture.
+            ServiceError: The worker's error, in place of a picture.
         """
         if job.id in self._awaited:
             raise already_awaited()
@@ -101,7 +115,7 @@ class Dispatcher:
         """Enqueue the job of an asynchronous request, with a record; if it was enqueued before, nothing changes.
 
         Raises:
-            NoWorker: Nobody would do it.
+            NoWorker: No worker would do it.
             QueueFull: Too many wait already.
             QueueUnreachable: Redis does not answer.
         """
@@ -109,16 +123,24 @@ class Dispatcher:
         await self._queue.enqueue(job, self._job_timeout_s, accepted, is_awaited=False)
 
     async def status(self) -> QueueStatus:
-        """How the queue is doing."""
+        """Read the queue's status."""
         return await self._queue.status()
 
     async def _require_worker(self) -> None:
         if monotonic() - self._workers_seen_at < 1:
             return
         status = await self._queue.status()
+        self._note_versions(status)
         if not any(worker.is_ready(WORKER_GONE_MS) for worker in status.workers):
             raise NoWorker("no worker is running: try again later", retry_after_s=5)
         self._workers_seen_at = monotonic()
+
+    def _note_versions(self, status: QueueStatus) -> None:
+        """Log once of each worker that its version is another: it ignores fields that only this one knows."""
+        others = {worker.name: worker.contract for worker in status.workers if worker.contract != CONTRACT}
+        for name in others.keys() - self._other_versions:
+            log.warning("the worker %s writes contract %d, this process %d", name, others[name], CONTRACT)
+        self._other_versions = set(others)
 
     async def _cancel(self, job_id: str) -> None:
         try:
@@ -127,14 +149,18 @@ class Dispatcher:
             log.warning("could not cancel a job: %s", err.detail, extra={"job": job_id})
 
     async def _read_replies(self) -> None:
-        """Resolve futures for ever; after trouble, and now and then, look after every awaited job."""
-        swept_at = monotonic()
+        """Resolve futures and count results for ever; after trouble, and now and then, look after every awaited job."""
+        swept_at = counted_at = monotonic()
         while True:
             try:
                 if monotonic() - swept_at > SWEEP_EVERY_S:
                     await self._sweep()
                     swept_at = monotonic()
                 await self._deliver(await self._queue.replies())
+                if monotonic() - counted_at > COUNT_EVERY_S:
+                    for info in await self._queue.uncounted():
+                        self._count_result(info)
+                    counted_at = monotonic()
             except ServiceError:  # the client of Redis has logged it
                 await asyncio.sleep(RECONNECT_S)
                 swept_at = -float("inf")  # what was lost meanwhile must be looked for
@@ -168,7 +194,7 @@ def already_awaited() -> Conflict:
 
 
 def _resolve(future: asyncio.Future[Result], outcome: Result | ServiceError) -> None:
-    """Guarded: a client that left has cancelled its future, and a second result must harm nobody."""
+    """Resolve a future, unless it is done: a client that left has cancelled it, and a second result is ignored."""
     if future.done():
         return
     if isinstance(outcome, ServiceError):

@@ -200,14 +200,20 @@ function steps.leave(group, worker)
 end
 
 -- Returns 1 if this was the first result of a job that is still wanted. It begins with a write that needs no memory.
--- A result is kept for a job with a record, and for who waits for the job, until it is taken.
-function steps.complete(group, entry, job_id, awaited, lives_ms, outcome, limit_bytes, bytes, ...)
-  local stream, job, result, replies, record, pictures, pictures_bytes = unpack(KEYS)
+-- A result is kept for a job with a record, and for who waits for the job, until it is taken. `info` says how its image
+-- was made: one API process counts it.
+function steps.complete(group, entry, job_id, awaited, lives_ms, outcome, limit_bytes, bytes, info, ...)
+  local stream, job, result, replies, record, pictures, pictures_bytes, uncounted = unpack(KEYS)
   remove_entry(stream, group, entry)
   local new_entry, new_stream = unpack(redis.call('HMGET', job, 'entry', 'stream'))
   if not new_entry then return 0 end
   if new_entry ~= entry then remove_entry(new_stream, group, new_entry) end -- it was put back meanwhile
   redis.call('DEL', job)
+  if info ~= '' then
+    redis.call('RPUSH', uncounted, info)
+    redis.call('LTRIM', uncounted, -10000, -1) -- there may be no API process
+    redis.call('PEXPIRE', uncounted, lives_ms)
+  end
   local picture_ms, record_ms = unpack(redis.call('HMGET', record, 'picture_ms', 'record_ms'))
   if picture_ms then
     redis.call('HSET', record, 'outcome', outcome)

@@ -11,10 +11,11 @@ since.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 from model_store.checkpoint_metadata import STYLE_ID
 from service.errors import Conflict
+from service.queue.contract import from_document
 from service.queue.keys import Keys
 from service.queue.redis_client import RedisClient
 from service.settings import QueueSettings
@@ -22,7 +23,7 @@ from service.settings import QueueSettings
 
 @dataclass(frozen=True)
 class RegisteredStyle:
-    """What is listed of a registered style.
+    """A registered style, as it is listed.
 
     Attributes:
         id: Unique among registered styles.
@@ -42,13 +43,12 @@ class RegisteredStyle:
 
     @classmethod
     def from_json(cls, text: bytes) -> "RegisteredStyle":
-        """From what ``about`` holds; what another version of the service wrote beside it is left out."""
-        about = json.loads(text)
-        return cls(**{field.name: about[field.name] for field in fields(cls)})
+        """Read what ``about`` holds."""
+        return from_document(cls, json.loads(text))
 
 
 def digest_of(painting: bytes) -> str:
-    """What an encoded painting is remembered by: SHA-256, hexadecimal."""
+    """Return a style image's digest, the key of its encoded style in caches: SHA-256, hexadecimal."""
     return hashlib.sha256(painting).hexdigest()
 
 
@@ -119,7 +119,7 @@ class StyleStore:
         return await self._file(style_id, "preview")
 
     async def painting(self, style_id: str) -> bytes | None:
-        """What it was registered with, a JPEG file of bounded size; ``None`` if there is no such style."""
+        """The style image that was registered, a JPEG file of bounded size; ``None`` if there is no such style."""
         return await self._file(style_id, "painting")
 
     async def _file(self, style_id: str, field: str) -> bytes | None:

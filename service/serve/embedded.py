@@ -28,7 +28,7 @@ MAX_MEMORY = "1gb"
 FLUSHED_WITHIN_S = 15.0
 LOOK_S = 0.2
 LEFT_WITHIN_S = 2.0
-"""How long a server whose parent was killed may take to leave its folder."""
+"""Time in which a server whose parent was killed leaves its folder."""
 
 EXIT_SERVER_ENDED = 1
 

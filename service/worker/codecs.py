@@ -20,7 +20,7 @@ from service.errors import InvalidField, JobFailed, ModelUnavailable, ServiceErr
 from service.images import ImageLimits, check_style_size, naming
 from service.queue.jobs import Claim, Job, Result
 from service.queue.styles import digest_of
-from service.request import Facts, StylePart, StylizeParameters
+from service.request import ResultInfo, StylePart, StylizeParameters
 from service.settings import CommonSettings
 from service.worker.batching import Shape
 from service.worker.held_jobs import log_fields
@@ -224,7 +224,7 @@ def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list
 
 def to_result(claim: Claim, decoded: Decoded, encoded: Encoded, batch_size: int, model_ms: float) -> Result:
     """Return a job's result: its output, and how it was made."""
-    facts = Facts(
+    info = ResultInfo(
         model=decoded.parameters.model,
         batch_size=batch_size,
         queue_ms=claim.waited_ms,
@@ -232,7 +232,7 @@ def to_result(claim: Claim, decoded: Decoded, encoded: Encoded, batch_size: int,
         model_ms=model_ms,
         encode_ms=encoded.encode_ms,
     )
-    return Result(encoded.image, facts.model_dump(), blobs={"painting": decoded.kept} if decoded.kept else {})
+    return Result(encoded.image, info.model_dump(), blobs={"painting": decoded.kept} if decoded.kept else {})
 
 
 def _encode(decoded: Decoded, output: Image.Image) -> bytes:

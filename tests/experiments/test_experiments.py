@@ -65,7 +65,7 @@ def folder(tmp_path_factory) -> Path:
         *((style_id, file, style_id, "Nobody", "", "free") for style_id, file in files.items()),
     )
     networks = folder / "networks"
-    save(adain(styles=2), networks / "adain.safetensors", "adain", ["first", "second"])
+    save(adain(styles=2, width=64), networks / "adain.safetensors", "adain", ["first", "second"])
     conditional = {"norm": "conditional", "width": 4, "blocks": 1}
     save(
         ResidualGenerator(styles=2, **conditional),
@@ -366,7 +366,7 @@ def test_the_grid_shows_the_middle_pixel_by_pixel(monkeypatch):
 
     monkeypatch.setattr(resolution, "GRID_PX", 32)
     noise = Image.effect_noise((90, 60), 80).convert("RGB")
-    grid = resolution.picture_grid(Copy(), noise, [48, 90])
+    grid = resolution.image_grid(Copy(), noise, [48, 90])
     left, top = MARGIN_PX + 2 * (32 + MARGIN_PX), MARGIN_PX + 32 + TEXT_PX + LEADING_PX + MARGIN_PX
     middle = noise.crop((29, 14, 61, 46))
     assert grid.crop((left, top, left + 32, top + 32)).tobytes() == middle.tobytes()

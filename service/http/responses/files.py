@@ -7,7 +7,7 @@ from fastapi import Header, Response
 
 from service.formats import FORMATS
 from service.queue.jobs import Result
-from service.request import Facts
+from service.request import ResultInfo
 
 Responses = dict[int | str, dict[str, Any]]
 """Documentation of an endpoint's responses, by status."""
@@ -57,12 +57,12 @@ IfNoneMatch = Annotated[
 
 def output_response(result: Result, format: str, seed: int | None) -> Response:
     """Respond with an output image; its headers say how it was made."""
-    facts = Facts.model_validate(result.facts)
+    info = ResultInfo.model_validate(result.info)
     stages = ("queue", "decode", "model", "encode")
     headers = {
-        "Server-Timing": ", ".join(f"{stage};dur={getattr(facts, f'{stage}_ms'):.1f}" for stage in stages),
-        "X-Stylize-Model": facts.model,
-        "X-Stylize-Batch-Size": str(facts.batch_size),
+        "Server-Timing": ", ".join(f"{stage};dur={getattr(info, f'{stage}_ms'):.1f}" for stage in stages),
+        "X-Stylize-Model": info.model,
+        "X-Stylize-Batch-Size": str(info.batch_size),
         **({} if seed is None else {"X-Stylize-Seed": str(seed)}),
         "Vary": "Accept",
         "Cache-Control": "no-store",

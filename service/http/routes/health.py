@@ -1,5 +1,7 @@
 """``/healthz``, ``/readyz`` and ``/metrics``: for orchestrators and Prometheus. None of them writes anything."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
@@ -7,6 +9,7 @@ from service.errors import NoWorker, ServiceError
 from service.http.context import ContextOfProcess
 from service.http.responses.problems import problem_statuses
 from service.http.schemas import Liveness, Readiness
+from service.queue.heartbeat import WorkerInfo
 
 router = APIRouter(tags=["operations"])
 
@@ -23,9 +26,17 @@ async def ready(context: ContextOfProcess) -> Readiness:
     status = await context.dispatcher.status()
     workers = sum(worker.is_ready(context.settings.lease_ms) for worker in status.workers)
     if workers == 0:
-        states = ", ".join(str(worker.about["state"]) for worker in status.workers)
-        raise NoWorker("no worker is ready" + (f" ({states})" if states else ""))
+        raise NoWorker("no worker is ready" + _states(status.workers, context.settings.lease_ms))
     return Readiness(ready=True, queue_depth=status.depth, workers=workers)
+
+
+def _states(workers: Sequence[WorkerInfo], lease_ms: int) -> str:
+    """List what the workers last said, in brackets, and which of them have fallen silent."""
+    states = [
+        str(worker.about["state"]) if worker.age_ms < lease_ms else f"silent for {worker.age_ms / 1000:.0f} s"
+        for worker in workers
+    ]
+    return f" ({', '.join(states)})" if states else ""
 
 
 @router.get("/metrics", response_class=PlainTextResponse, response_description="The metrics")

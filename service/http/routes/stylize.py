@@ -24,7 +24,7 @@ from service.http.responses.jobs import ACCEPTED, JobView, accept_of_output, acc
 from service.http.responses.problems import problem_statuses
 from service.queue.jobs import Job, JobProgress
 from service.queue.records import Accepted, JobRecords, JobStatus
-from service.request import MAX_STYLES, Facts, StylizeParameters, StylizeRequest
+from service.request import MAX_STYLES, StylizeParameters, StylizeRequest
 from service.resolve import resolve
 from service.settings import HttpSettings
 
@@ -68,7 +68,6 @@ async def stylize(
             "got gatys, which takes minutes: send the header `Prefer: respond-async`, the answer is a job", "method"
         )
     result = await while_connected(request, context.dispatcher.submit(job, None if keyed is None else accepted))
-    context.metrics.painted(Facts.model_validate(result.facts))
     return output_response(result, parameters.format, parameters.seed)
 
 
@@ -92,7 +91,9 @@ async def _parameters(
     listed = {style.id for style in catalog.styles}
     others = [style_id for style_id in asked.style_id[:MAX_STYLES] if style_id not in listed]
     digests = {style.id: style.digest for style in (await context.styles.find(others)).values()}
-    return resolve(asked, catalog, context.settings, digests, request_id=request_id, accept=accept)
+    return await context.read_headers(
+        lambda: resolve(asked, catalog, context.settings, digests, request_id=request_id, accept=accept)
+    )
 
 
 def _models_to_see(asked: StylizeRequest[bytes], settings: HttpSettings) -> list[str]:

@@ -4,7 +4,7 @@ import { $, showText } from "./dom.js";
 import { hasPictures, supports } from "./mix.js";
 
 const MAX_SEED = 2 ** 31 - 1;
-const NEEDS_PICTURE = "For styles whose painting is here: of these, only what was learned from it is.";
+const NEEDS_PICTURE = "Needs the painting itself; of these styles the service has only the learned numbers.";
 
 /** @param {number} strokes From 64 to 2048 px, in steps of a quarter of an octave. */
 const rounded = (strokes) => Math.round(strokes / 4) * 4;
@@ -77,7 +77,7 @@ export function createControls(store, optimise) {
 
 function methodHint(/** @type {boolean} */ isOptimised, /** @type {boolean} */ isPossible) {
   if (isOptimised) return "Gatys et al.: the picture itself is optimised, step by step. It takes minutes; previews are of one pass.";
-  return isPossible ? "" : "To optimise, the paintings themselves are needed: use your own.";
+  return isPossible ? "" : "Optimising needs the paintings themselves: use paintings of your own.";
 }
 
 /**

@@ -79,7 +79,7 @@ export function createGallery(store) {
       "button",
       { class: "card-pick", type: "button", title: slot.title, onclick: () => store.dispatch({ type: "choose", slot }) },
       el("span", { class: "card-picture" }, image),
-      el("span", { class: "card-title" }, slot.title),
+      el("span", { class: "card-title", dir: "auto" }, slot.title),
       el("span", { class: "card-by" }, el("span", {}, slot.artist || (slot.upload ? "In this tab" : "")), el("span", {}, slot.year ? String(slot.year) : "")),
     );
     const add = el("button", { class: "card-add", type: "button", onclick: () => store.dispatch({ type: "toggle", slot }) }, icon("plus"));
@@ -174,7 +174,7 @@ export function createGallery(store) {
   });
 
   return {
-    /** The styles did not come. @param {string} text @param {() => void} again */
+    /** The styles could not be loaded. @param {string} text @param {() => void} again */
     showFailure(text, again) {
       failure = { text, again };
       draw();

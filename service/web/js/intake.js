@@ -126,7 +126,7 @@ export function createIntake(store, notice) {
       const photo = await photoOf(new File([blob], "sample.jpg", { type: blob.type }), true);
       if (store.get().photo === null) store.dispatch({ type: "photo", photo });
     } catch {
-      const detail = "The sample photo did not come. Choose a photo of your own, or try again.";
+      const detail = "The sample photo could not be loaded. Choose a photo of your own, or try again.";
       if (store.get().photo === null) notice.error(new Problem({ title: "No sample", status: 0, detail }), () => takeSample(path));
     }
   }

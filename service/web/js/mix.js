@@ -58,7 +58,7 @@ export function toggled(mix, slot) {
     return { ...only(slot), note: "Styles of different networks do not mix. This one starts a new mix." };
   }
   if (!slot.controls.includes("weights")) {
-    return { ...only(slot), note: "This network knows one style, and mixes none." };
+    return { ...only(slot), note: "This network has a single style, which cannot be mixed." };
   }
   if (mix.slots.length === MOST) {
     return { ...mix, note: "Four styles mix at most. Take one out first." };

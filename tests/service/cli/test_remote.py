@@ -161,6 +161,7 @@ def test_the_styles_of_a_service(service: Service) -> None:
 def test_the_status_of_a_service(service: Service) -> None:
     with Client(service.url) as client:
         client.stylize(PHOTO, style_ids="first", size=64)
+    wait_for(lambda: service.metric("stylize_batch_size_count") > 0)
     result = run("status", "--once", "--server", service.url)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()

@@ -62,9 +62,9 @@ def sibling(services: Services, tiny_checkpoints: Path, prefix: str) -> Iterator
 
 @pytest.fixture
 def held(queue_url: str, prefix: str) -> Iterator[Callable[[], int]]:
-    """How many slots are taken under Alice's name."""
+    """Number of requests that run under Alice's name."""
     with Redis.from_url(queue_url) as redis:
-        yield lambda: redis.zcard(f"{prefix}:slots:alice")
+        yield lambda: redis.zcard(f"{prefix}:running:alice")
 
 
 def bearer(secret: str) -> dict[str, str]:

@@ -1,12 +1,17 @@
 """Health, metrics, documentation, request ids and the unexpected: what those who run the service rely on."""
 
+import os
 import re
+import time
 
 import httpx
 import pytest
 from answers import LIMIT, Post, problem
+from processes import photo, wait_for
+from redis import Redis
 
 from service.http.app import create_app
+from service.queue.keys import Keys
 from service.settings import Settings
 
 SERIES = (
@@ -24,6 +29,15 @@ SERIES = (
 )
 
 
+STAGES = ("queue", "decode", "model", "encode")
+
+
+def count(client: httpx.Client, name: str) -> float:
+    """A series' value; 0 if it is not there yet."""
+    lines = client.get("/metrics").text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
 def test_live_and_ready(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"ready": True, "queue_depth": 0, "workers": 1}
@@ -32,21 +46,43 @@ def test_live_and_ready(client: httpx.Client) -> None:
 def test_the_metrics_have_the_documented_names(client: httpx.Client, post: Post) -> None:
     post()
     post(size="7")
+    wait_for(lambda: count(client, 'stylize_stage_duration_seconds_count{stage="model"}'))
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     names = set(re.findall(r"^# TYPE (\S+)", answer.text, re.MULTILINE))
     assert names >= set(SERIES)
     assert re.search(r'^stylize_rejected_total\{reason="InvalidField"\} [1-9]', answer.text, re.MULTILINE)
-    assert re.search(r'^stylize_stage_duration_seconds_count\{stage="model"\} [1-9]', answer.text, re.MULTILINE)
     assert re.search(r'count\{method="POST",route="/stylize",status="200"\} [1-9]', answer.text)
 
 
+def test_what_never_falls_is_a_counter(client: httpx.Client) -> None:
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)", client.get("/metrics").text, re.MULTILINE))
+    counters = {name for name, kind in types.items() if kind == "counter"}
+    assert counters == {name for name in types if name.endswith("_total")}
+    assert {"stylize_redelivered_total", "stylize_dead_letter_total"} <= counters
+
+
+def test_jobs_of_every_kind_are_counted_once(client: httpx.Client, post: Post) -> None:
+    def counts() -> set[float]:
+        stages = (f'stylize_stage_duration_seconds_count{{stage="{stage}"}}' for stage in STAGES)
+        return {count(client, name) for name in ("stylize_batch_size_count", *stages)}
+
+    time.sleep(3)  # until the jobs of other tests are counted
+    (before,) = counts()
+    assert post(headers={"Idempotency-Key": os.urandom(8).hex()}).status_code == 200
+    accepted = post(headers={"Prefer": "respond-async"})
+    registered = client.post("/styles", files={"image": ("image.png", photo(seed=5))}, data={"title": "Counted"})
+    assert (accepted.status_code, registered.status_code) == (202, 201)
+    wait_for(lambda: client.get(accepted.headers["location"]).json()["state"] == "succeeded")
+    wait_for(lambda: counts() == {before + 3})
+    assert client.get(f"{accepted.headers['location']}/result").status_code == 200
+    time.sleep(3)  # longer than an API process takes to count
+    assert counts() == {before + 3}
+
+
 def test_every_refusal_is_counted(client: httpx.Client, post: Post) -> None:
-    def count(reason: str) -> float:
-        found = re.search(
-            rf'^stylize_rejected_total\{{reason="{reason}"\}} (\S+)', client.get("/metrics").text, re.MULTILINE
-        )
-        return float(found[1]) if found else 0.0
+    def refused(reason: str) -> float:
+        return count(client, f'stylize_rejected_total{{reason="{reason}"}}')
 
     refusals = {
         "BadRequest": lambda: client.post("/stylize", content=b"x", headers={"Content-Type": "multipart/form-data"}),
@@ -57,9 +93,9 @@ def test_every_refusal_is_counted(client: httpx.Client, post: Post) -> None:
         "NotAcceptable": lambda: post(headers={"Accept": "text/html"}),
     }
     for reason, refuse in refusals.items():
-        before = count(reason)
+        before = refused(reason)
         assert refuse().status_code >= 400
-        assert count(reason) == before + 1, reason
+        assert refused(reason) == before + 1, reason
 
 
 def test_paths_that_do_not_exist_make_no_series(client: httpx.Client) -> None:
@@ -94,7 +130,7 @@ async def get_in_process(settings: Settings, path: str) -> tuple[httpx.Response,
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get(path, headers={"X-Request-ID": "find-me"})
         metrics = app.state.context.metrics.exposition(None, settings.lease_ms).decode()
-    await app.state.context.dispatcher.stop()
+    await app.state.context.close()
     return answer, metrics
 
 
@@ -109,6 +145,24 @@ async def test_the_unexpected_is_answered_generically_and_logged(
     assert any("secret" in str(record.exc_info) for record in caplog.records)
     assert 'stylize_rejected_total{reason="Unexpected"} 1.0' in metrics
     assert 'route="/fails",status="500"' in metrics
+
+
+async def test_ready_and_metrics_write_nothing(settings: Settings) -> None:
+    redis, keys = Redis.from_url(settings.redis_url or ""), Keys(settings.key_prefix)
+
+    def everything() -> dict[bytes, bytes | None]:
+        return {key: redis.dump(key) for key in redis.scan_iter(f"{settings.key_prefix}*")}
+
+    redis.xgroup_create(keys.stream("interactive"), "workers", mkstream=True)
+    redis.xgroup_createconsumer(keys.stream("interactive"), "workers", "dead for years")
+    redis.hset(keys.workers, "dead for years", '1000 {"state": "ready"}')
+    before = everything()
+    assert len(before) == 2
+    for path, status in (("/readyz", 503), ("/metrics", 200)):
+        answer, _ = await get_in_process(settings, path)
+        assert answer.status_code == status
+    assert everything() == before
+    redis.close()
 
 
 async def test_an_unreachable_queue_is_503_and_not_ready(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
 from service.queue.jobs import Job, JobProgress, Result, Saved, Standing
 from service.queue.keys import GROUP, Keys
 from service.queue.queue import CANCEL_GRACE_MS, JobQueue
+from service.queue.records import Accepted
 from service.settings import Settings
 
 
@@ -45,6 +46,24 @@ async def test_a_job_comes_back_as_a_result(settings: Settings) -> None:
         assert await api.take_results(["a"]) == {"a": Result(b"image", {"batch_size": 1})}
         assert await api.take_results(["a"]) == {}
         assert (await api.status()).depth == 0
+
+
+async def test_each_image_is_counted_by_one_api_process(settings: Settings) -> None:
+    async with queues(settings, "api", "other api", "worker") as (api, other, worker):
+        await worker.prepare()
+        for name in ("awaited", "failed", "cancelled"):
+            await api.enqueue(job(name), 5)
+        await api.enqueue(job("asynchronous"), 5, Accepted(0.0, "request", "png", None), is_awaited=False)
+        claims = {claim.job.id: claim for claim in await worker.claim(8)}
+        await api.cancel("cancelled")
+        assert await worker.complete(claims["failed"], Result(error=JobFailed("it failed")))
+        assert not await worker.complete(claims["cancelled"], Result(b"image", {"model": "cancelled"}))
+        assert await other.uncounted() == []
+        for name in ("awaited", "asynchronous"):
+            assert await worker.complete(claims[name], Result(b"image", {"model": name}))
+            assert not await worker.complete(claims[name], Result(b"image", {"model": "second"}))
+        assert await other.uncounted() == [{"model": "awaited"}, {"model": "asynchronous"}]
+        assert await api.uncounted() == []
 
 
 async def test_jobs_older_than_the_first_worker_are_found(settings: Settings) -> None:

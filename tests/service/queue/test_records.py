@@ -154,6 +154,7 @@ async def test_picture_and_record_expire_one_after_the_other(settings: Settings)
         await ends.accept("a")
         (claim,) = await ends.worker.claim(1)
         await ends.worker.complete(claim, Result(b"image", {}))
+        assert await ends.api.uncounted() == [{}]
         await asyncio.sleep(0.3)
         assert await ends.records.result("a") is None
         status = await ends.status("a")

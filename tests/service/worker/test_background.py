@@ -151,7 +151,7 @@ async def test_a_long_job_tells_its_progress_and_comes_back_as_a_picture(
         assert preview.format == "JPEG" and preview.size == (64, 48)
         result = await stage.result("long")
         assert result.error is None and Image.open(BytesIO(result.image)).size == (64, 48)
-        assert result.facts is not None and result.facts["model_ms"] > 0
+        assert result.info is not None and result.info["model_ms"] > 0
         assert stylizer.events == [f"step {step}" for step in range(1, 13)]
 
 

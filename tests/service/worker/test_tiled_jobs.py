@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_background import long_job as optimisation
-from test_background import parameters, playing
 
 from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput, TiledProgress
@@ -23,6 +21,8 @@ from service.request import StylePart
 from service.settings import Settings
 from service.worker import background
 from service.worker.device import DeviceFailed
+from tests.service.worker.test_background import long_job as optimisation
+from tests.service.worker.test_background import parameters, playing
 
 SIZE = (160, 96)
 TILES = 2 * 3 * 3  # each is encoded, measured and decoded
@@ -83,7 +83,7 @@ async def test_a_large_picture_is_the_one_of_a_single_pass(settings: Settings, t
         await stage.api.enqueue(large_job("whole", tiled=False), 30)
         tiled, whole = await stage.result("large"), await stage.result("whole")
         assert np.abs(pixels(tiled.image) - pixels(whole.image)).max() <= 2
-        assert tiled.facts is not None and tiled.facts["batch_size"] == 1 and tiled.facts["model_ms"] > 0
+        assert tiled.info is not None and tiled.info["batch_size"] == 1 and tiled.info["model_ms"] > 0
     assert [event for event in stylizer.events if event != "batch of 1"] == [f"tile {i + 1}" for i in range(TILES)]
 
 

@@ -135,7 +135,7 @@ async def test_a_forward_pass_that_hangs_ends_the_worker(settings: Settings, tin
 async def test_a_defect_ends_the_worker_instead_of_holding_the_job(
     settings: Settings, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.worker.codecs.Facts", lambda **_facts: 1 / 0)
+    monkeypatch.setattr("service.worker.codecs.ResultInfo", lambda **_info: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         await work(settings, FailingStylizer(tiny_checkpoints), [job("a")])
 
