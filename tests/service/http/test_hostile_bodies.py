@@ -42,7 +42,7 @@ async def test_headers_are_read_beside_the_event_loop(monkeypatch: pytest.Monkey
     from service.http import context
 
     monkeypatch.setattr(context, "HEADERS_WITHIN_S", 0.05)
-    fake = context.Context(*([None] * 8))  # type: ignore[arg-type]
+    fake = context.Context(*([None] * 9))  # type: ignore[arg-type]
     with pytest.raises(Unavailable, match=r"headers were not read within 0\.05 s: try again"):
         await fake.read_headers(lambda: time.sleep(0.3))
     assert await fake.read_headers(lambda: 7) == 7
