@@ -150,7 +150,7 @@ export function createPainter({ store, stage, notice, answered, finished, painte
   });
 
   return {
-    /** Whether nothing is being painted or waits for it. */
+    /** Tells whether nothing is being painted or waits for it. */
     isIdle: live.isIdle,
     /** The same picture once more, for a file of another format. @param {(entry: Entry) => void} done */
     repaint(done) {

@@ -2,7 +2,7 @@
 
 import { $, el } from "./dom.js";
 
-/** What has keys, and an undoing, of its own. */
+/** Elements with keys, and an undo, of their own. */
 const WRITTEN_IN = "input:not([type=range], [type=radio]), select, textarea";
 const BRUSH_STEP = 3;
 
