@@ -35,7 +35,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 STARTERS = {"services", "queue_url", "served"}
 """Fixtures that start processes."""
 
-LONGEST: tuple[str, ...] = ()
+LONGEST = (
+    "browser",
+    "project/test_examples.py",
+    "service/serve/test_supervisor.py",
+    "project/test_fake_cuda.py",
+    "bench/test_bench.py",
+    "service/cli/test_stylize_command.py",
+    "project/test_readme.py",
+    "service/cli/test_remote.py",
+    "service/test_processes.py",
+    "model_store/test_hostile_files.py",
+    "service/http/test_contract.py",
+)
 """Groups that take longest: they begin first, so that no process of the test run is left with one at the end."""
 
 

@@ -30,6 +30,8 @@ from model_store.statistics import instance_statistics
 from train import generator
 from train.sheet import LEADING_PX, MARGIN_PX, TEXT_PX
 
+pytestmark = pytest.mark.slow
+
 TRAINING = "--content {0}/photos --steps 2 --crop 32 --batch-size 2 --workers 0"
 COMMON = "--vgg {0}/vgg.safetensors --device cpu --dtype float32"
 HELD_OUT = "--pairs {0}/pairs.csv --photo {0}/photos/02.png"
