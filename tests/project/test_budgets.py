@@ -18,10 +18,7 @@ ROOMS = {
 
 EXCEPTIONS = {
     "request, http, queue, worker, engine": 7300,
-    "all of service": 9900,
-    "bench/engine.py:measure_engine": 45,
-    "bench/service.py:measure_service": 41,
-    "model_store/swift.py:__init__": 47,
+    "all of service": 10200,
 }
 """What is beyond its budget, and how many lines it may have until it is mended."""
 

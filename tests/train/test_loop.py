@@ -206,7 +206,7 @@ TWO_PROCESSES = """
 import sys
 from pathlib import Path
 import torch
-from test_loop import CPU, RECIPE, STEPS, Tint
+from tests.train.test_loop import CPU, RECIPE, STEPS, Tint
 from train.data import PairCrops, list_images
 from train.distributed import process_group
 from train.loop import Training
@@ -235,7 +235,7 @@ def test_two_processes_end_with_equal_weights(data, tmp_path):
     script.write_text(TWO_PROCESSES)
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, HELPERS, ROOT))),
+        "PYTHONPATH": os.pathsep.join(map(str, (HELPERS, ROOT))),
         "OMP_NUM_THREADS": "1",
     }
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -124,7 +124,7 @@ def test_an_unknown_style(client: httpx.Client, style_id: str) -> None:
     [
         ({"title": " \t "}, "title", ["this field is empty: send a value"]),
         ({"title": "x" * 121}, "title", ["got 121 characters, at most 120 are allowed"]),
-        ({"title": "a\x07b"}, "title", ["characters that cannot be shown"]),
+        ({"title": "a\x07b"}, "title", ["control characters, or overrides of the writing direction"]),
         ({"artist": "x" * 121}, "artist", ["got 121 characters"]),
         ({"rights": "x" * 501}, "rights", ["got 501 characters, at most 500"]),
         ({"year": 9999}, "year", ["got '9999'", "less than or equal to 2100"]),

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -43,19 +44,17 @@ class Ends:
         await self.redis.hset(key, mapping={field: json.dumps({**document, **more}), "unknown": "value"})
 
 
-def play(settings: Settings, scenario: Callable[[Ends], Awaitable[None]]) -> None:
-    async def run() -> None:
-        ends = Ends(settings)
-        try:
-            await scenario(ends)
-        finally:
-            await ends.queue.close()
-
-    asyncio.run(asyncio.wait_for(run(), 30))
+@asynccontextmanager
+async def playing(settings: Settings) -> AsyncIterator[Ends]:
+    ends = Ends(settings)
+    try:
+        yield ends
+    finally:
+        await ends.queue.close()
 
 
-def test_jobs_records_and_heartbeats_say_which_version_wrote_them(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_jobs_records_and_heartbeats_say_which_version_wrote_them(settings: Settings) -> None:
+    async with playing(settings) as ends:
         await ends.accept()
         assert await ends.redis.hget(ends.keys.job("id"), "contract") == str(CONTRACT).encode()
         record = json.loads(await ends.redis.hget(ends.keys.record("id"), "accepted"))
@@ -63,11 +62,9 @@ def test_jobs_records_and_heartbeats_say_which_version_wrote_them(settings: Sett
         await ends.queue.heartbeat({"state": "ready"})
         assert [worker.contract for worker in (await ends.queue.status()).workers] == [CONTRACT]
 
-    play(settings, scenario)
 
-
-def test_a_record_and_a_result_of_a_newer_version(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_a_record_and_a_result_of_a_newer_version(settings: Settings) -> None:
+    async with playing(settings) as ends:
         await ends.accept()
         job, record = ends.keys.job("id"), ends.keys.record("id")
         await ends.add_to(record, "accepted", **FUTURE, contract=CONTRACT + 1)
@@ -96,11 +93,9 @@ def test_a_record_and_a_result_of_a_newer_version(settings: Settings) -> None:
         assert result is not None
         assert ResultInfo.model_validate(result.info) == ResultInfo.model_validate(INFO)
 
-    play(settings, scenario)
 
-
-def test_a_record_and_a_heartbeat_of_an_older_version(settings: Settings) -> None:
-    async def scenario(ends: Ends) -> None:
+async def test_a_record_and_a_heartbeat_of_an_older_version(settings: Settings) -> None:
+    async with playing(settings) as ends:
         await ends.accept()
         older = {"created_s": 1.5, "request_id": "r", "format": "png", "seed": None}
         await ends.redis.hset(ends.keys.record("id"), "accepted", json.dumps(older))
@@ -111,13 +106,11 @@ def test_a_record_and_a_heartbeat_of_an_older_version(settings: Settings) -> Non
         (worker,) = (await ends.queue.status()).workers
         assert (worker.contract, worker.is_ready(1000)) == (0, True)
 
-    play(settings, scenario)
 
-
-def test_heartbeats_of_other_versions_are_read_and_logged_once(
+async def test_heartbeats_of_other_versions_are_read_and_logged_once(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scenario(ends: Ends) -> None:
+    async with playing(settings) as ends:
         newer = {"state": "ready", "contract": CONTRACT + 1, **FUTURE}
         await ends.queue.redis.run("heartbeat", [ends.keys.workers], ["new", json.dumps(newer)])
         await ends.queue.heartbeat({"state": "ready"})
@@ -129,8 +122,6 @@ def test_heartbeats_of_other_versions_are_read_and_logged_once(
         for index in range(2):
             await dispatcher.accept(Job(f"id-{index}", PARAMETERS, {}), ACCEPTED)
             await asyncio.sleep(1.1)  # it looks after the workers once a second
-
-    play(settings, scenario)
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert lines == [f"the worker new writes contract {CONTRACT + 1}, this process {CONTRACT}"]
 

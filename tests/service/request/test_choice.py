@@ -3,11 +3,11 @@
 import logging
 
 import pytest
-from test_request import CATALOG, STYLE, catalog, model, request
 
 from model_store.catalog import Catalog, all_controls
 from service.errors import InvalidField, ModelUnavailable, NotFound
 from service.model_choice import find_model, warn_of_default
+from tests.service.request.test_request import CATALOG, STYLE, catalog, model, request
 
 ANY = all_controls(("style", "weights", "alpha"))
 LEARNED = all_controls(("weights", "alpha"))

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 from processes import wait_for
-from test_supervisor import Served, children, is_running
 
 from service.settings import Settings, load_settings
+from tests.service.serve.test_supervisor import Served, children, is_running
 
 ODD = 'it\'s a #1 "box" \\ of $HOME'
 

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_background import long_job as optimisation
-from test_background import parameters, playing
 
 from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput, TiledProgress
@@ -23,6 +21,8 @@ from service.request import StylePart
 from service.settings import Settings
 from service.worker import background
 from service.worker.device import DeviceFailed
+from tests.service.worker.test_background import long_job as optimisation
+from tests.service.worker.test_background import parameters, playing
 
 SIZE = (160, 96)
 TILES = 2 * 3 * 3  # each is encoded, measured and decoded

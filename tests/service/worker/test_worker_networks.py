@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from processes import photo
-from test_worker import work
 
 from model_store.runtime import Runtime
 from service.engine.stylizer import Stylizer
@@ -14,6 +13,7 @@ from service.errors import ModelUnavailable
 from service.queue.jobs import Job
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
+from tests.service.worker.test_worker import work
 
 
 @pytest.fixture
