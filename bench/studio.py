@@ -202,6 +202,7 @@ def _screens(browser: "Browser", url: str, styles: list[str], options: dict, scr
 
 
 def _more_states(page: "Page", show: Callable[[str], None], take: Callable[[str], None]) -> None:
+    show("")
     _masked(page)
     take("masks")
     page.click("#mask-done")
@@ -239,13 +240,13 @@ def _mixed(page: "Page", styles: list[str]) -> None:
 
 def _masked(page: "Page") -> None:
     page.click("#mask-mode")
-    box = page.locator("#frame").bounding_box()
+    box = page.locator("#viewport").bounding_box()
     assert box is not None
 
     def drag() -> None:
-        page.mouse.move(box["x"] + box["width"] * 0.62, box["y"] + box["height"] * 0.15)
+        page.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + box["height"] * 0.4)
         page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.78, box["y"] + box["height"] * 0.8, steps=8)
+        page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.8, steps=8)
         page.mouse.up()
 
     _next(page, drag)

@@ -2,13 +2,15 @@
 
 import { $, showText } from "./dom.js";
 import { hasPictures, supports } from "./mix.js";
+import { lasting } from "./storage.js";
 
 const MAX_SEED = 2 ** 31 - 1;
 const NEEDS_PICTURE = "This network learned the style from the painting: only those that take any painting can change this.";
 const NOT_HERE = "The network of this style has no such control.";
+/** Where it is stored how many seconds a step of the last optimisation took. */
+export const STEP_S = "stylize-step-s";
 /** Longer sides, from coarse to fine. */
 const SIZES = ["256", "512", "768", "1024", "1536", "2048", "original"];
-const STEP_S = 0.8;
 
 /** @param {number} strokes From 64 to 2048 px, in steps of a quarter of an octave. */
 const rounded = (strokes) => Math.round(strokes / 4) * 4;
@@ -60,7 +62,8 @@ export function createControls(store, optimise) {
     allow(strokes, isEmpty || (supports(mix, "style_size") && hasAll), $("#strokes-hint"), NEEDS_PICTURE);
     $("#seed-field").hidden = !supports(mix, "seed");
     checkColours(look.color, isEmpty || supports(mix, "color"), hasAll);
-    $("#fine-time").textContent = `≈ ${Math.max(1, Math.round((look.steps * STEP_S) / 60))} min`;
+    const stepS = Number(lasting.get(STEP_S));
+    $("#fine-time").textContent = stepS > 0 ? `≈ ${Math.max(1, Math.round((look.steps * stepS) / 60))} min` : "minutes";
     allow($("#optimise"), !isEmpty && hasAll, $("#method-hint"), isEmpty ? "" : "To optimise, the painting itself is needed, and of this one only what was learned from it is here.");
   }
 

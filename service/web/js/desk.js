@@ -1,10 +1,12 @@
 /** Pictures that take long, from the button to the tray: at full size, and finely, by optimisation. */
 
+import { STEP_S } from "./controls.js";
 import { $ } from "./dom.js";
 import { createJobList } from "./job-list.js";
 import { fitted } from "./pictures.js";
 import { isLong, isPaintable, quickly } from "./request.js";
 import { isSamePicture } from "./state.js";
+import { lasting } from "./storage.js";
 import { titleOf } from "./words.js";
 
 const TITLE = document.title;
@@ -44,6 +46,7 @@ export function createDesk({ store, stage, current, keep, show }) {
     },
     finished(job, entry) {
       const seen = isSeen(job);
+      if (job.state.look.method === "gatys") lasting.set(STEP_S, String(entry.result.tookMs / 1000 / job.state.look.steps));
       keep(entry, !seen);
       if (seen) store.dispatch({ type: "restore", ...entry.state, entry });
       if (document.hidden) ready += 1;
