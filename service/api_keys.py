@@ -30,7 +30,6 @@ class ApiKey:
     sha256: str
 
     def __str__(self) -> str:
-        """Format the key as in the settings."""
         return f"{self.name}:{self.sha256}"
 
 
@@ -38,11 +37,9 @@ class KeyRing:
     """The keys of the settings; without any, everybody may use the service."""
 
     def __init__(self, keys: Iterable[ApiKey]) -> None:
-        """Keep the valid keys."""
         self._keys = tuple(keys)
 
     def __bool__(self) -> bool:
-        """Tell whether a key is needed at all."""
         return bool(self._keys)
 
     def name_of(self, secret: str) -> str | None:

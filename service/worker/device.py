@@ -29,7 +29,7 @@ class Device:
     """One device, used by one call at a time.
 
     Attributes:
-        limits: How big a batch may be; halved when the device runs out of memory.
+        limits: Most images and pixels of a batch; halved when the device runs out of memory.
         lock: Held by the user of the device: a batch, or a step of a long job.
     """
 
