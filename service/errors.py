@@ -56,7 +56,6 @@ class ServiceError(Exception):
     header_meanings: ClassVar[Mapping[str, str]] = NO_HEADERS
 
     def __init__(self, detail: str, field: str | None = None, retry_after_s: int | None = None) -> None:
-        """Make an error; ``retry_after_s`` tells the client when to try again."""
         super().__init__(detail)
         self.detail = detail
         self.field = field
@@ -185,7 +184,6 @@ class TooManyRequests(ServiceError):
     header_meanings = RETRY_AFTER
 
     def __init__(self, detail: str) -> None:
-        """Make an error; one of the client's requests has probably ended after a second."""
         super().__init__(detail, retry_after_s=1)
 
 
@@ -220,7 +218,6 @@ class Unavailable(ServiceError):
     header_meanings = RETRY_AFTER
 
     def __init__(self, detail: str, retry_after_s: int = 2) -> None:
-        """Make an error that passes; ``retry_after_s`` is a guess of when."""
         super().__init__(detail, retry_after_s=retry_after_s)
 
 
@@ -248,7 +245,6 @@ class ModelUnavailable(Unavailable):
     title = "Network unavailable"
 
     def __init__(self, detail: str, field: str | None = None) -> None:
-        """Make an error that ends when the checkpoint is repaired, which ``GET /models`` shows."""
         super().__init__(detail, retry_after_s=5)
         self.field = field
 
