@@ -27,6 +27,8 @@ from service.engine.stylize_input import StylizeInput, Upload
 from service.engine.stylizer import Stylizer
 from service.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -145,7 +147,6 @@ def test_what_fails_in_the_other_process_is_said():
 
 
 @pytest.mark.browser
-@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_page_is_measured_and_its_pictures_are_taken(folder, tmp_path):
     chromium_path()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from tiny import adain, images, vgg_file
+from tiny import ADAIN, adain, images, vgg_file
 from torch import nn
 from typer.testing import CliRunner
 
@@ -29,6 +29,8 @@ from model_store.runtime import Runtime
 from model_store.statistics import instance_statistics
 from train import generator
 from train.sheet import LEADING_PX, MARGIN_PX, TEXT_PX
+
+pytestmark = pytest.mark.slow
 
 TRAINING = "--content {0}/photos --steps 2 --crop 32 --batch-size 2 --workers 0"
 COMMON = "--vgg {0}/vgg.safetensors --device cpu --dtype float32"
@@ -65,7 +67,7 @@ def folder(tmp_path_factory) -> Path:
         *((style_id, file, style_id, "Nobody", "", "free") for style_id, file in files.items()),
     )
     networks = folder / "networks"
-    save(adain(styles=2, width=64), networks / "adain.safetensors", "adain", ["first", "second"])
+    save(adain(styles=2), networks / "adain.safetensors", "adain", ["first", "second"], **ADAIN)
     conditional = {"norm": "conditional", "width": 4, "blocks": 1}
     save(
         ResidualGenerator(styles=2, **conditional),

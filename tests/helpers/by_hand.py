@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -68,4 +69,5 @@ class WorkerByHand:
             finally:
                 await queue.close()
 
-        return asyncio.run(asked())
+        with ThreadPoolExecutor(1) as pool:  # the test may have an event loop of its own
+            return pool.submit(asyncio.run, asked()).result()

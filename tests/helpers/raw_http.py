@@ -1,6 +1,7 @@
 """A connection on which a test may send what no HTTP client would."""
 
 import http.client
+import io
 import socket
 from dataclasses import dataclass
 
@@ -15,6 +16,20 @@ class Answer:
     body: bytes
 
 
+class Answers(io.BufferedReader):
+    """Bytes that come from a service: it outlives an answer, since it may hold the begin of the next one."""
+
+    def makefile(self, _mode: str) -> "Answers":
+        """Be the socket that ``HTTPResponse`` asks for its file."""
+        return self
+
+    def close(self) -> None:
+        """Do nothing: each answer closes its file."""
+
+    def end(self) -> None:
+        super().close()
+
+
 class Connection:
     """To a running service; use as a context."""
 
@@ -22,11 +37,13 @@ class Connection:
         host, _, port = url.removeprefix("http://").partition(":")
         self.host = f"{host}:{port}"
         self.socket = socket.create_connection((host, int(port)), timeout=20)
+        self._answers = Answers(self.socket.makefile("rb", buffering=0))
 
     def __enter__(self) -> "Connection":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._answers.end()
         self.socket.close()
 
     def send(self, data: bytes) -> None:
@@ -38,7 +55,7 @@ class Connection:
 
     def answer(self, method: str = "GET") -> Answer:
         """The next answer, with as much of a body as its header says."""
-        response = http.client.HTTPResponse(self.socket, method=method)
+        response = http.client.HTTPResponse(self._answers, method=method)
         response.begin()
         return Answer(response.status, response.headers, response.read())
 

@@ -126,7 +126,7 @@ class Studio:
         before = self.page.locator("#history li").count()
         yield
         self.page.wait_for_function("(count) => document.querySelectorAll('#history li').length > count", arg=before)
-        self.page.wait_for_selector("#download:enabled")
+        self.page.wait_for_selector("#download:enabled", state="attached")
 
     @contextmanager
     def known_picture(self) -> Iterator[None]:
@@ -134,7 +134,7 @@ class Studio:
         before, count = self.page.get_attribute("#after", "src"), self.page.locator("#history li").count()
         yield
         self.page.wait_for_function("(src) => document.querySelector('#after').src !== src", arg=before)
-        self.page.wait_for_selector("#download:enabled")
+        self.page.wait_for_selector("#download:enabled", state="attached")
         assert self.page.locator("#history li").count() == count
 
     def set_size(self, size: str) -> None:

@@ -14,6 +14,8 @@ from model_store.file_formats.exif import Exif, read_exif
 from service.errors import InvalidField, ServiceError
 from service.images import ImageLimits, decode, read_header
 
+pytestmark = pytest.mark.slow
+
 LIMITS = ImageLimits(max_bytes=2**25, max_pixels=2**26)
 SIZE = 31 * 2**20
 """Bytes."""

@@ -48,6 +48,7 @@ def test_keys_are_those_of_torchvision(architecture):
         assert ours.convs[conv].weight.shape == theirs[f"{key}.weight"].shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["vgg16", "vgg19"])
 def test_features_equal_torchvisions_network(architecture, tmp_path):
     from torchvision import models

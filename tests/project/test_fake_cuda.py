@@ -37,6 +37,8 @@ from train.loop import Task
 from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, SWIFT_RECIPES
 from train.swift import SwiftTask
 
+pytestmark = pytest.mark.slow
+
 CUDA = torch.device("cuda:0")
 RUNTIME = Runtime(CUDA, torch.bfloat16)
 NETWORKS: dict[str, Callable[[], StyleNetwork]] = {

@@ -16,6 +16,8 @@ from train import export as exporting
 from train.__main__ import app
 from train.state import load_state
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
@@ -288,7 +290,6 @@ def test_styles_that_cannot_be_are_named(folder):
     assert result.exit_code == 1 and "the id 'A B' is taken, or not made of" in result.stderr
 
 
-@pytest.mark.slow
 def test_the_metric_is_that_of_the_reference():
     """One pair of the shared data, at a quarter of the size: a guard; all pairs are ``train evaluate``'s to do."""
     weights, pairs = SHARED / "weights/vgg16_features.safetensors", SHARED / "data/val/pairs.csv"

@@ -21,6 +21,8 @@ from train.generator import GeneratorTask, loss_network, new_network, style_imag
 from train.recipes import GENERATOR_RECIPES
 from train.state import load_state
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--crop", 32, "--batch-size", 2, "--workers", 0, "--dtype", "float32", "--device", "cpu")
 
 

@@ -1,9 +1,10 @@
 """``GET /models``: the networks."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from service.errors import ServiceError
 from service.http.context import Context, ContextOfProcess
+from service.http.responses.files import IfNoneMatch, cacheable, cacheable_response
 from service.http.schemas import ModelList, ModelView
 from service.model_choice import default_model
 
@@ -13,8 +14,8 @@ COPIED = ModelView.model_fields.keys() - {"styles", "is_default", "state"}
 """Fields that the catalog's entry has, too."""
 
 
-@router.get("/models", response_description="The networks")
-async def list_models(context: ContextOfProcess) -> ModelList:
+@router.get("/models", response_model=ModelList, responses=cacheable("The networks"))
+async def list_models(context: ContextOfProcess, if_none_match: IfNoneMatch = None) -> Response:
     """List all networks, how they were trained and what they can do; also those that cannot be used, and why."""
     found_by_workers = await _problems_of_workers(context)
     catalog = context.watch.now()
@@ -28,7 +29,8 @@ async def list_models(context: ContextOfProcess) -> ModelList:
         )
         for model in catalog.models
     ]
-    return ModelList(models=tuple(views))
+    body = ModelList(models=tuple(views)).model_dump_json()
+    return cacheable_response(body.encode(), "application/json", if_none_match)
 
 
 async def _problems_of_workers(context: Context) -> dict[str, str]:

@@ -20,12 +20,12 @@ export class Problem extends Error {
     this.retryAfterS = retryAfterS;
   }
 
-  /** What happened, as one person says it to another; the service's own words are in `detail`. */
+  /** The problem in plain words; the service's own are in `detail`. */
   get spoken() {
     return spoken(this);
   }
 
-  /** Whether the same request may succeed a little later. */
+  /** Tells whether the same request may succeed a little later. */
   get passes() {
     return this.retryAfterS > 0 && [429, 503].includes(this.status);
   }

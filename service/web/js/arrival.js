@@ -1,4 +1,4 @@
-/** What the page opens with: a look from a link, where one was, or a sample photo that is painted already. */
+/** The page's first picture: the look of a link, the session before, or a sample photo that is painted already. */
 
 import { loadCatalog } from "./catalog.js";
 import { fromLink, toLink } from "./link.js";

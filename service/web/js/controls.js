@@ -56,10 +56,10 @@ export function createControls(store, optimise) {
     format.value = look.format;
     exportSize.value = look.exportSize;
 
-    allow(alpha, isEmpty || heeds(mix, "alpha"), $("#alpha-hint"), NOT_HERE);
-    allow(strokes, isEmpty || (heeds(mix, "style_size") && hasAll), $("#strokes-hint"), NEEDS_PICTURE);
-    $("#seed-field").hidden = !heeds(mix, "seed");
-    checkColours(look.color, isEmpty || heeds(mix, "color"), hasAll);
+    allow(alpha, isEmpty || supports(mix, "alpha"), $("#alpha-hint"), NOT_HERE);
+    allow(strokes, isEmpty || (supports(mix, "style_size") && hasAll), $("#strokes-hint"), NEEDS_PICTURE);
+    $("#seed-field").hidden = !supports(mix, "seed");
+    checkColours(look.color, isEmpty || supports(mix, "color"), hasAll);
     $("#fine-time").textContent = `≈ ${Math.max(1, Math.round((look.steps * STEP_S) / 60))} min`;
     allow($("#optimise"), !isEmpty && hasAll, $("#method-hint"), isEmpty ? "" : "To optimise, the painting itself is needed, and of this one only what was learned from it is here.");
   }

@@ -1,4 +1,4 @@
-/** What can be taken away: the picture as a file, a copy, a tab or a link; the request as code; the masks. */
+/** Export: the picture as a file, a copy, a tab or a link; the request as code; the masks. */
 
 import { $, announce, el } from "./dom.js";
 import { address } from "./api.js";

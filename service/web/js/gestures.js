@@ -51,7 +51,7 @@ export function createGestures(viewport, { isMasking, isZoomed, zoomAt, pan, dra
   });
 
   /**
-   * What is below the two fingers stays below them.
+   * Zoom and move: the place below the two fingers stays below them.
    * @typedef {{x: number, y: number}} Place
    * @param {Place} before @param {Place} now @param {Place} other
    */

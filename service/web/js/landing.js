@@ -15,7 +15,7 @@ async function drawn(blob, width, height) {
 }
 
 /**
- * What the job has so far, with the preview in the places that are still the photo.
+ * The picture of a job so far, with the preview in the places that are still the photo.
  * @param {Blob} soFar The photo, with the tiles that are done.
  * @param {Blob} preview
  * @param {Blob} photo
@@ -35,7 +35,7 @@ export async function landed(soFar, preview, photo) {
   return new Promise((resolve) => news.canvas.toBlob((blob) => resolve(blob ?? soFar), "image/jpeg", 0.9));
 }
 
-/** How much a block of two pictures differs, on average of its pixels and colours. */
+/** Mean absolute difference of a block of two pictures. */
 function difference(/** @type {Uint8ClampedArray} */ one, /** @type {Uint8ClampedArray} */ other, /** @type {number} */ left, /** @type {number} */ top, /** @type {number} */ width, /** @type {number} */ height) {
   let [sum, count] = [0, 0];
   for (let y = top; y < Math.min(height, top + BLOCK_PX); y++) {

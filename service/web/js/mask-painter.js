@@ -4,11 +4,11 @@ import { $, announce } from "./dom.js";
 import { drawOutlines } from "./mask-outline.js";
 import { drawMasks, drawStroke, restOf } from "./mask-strokes.js";
 import { createMaskTools } from "./mask-tools.js";
-import { heeds } from "./mix.js";
+import { supports } from "./mix.js";
 
 const OVERLAY_PX = 640;
 const KEY_STEP = 0.02;
-/** Of the four tints; the first style's is the first. */
+/** Colours of the outlines, by the order of the styles. */
 const TINTS = /** @type {[number, number, number][]} */ ([[255, 92, 58], [72, 156, 255], [255, 200, 60], [70, 205, 140]]);
 
 /**
@@ -117,7 +117,7 @@ export function createMaskPainter(store, stage) {
   });
 
   function setMode(/** @type {boolean} */ is) {
-    if (is && !heeds(store.get().mix, "mask")) {
+    if (is && !supports(store.get().mix, "mask")) {
       announce(tools.whyNot(), true);
       tools.explain();
       return;
@@ -137,7 +137,7 @@ export function createMaskPainter(store, stage) {
   mode.addEventListener("click", () => setMode(!isOn));
   store.subscribe((state, before) => {
     if (state.mask === before.mask && state.mix.slots === before.mix.slots && state.photo === before.photo) return;
-    if (isOn && !heeds(state.mix, "mask")) setMode(false);
+    if (isOn && !supports(state.mix, "mask")) setMode(false);
     tools.draw();
     redraw();
   });

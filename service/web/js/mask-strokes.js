@@ -61,7 +61,7 @@ export function drawMasks(mask, keys, width, height) {
   return masks;
 }
 
-/** What the target has goes to the style that is elsewhere, or to the photo, and the other way round. */
+/** Swap: the target's places go to the style that is elsewhere, or to the photo, and the other way round. */
 function invert(/** @type {Map<string, HTMLCanvasElement>} */ masks, /** @type {string} */ target, /** @type {string} */ rest) {
   const [one, other] = [masks.get(target), masks.get(rest)];
   if (one && other) {
@@ -103,7 +103,7 @@ function stamp(/** @type {HTMLCanvasElement} */ canvas, /** @type {ImageData} */
   canvas.getContext("2d")?.drawImage(whole, 0, 0, canvas.width, canvas.height);
 }
 
-/** Where a brush touches, close enough to be a line. */
+/** Places that a brush touches, close enough to be a line. */
 function* dabs(/** @type {MaskStroke} */ { points, size }, /** @type {number} */ from, /** @type {any} */ { width, height }) {
   const step = Math.max(1, size * Math.max(width, height) * STEP);
   for (let index = Math.max(0, from); index < points.length; index++) {

@@ -1,9 +1,9 @@
-/** What masks are painted with: which style, brush or eraser, how large and how soft; and what is done to all of it. */
+/** Tools for masks: target, brush or eraser, size and softness; fill, invert, import, clear. */
 
 import { $, announce, el } from "./dom.js";
 import { fillTrack } from "./controls.js";
 import { restOf } from "./mask-strokes.js";
-import { heeds } from "./mix.js";
+import { supports } from "./mix.js";
 
 const LARGEST_PX = 768;
 
@@ -91,7 +91,7 @@ export function createMaskTools(store, { end, changed }) {
     size: () => brush.valueAsNumber / 100,
     /** A new stroke, without points. @param {boolean} erases For this one alone. */
     stroke: (erases) => ({ target: isErasing !== erases ? rest() : chosen(), points: [], size: brush.valueAsNumber / 100, softness: soft.valueAsNumber / 100 }),
-    whyNot: () => (store.get().mix.slots.length && !heeds(store.get().mix, "mask") ? "The network of this style takes no masks." : "Take a painting first, then paint where it applies."),
+    whyNot: () => (store.get().mix.slots.length && !supports(store.get().mix, "mask") ? "The network of this style takes no masks." : "Take a painting first, then paint where it applies."),
     explain() {
       const note = $("#mix-note");
       note.hidden = false;

@@ -1,4 +1,4 @@
-/** What survives a reload: photo, paintings, settings and the last pictures, in IndexedDB. Where it may not, nothing does. */
+/** Storage that survives a reload: photo, paintings, settings and the last pictures, in IndexedDB. Where it is forbidden, nothing does. */
 
 import { createStore, delMany, get, keys, set } from "../vendor/idb-keyval.js";
 

@@ -83,7 +83,7 @@ export function swapped(mix, key, slot) {
   return { ...mix, slots: mix.slots.map((old) => (old.key === key ? slot : old)), note: "" };
 }
 
-/** Whether one network can paint all of them. */
+/** Tells whether one network can paint all of them. */
 const canMix = (/** @type {Slot} */ slot, /** @type {Slot[]} */ others) =>
   slot.controls.includes("weights") && slot.models.some((model) => others.every(({ models }) => models.includes(model)));
 

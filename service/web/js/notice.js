@@ -1,4 +1,4 @@
-/** What the service has to say about the picture: errors, waiting. Errors of a field stand at the field. */
+/** Messages about the picture: errors, waiting. Errors of a field stand at the field. */
 
 import { $, announce, showText } from "./dom.js";
 

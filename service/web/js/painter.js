@@ -142,6 +142,7 @@ export function createPainter({ store, stage, notice, answered, finished, painte
     if (action.type === "registered" || (action.type === "look" && isOfTheFile(action.change))) return;
     // a control that is let go has the value it had, and now wants its picture in full
     if (!action.entry && action.live === undefined && isSamePicture(state, before)) return;
+    if (!state.photo) return;
     notice.clear();
     const entry = action.live ? undefined : (action.entry ?? painted(state));
     if (entry) showAgain(entry);
@@ -149,7 +150,7 @@ export function createPainter({ store, stage, notice, answered, finished, painte
   });
 
   return {
-    /** Whether nothing is being painted or waits for it. */
+    /** Tells whether nothing is being painted or waits for it. */
     isIdle: live.isIdle,
     /** The same picture once more, for a file of another format. @param {(entry: Entry) => void} done */
     repaint(done) {

@@ -70,7 +70,7 @@ function withOnePicture(/** @type {Painting} */ painting) {
 }
 
 /**
- * Whether a painting has all words that are looked for.
+ * Tells whether a painting has all words of a search.
  * @param {Painting} painting
  * @param {string} words
  * @param {string[]} [colours] Of the painting.
@@ -93,7 +93,7 @@ export function variantFor({ variants }, others) {
 }
 
 /**
- * What can paint a slot: its painting's other networks, and the networks that take the same style.
+ * Choices of a slot: its painting's other networks, and the networks that take the same style.
  * @param {Painting[]} paintings
  * @param {Slot} slot
  * @returns {{slot: Slot, model: string}[]}

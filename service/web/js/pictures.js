@@ -46,7 +46,7 @@ async function shrink(blob, px) {
   return new Promise((resolve) => canvas.toBlob((copy) => resolve(copy ?? blob), type, 0.92));
 }
 
-/** Whether any pixel lets something through. */
+/** Tells whether any pixel is transparent. */
 function hasTransparency(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ width, /** @type {number} */ height) {
   const { data } = context.getImageData(0, 0, width, height);
   for (let at = 3; at < data.length; at += 4) if (data[at] < 255) return true;

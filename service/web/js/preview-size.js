@@ -1,4 +1,4 @@
-/** How large a preview may be, so that previews follow a moving control: as large as the last ones were quick. */
+/** Size of the next preview: previews follow a moving control, so it is as large as the last ones were quick. */
 
 const SIZES = [96, 128, 160, 192, 256];
 const WANTED_MS = 80;

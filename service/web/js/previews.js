@@ -17,7 +17,7 @@ const inView = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "120px" });
 
-/** Where a style's picture is, for an `<img>`. @param {{picture: string | null, upload?: {url: string} | null}} style @returns {Promise<string>} */
+/** Address of a style's picture, for an `<img>`. @param {{picture: string | null, upload?: {url: string} | null}} style @returns {Promise<string>} */
 export async function pictureUrl({ picture, upload }) {
   if (upload) return upload.url;
   if (!picture) return "";

@@ -1,7 +1,7 @@
 /** From the state to the fields of `POST /stylize`: the same list makes the form that is sent and the code to copy. */
 
 import { drawMasks, maskFile } from "./mask-strokes.js";
-import { chosenNetwork, hasPictures, heeds, weights } from "./mix.js";
+import { chosenNetwork, hasPictures, supports, weights } from "./mix.js";
 import { fitted, smaller } from "./pictures.js";
 
 /**
@@ -11,7 +11,7 @@ import { fitted, smaller } from "./pictures.js";
  */
 
 export const PREVIEW_PX = 256;
-/** What is painted at once of a picture that takes long. */
+/** Longer side in pixels of the quick version of a picture that takes long. */
 const QUICK_PX = 768;
 const LARGEST_MASK_PX = 1024;
 const LONG_JOB_PIXELS = 1.25 * 2 ** 20;

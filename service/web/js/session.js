@@ -9,7 +9,7 @@ const LARGEST_SHOWN_PX = 2048;
 
 /** @typedef {import("./tray.js").Entry} Entry */
 
-/** What is kept of a state: files are kept once, by their names. */
+/** A state as it is stored: files are stored once, by their names. */
 const packed = (/** @type {import("./state.js").State} */ { photo, mix, look, mask }) => ({
   photo: photo?.id ?? null,
   mix: { ...mix, slots: mix.slots.map((slot) => (slot.upload ? { ...slot, upload: null, isUpload: true } : slot)) },
@@ -104,7 +104,7 @@ async function files(kind, ids) {
   return found;
 }
 
-/** Where one was. @returns {Promise<{work: any, entries: Entry[]} | null>} */
+/** Read the session before. @returns {Promise<{work: any, entries: Entry[]} | null>} */
 async function read() {
   const kept = await memory.get("session");
   if (!kept?.photo) return null;

@@ -2,7 +2,7 @@
 
 import { $, el } from "./dom.js";
 
-/** What has keys, and an undoing, of its own. */
+/** Elements with keys, and an undo, of their own. */
 const WRITTEN_IN = "input:not([type=range], [type=radio]), select, textarea";
 const BRUSH_STEP = 3;
 
@@ -26,7 +26,7 @@ const PRESSES = /** @type {const} */ ([
   ["?", "help", "These keys"],
 ]);
 
-const OTHERS = [["Ctrl Z", "Undo"], ["Ctrl Shift Z", "Redo"], ["Space", "The photo, as long as it is held"], ["[ ]", "Smaller or larger brush"], ["Arrows", "Move the picture, the divider, or along the wall"]];
+const OTHERS = [["Ctrl Z", "Undo"], ["Ctrl Shift Z", "Redo"], ["Space", "The photo, as long as it is held"], ["[ ]", "Smaller or larger brush"], ["Esc", "Masks are done"], ["Arrows", "Move the picture, the divider, or along the wall"]];
 
 /**
  * @param {import("./stage.js").Stage} stage
@@ -52,6 +52,7 @@ export function createShortcuts(stage, isMasking) {
     const isCommand = event.ctrlKey || event.metaKey;
     if (isCommand && (key === "Z" || key === "Y")) $(key === "Y" || event.shiftKey ? "#redo" : "#undo").click();
     else if (isCommand) return;
+    else if (key === "Escape" && isMasking()) $("#mask-done").click();
     else if (key === " " && !/** @type {Element} */ (event.target).closest("button, summary, a, label, input")) hold(true);
     else if (key === "[" || key === "]") {
       brush.valueAsNumber += key === "]" ? BRUSH_STEP : -BRUSH_STEP;

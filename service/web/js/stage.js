@@ -56,7 +56,7 @@ export function createStage() {
       shown = photo;
       this.showReference(null);
     },
-    /** What is to the left of the divider: the photo, or another picture. @param {{url: string, title: string} | null} reference */
+    /** Show the photo, or another picture, to the left of the divider. @param {{url: string, title: string} | null} reference */
     showReference(reference) {
       if (!shown) return;
       before.src = reference?.url ?? shown.url;

@@ -35,11 +35,11 @@ import { remember, START } from "./timeline.js";
 
 const NO_MASK = { strokes: [], elsewhere: null };
 
-/** What makes a difference to the file alone, or to what is asked for next. */
+/** Settings that make a difference to the file alone, or to the next job. */
 const NOT_PAINTED = ["format", "exportSize", "steps"];
 
 /**
- * Whether a change of the look leaves the picture as it is.
+ * Tells whether a change of the look leaves the picture as it is.
  * @param {object} change
  */
 export const isOfTheFile = (change) => Object.keys(change).every((name) => NOT_PAINTED.includes(name));
@@ -130,7 +130,7 @@ export function reduce(state, action) {
 }
 
 /**
- * Whether two states ask for the same picture; the format and size of its file make no difference.
+ * Tells whether two states ask for the same picture; the format and size of its file make no difference.
  * @param {State} one
  * @param {State} other
  */

@@ -18,7 +18,7 @@ const isSameWork = (one, other) =>
   one.photo === other.photo && one.look === other.look && one.mask === other.mask &&
   one.mix.slots === other.mix.slots && one.mix.point === other.mix.point;
 
-/** What moves: all previews of a slider, and its release, are one step. */
+/** Name of the control that moves: all previews of a slider, and its release, are one step. */
 const movement = (/** @type {import("./state.js").Action} */ { type, change }) => [type, ...Object.keys(change ?? {})].join(" ");
 
 /**

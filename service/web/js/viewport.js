@@ -22,17 +22,23 @@ export function createViewport({ isMasking, drag, moved }) {
   let photo = { width: 3, height: 2 };
   let pixels = 512; // width of the result
   let isFilling = false;
+  let room = { width: 0, height: 0 }; // of the window, when the picture was last laid out
 
   const onePercent = () => pixels / (width * devicePixelRatio * 100);
   const oneToOne = () => 100 * onePercent();
 
+  /** Fit the picture to the window; the place in its middle stays there. */
   function layout() {
+    const middle = { x: (room.width / 2 - x) / (width * zoom || 1), y: (room.height / 2 - y) / (height * zoom || 1) };
     const [roomWidth, roomHeight] = [viewport.clientWidth, viewport.clientHeight];
+    room = { width: roomWidth, height: roomHeight };
     const scale = Math.min(roomWidth / photo.width, roomHeight / photo.height);
     [width, height] = [Math.max(1, photo.width * scale), Math.max(1, photo.height * scale)];
     frame.style.width = `${width}px`;
     frame.style.height = `${height}px`;
     if (isFilling) zoom = filling();
+    x = roomWidth / 2 - middle.x * width * zoom;
+    y = roomHeight / 2 - middle.y * height * zoom;
     apply();
   }
 
@@ -136,7 +142,7 @@ export function createViewport({ isMasking, drag, moved }) {
   };
 }
 
-/** Where a side begins: in the middle if all of it is seen, else without a gap at either end. */
+/** Position of a side: in the middle if all of it is seen, else without a gap at either end. */
 function held(/** @type {number} */ at, /** @type {number} */ room, /** @type {number} */ length) {
   if (length <= room + 0.5) return (room - length) / 2;
   return Math.min(0, Math.max(room - length, at));

@@ -10,6 +10,7 @@ import { smaller } from "./pictures.js";
 const SIDE_PX = 128;
 const AT_ONCE = 3;
 const REST_MS = 500;
+const REST_AFTER_LIMIT_MS = 60000;
 const MOST_KEPT = 400;
 
 /**
@@ -79,12 +80,16 @@ export function createWallPainter(store, wall, isIdle) {
       done.set(name, URL.createObjectURL(await answer.blob()));
       const item = list.querySelector(`.card[data-key="${CSS.escape(key)}"]`);
       if (item) show(item);
-    } catch (problem) {
-      const passes = controller.signal.aborted || /** @type {any} */ (problem).passes;
-      if (passes) done.delete(name); // others stay: they would fail again
-    } finally {
       running.delete(controller);
-      if (!controller.signal.aborted) work();
+      work();
+    } catch (problem) {
+      running.delete(controller);
+      const { passes, status, retryAfterS } = /** @type {import("./api.js").Problem} */ (problem);
+      if (controller.signal.aborted) done.delete(name);
+      else if (passes) {
+        done.delete(name); // others stay: they would fail again
+        rest(status === 429 ? REST_AFTER_LIMIT_MS : retryAfterS * 1000); // the wall is not worth anybody's share
+      } else work();
     }
   }
 

@@ -39,7 +39,7 @@ export function createWall(store) {
     store,
   });
 
-  /** What a new style must go with: the mix without the one that it replaces. */
+  /** The styles that a new one must go with: the mix without the one that it replaces. */
   function others() {
     const key = selectedKey(store.get());
     return store.get().mix.slots.filter((slot) => slot.key !== key);

@@ -32,7 +32,7 @@ export async function factsOf({ slots }, result) {
 export const seconds = (ms) => (ms < 950 ? `${Math.round(ms)} ms` : ms < 60000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`);
 
 /**
- * How long something will still take.
+ * The time left, in words.
  * @param {number} s
  */
 export const timeLeft = (s) => (s < 90 ? `${s} s left` : `${Math.round(s / 60)} min left`);

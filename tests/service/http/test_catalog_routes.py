@@ -48,9 +48,16 @@ def test_a_preview(client: httpx.Client) -> None:
     problem(client.get("/styles/third/preview"), 404, None, "there is no style 'third'")
 
 
+def test_the_models_are_cached(client: httpx.Client) -> None:
+    answer = client.get("/models")
+    assert answer.headers["content-type"] == "application/json"
+    again = client.get("/models", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_the_models(client: httpx.Client) -> None:
     (model,) = client.get("/models").json()["models"]
     assert (model["id"], model["network"], model["norm"], model["styles"]) == ("adain", "adain", "adaptive", 2)
     assert (model["state"], model["licence"]) == ("available", "Apache-2.0")
     assert (model["any_style"], model["is_default"]) == (True, True)
-    assert model["parameters"] > 1_000_000
+    assert model["parameters"] > 50_000

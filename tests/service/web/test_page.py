@@ -169,6 +169,15 @@ def test_a_script_is_short_typed_and_makes_no_markup(name: str) -> None:
         assert (pages.FOLDER / Path(name).parent / imported).is_file(), imported
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_imports_what_there_is(name: str) -> None:
+    for names, path in re.findall(r'^import \{ (.*?) \} from "(.+?)"', read(name), re.M):
+        other = (pages.FOLDER / Path(name).parent / path).read_text()
+        declared = re.findall(r"^export (?:async )?(?:const|let|class|function\*?) ([\w$]+)", other, re.M)
+        listed = re.findall(r"[\w$]+", " ".join(re.findall(r"^export \{(.+?)\};", other, re.M | re.S)))
+        assert set(names.split(", ")) <= {*declared, *listed}, path
+
+
 def test_every_script_is_used() -> None:
     found, waiting = set(), ["main.js"]
     while waiting:

@@ -171,10 +171,16 @@ def test_a_file_that_is_no_picture_is_answered_in_the_services_own_words(studio:
     assert not studio.page.locator("#style-error").is_visible()
 
 
+WALL_IS_PAINTED = """() => document.querySelectorAll(".card-mine[src]").length >= 7"""
+"""Of the cards in view; what the wall asks for would fill the queue, too."""
+
+
 def test_a_full_queue_says_so_and_tries_again(chromium, services: Services, every_network: Path) -> None:
     with services.starter(every_network) as start:
         service = start(max_queue=1)
         studio = opener(chromium, service)()
+        studio.page.wait_for_function(WALL_IS_PAINTED)
+        studio.page.wait_for_timeout(1000)
         service.workers[0].send_signal(signal.SIGSTOP)
         accepted = service.client.post(
             "/stylize",
