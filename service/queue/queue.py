@@ -97,7 +97,7 @@ class JobQueue:
             [GROUP, *about, *fields, *blob_fields(job.blobs)],
         )
         if not outcome:
-            raise QueueFull(f"{limit} jobs are waiting already: try again later", job.retry_after_s)
+            raise QueueFull(f"{limit} jobs are waiting already: try again later", retry_after_s=job.retry_after_s)
         return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:

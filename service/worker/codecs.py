@@ -184,7 +184,9 @@ class StyleSources:
             remembered = self.stylizer.remembered(self.parameters.model, encoding)
             if remembered is not None:
                 return remembered
-        return StyleImage(encoding, self._pixels(file))
+        image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
+        check_style_size(image.width, image.height)
+        return StyleImage(encoding, image)
 
     def _registered(self, style_id: str) -> StyleImage:
         """Return a registered style, by the file that is kept of it."""
@@ -202,11 +204,6 @@ class StyleSources:
             with contextlib.suppress(OSError):
                 return path.read_bytes()
         raise ModelUnavailable(f"the painting of {style_id!r} is being replaced or removed: try again", "style_id")
-
-    def _pixels(self, file: bytes) -> Image.Image:
-        image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
-        check_style_size(image.width, image.height)
-        return image
 
 
 def needs_pixels(parameters: StylizeParameters) -> bool:

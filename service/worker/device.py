@@ -53,7 +53,7 @@ class Device:
         except TimeoutError as err:
             raise DeviceFailed(f"a forward pass took more than {timeout_s:g} s") from err
         except Exception as err:
-            if _is_device_error(err):
+            if isinstance(err, torch.AcceleratorError) or "CUDA error" in str(err):  # and so will all further calls
                 raise DeviceFailed(str(err)) from err
             raise
 
@@ -109,8 +109,3 @@ class Device:
         except Exception as err:
             log.exception("a step of a long job failed")
             raise JobFailed("the picture could not be painted") from err
-
-
-def _is_device_error(err: Exception) -> bool:
-    """Return whether every further call on the device fails too."""
-    return isinstance(err, torch.AcceleratorError) or "CUDA error" in str(err)

@@ -66,14 +66,6 @@ class HeldJobs:
         with contextlib.suppress(ServiceError):  # their leases end by themselves
             await self._queue.release(self.claims)
 
-    async def extend_leases(self) -> None:
-        """Renew the leases of all jobs that are not late.
-
-        Raises:
-            QueueUnreachable: Redis does not answer.
-        """
-        await self._queue.extend([claim for claim in self.claims if not claim.is_late])
-
     async def until_alone(self, claim: Claim) -> None:
         """Wait until no other job is held."""
         async with self._changed:

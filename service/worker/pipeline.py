@@ -224,7 +224,7 @@ class Worker:
         """Tell Redis that this worker lives, and renew the leases of what it holds."""
         while True:
             with contextlib.suppress(ServiceError):  # the client of Redis has logged it
-                await self._held.extend_leases()
+                await self._queue.extend([claim for claim in self._held.claims if not claim.is_late])
                 await self._queue.heartbeat(self._worker_info())
             await asyncio.sleep(self._settings.heartbeat_s)
 

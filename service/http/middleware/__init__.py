@@ -14,7 +14,6 @@ from endpoints that a client left.
 
 from fastapi import FastAPI
 
-from service.api_keys import KeyRing
 from service.http.context import Context
 from service.http.middleware.clients import Clients
 from service.http.middleware.cors import Cors
@@ -27,9 +26,8 @@ from service.http.middleware.request_scope import RequestScope
 def add_middleware(app: FastAPI, context: Context) -> None:
     """Wrap ``app``; the last one that is added is the outermost."""
     settings, metrics = context.settings, context.metrics
-    keys, most = KeyRing(settings.api_keys), settings.max_requests_per_key
     app.add_middleware(Methods)
-    app.add_middleware(Clients, keys=keys, running=context.running, most=most)
+    app.add_middleware(Clients, keys=settings.api_keys, running=context.running, most=settings.max_requests_per_key)
     app.add_middleware(Problems, metrics=metrics)
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)

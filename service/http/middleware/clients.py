@@ -11,11 +11,12 @@ response that is read slowly.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api_keys import KeyRing
+from service.api_keys import ApiKey, name_of
 from service.errors import TooManyRequests, Unauthorized
 from service.queue.limits import RunningRequests
 
@@ -29,7 +30,7 @@ END_PATIENCE_S = 0.5
 class Clients:
     """Sets ``request.state.client`` to the name of the key; to ``None``, which has no limit, where none is needed."""
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, running: RunningRequests, most: int) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[ApiKey], running: RunningRequests, most: int) -> None:
         """Wrap ``app``; ``most`` is for the error's text."""
         self._app = app
         self._keys = keys
@@ -81,7 +82,7 @@ class Clients:
         scheme, _, secret = authorization[0].partition(" ")
         if len(authorization) > 1 or scheme.lower() != "bearer" or not secret.strip():
             raise Unauthorized("the header `Authorization` is not understood: send it once, as `Bearer KEY`")
-        client = self._keys.name_of(secret.strip())
+        client = name_of(secret.strip(), self._keys)
         if client is None:
             raise Unauthorized(
                 "this API key is not known here: check it, or ask the operator of the service for one", is_invalid=True
