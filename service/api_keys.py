@@ -30,28 +30,16 @@ class ApiKey:
     sha256: str
 
     def __str__(self) -> str:
-        """Format the key as in the settings."""
         return f"{self.name}:{self.sha256}"
 
 
-class KeyRing:
-    """The keys of the settings; without any, everybody may use the service."""
-
-    def __init__(self, keys: Iterable[ApiKey]) -> None:
-        """Keep the valid keys."""
-        self._keys = tuple(keys)
-
-    def __bool__(self) -> bool:
-        """Tell whether a key is needed at all."""
-        return bool(self._keys)
-
-    def name_of(self, secret: str) -> str | None:
-        """Find the name of a key, in constant time; ``None`` if the key is unknown."""
-        given, found = digest_of(secret), None
-        for key in self._keys:
-            if hmac.compare_digest(key.sha256, given):
-                found = key.name
-        return found
+def name_of(secret: str, keys: Iterable[ApiKey]) -> str | None:
+    """Find the name of a key, in constant time; ``None`` if the key is unknown."""
+    given, found = digest_of(secret), None
+    for key in keys:
+        if hmac.compare_digest(key.sha256, given):
+            found = key.name
+    return found
 
 
 def new_key(name: str) -> tuple[str, ApiKey]:

@@ -40,8 +40,7 @@ class ServiceError(Exception):
     """Base of the tree; sent as problem+json (RFC 9457).
 
     Attributes:
-        status: HTTP status.
-        title: Title of the problem.
+        usual_retry_s: Seconds after which the client may try again, if nothing better is known.
         example: Detail that the API's documentation shows, formatted with ``settings``.
         example_field: Form field that the example is about.
         header_meanings: Headers of the response, each with its meaning.
@@ -51,16 +50,16 @@ class ServiceError(Exception):
 
     status: ClassVar[int]
     title: ClassVar[str]
+    usual_retry_s: ClassVar[int | None] = None
     example: ClassVar[str] = ""
     example_field: ClassVar[str | None] = None
     header_meanings: ClassVar[Mapping[str, str]] = NO_HEADERS
 
     def __init__(self, detail: str, field: str | None = None, retry_after_s: int | None = None) -> None:
-        """Make an error; ``retry_after_s`` tells the client when to try again."""
         super().__init__(detail)
         self.detail = detail
         self.field = field
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = self.usual_retry_s if retry_after_s is None else retry_after_s
 
     @property
     def headers(self) -> dict[str, str]:
@@ -182,11 +181,8 @@ class TooManyRequests(ServiceError):
         "{settings.max_requests_per_key} requests with this key run already, which is as many as one key may have: wait"
         " for the answer of one"
     )
+    usual_retry_s = 1  # one of the client's requests has probably ended then
     header_meanings = RETRY_AFTER
-
-    def __init__(self, detail: str) -> None:
-        """Make an error; one of the client's requests has probably ended after a second."""
-        super().__init__(detail, retry_after_s=1)
 
 
 class ClientLeft(ServiceError):
@@ -216,12 +212,9 @@ class Unavailable(ServiceError):
 
     status = 503
     title = "Service unavailable"
+    usual_retry_s = 2
     example = "the service is stopping: try again"
     header_meanings = RETRY_AFTER
-
-    def __init__(self, detail: str, retry_after_s: int = 2) -> None:
-        """Make an error that passes; ``retry_after_s`` is a guess of when."""
-        super().__init__(detail, retry_after_s=retry_after_s)
 
 
 class QueueFull(Unavailable):
@@ -246,11 +239,7 @@ class ModelUnavailable(Unavailable):
     """A network, or a style of it, is listed but cannot be used: its checkpoint is damaged or has just changed."""
 
     title = "Network unavailable"
-
-    def __init__(self, detail: str, field: str | None = None) -> None:
-        """Make an error that ends when the checkpoint is repaired, which ``GET /models`` shows."""
-        super().__init__(detail, retry_after_s=5)
-        self.field = field
+    usual_retry_s = 5  # it ends when the checkpoint is repaired, which ``GET /models`` shows
 
 
 class QueueUnreachable(Unavailable):

@@ -62,16 +62,8 @@ def read_header(data: bytes, field: str, limits: ImageLimits) -> Header:
 def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> DecodedImage:
     """Decode a file's pixels: upright, in sRGB, the longer side resized to ``longer_px``.
 
-    Args:
-        data: The file.
-        field: Form field of the file, for the message.
-        limits: Limits to check.
-        longer_px: Longer side of the result.
-
     Raises:
-        InvalidField: As in ``read_header``; or the data is damaged or truncated.
-        PayloadTooLarge: As in ``read_header``.
-        UnsupportedImage: As in ``read_header``.
+        InvalidField: As ``read_header``, which has the other errors too; or the data is damaged or truncated.
     """
     file = _opened(data, field, limits)
     with _clear_damage(field):
@@ -83,19 +75,11 @@ def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, i
 
     Levels are numbers and not colours, so a colour profile changes nothing.
 
-    Args:
-        data: The file.
-        field: Form field of the file, for the message.
-        limits: Limits to check.
-        size: Width and height of the result.
-
     Returns:
-        Mode L: 255 is full, 0 is none.
+        Mode L, of ``size`` (width, height): 255 is full, 0 is none.
 
     Raises:
-        InvalidField: As in ``decode``; or the levels are 0 and 1, as of an array of truth values.
-        PayloadTooLarge: As in ``decode``.
-        UnsupportedImage: As in ``decode``.
+        InvalidField: As ``decode``, which has the other errors too; or the levels are 0 and 1, as of truth values.
     """
     file = _opened(data, field, limits)
     with _clear_damage(field):

@@ -18,13 +18,7 @@ log = logging.getLogger(__name__)
 def find_model(
     request: StylizeRequest[bytes], catalog: Catalog, registered: Container[str], default: str
 ) -> ModelEntry:
-    """Find the network that paints all the styles.
-
-    Args:
-        request: The request.
-        catalog: The networks.
-        registered: The ids of those of the request's styles that are registered.
-        default: The setting ``default_model``.
+    """Find the network that paints all the styles; of their ids, ``registered`` are those of registered styles.
 
     Raises:
         InvalidField: There is none, or it is not the one that was asked for.
@@ -61,9 +55,6 @@ def default_model(catalog: Catalog, name: str) -> ModelEntry | None:
     """Find the network for style images if none is asked for: the one of this name, else the first for any style.
 
     It may be damaged: another one would paint other pictures, so it does not take its place.
-
-    Returns:
-        The network; ``None`` if no network takes style images.
     """
     found = next((model for model in catalog.models if model.id == name), None)
     if found is not None and (found.any_style or found.problem is not None):

@@ -184,11 +184,8 @@ class StylizeParameters(StylizeOptions):
     know are ignored.
 
     Attributes:
-        request_id: Id of the request, for the log.
-        model: The network's id.
         width: Width of the output, in pixels.
         height: Height of the output, in pixels.
-        styles: The mix.
         format: One of ``FORMATS``.
         style_size: Longer side at which style images are encoded, in pixels.
         tiled: Paint in tiles, on the background lane.

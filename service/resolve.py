@@ -154,11 +154,6 @@ def _ids_with_painting(
     return frozenset(style_id for style_id in request.style_id if style_id in registered or style_id in here)
 
 
-def _without_painting(request: Request, with_painting: Container[str]) -> str | None:
-    """First id in the request that has none."""
-    return next((style_id for style_id in request.style_id if style_id not in with_painting), None)
-
-
 def _upload_pixels(
     request: Request, uploads: Sequence[Header], with_painting: Collection[str], settings: HttpSettings
 ) -> list[int]:
@@ -186,7 +181,7 @@ def _upload_pixels(
 def _check_options(request: Request, with_painting: Container[str], longer_px: int, settings: HttpSettings) -> None:
     """Refuse options that do not go together, or not with these styles."""
     check_steps(request.method, request.steps)
-    without = _without_painting(request, with_painting)
+    without = next((style_id for style_id in request.style_id if style_id not in with_painting), None)
     if request.method == "gatys":
         _check_optimisation(request, without, longer_px, settings)
     if request.color == "match" and without is not None:

@@ -27,7 +27,6 @@ class FilePair:
     output: Path | None
 
     def __str__(self) -> str:
-        """Name the photo."""
         return str(self.source) if self.source is not None else "stdin"
 
     @property

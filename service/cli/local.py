@@ -70,7 +70,6 @@ class LocalPainter:
     def __init__(
         self, stylizer: Stylizer, request: StylizeRequest[bytes], settings: Settings, display: ProgressDisplay
     ) -> None:
-        """Paint with ``stylizer``, and report every photo to ``display``."""
         self._stylizer = stylizer
         self._request = request
         # The limit of uploads is the API's, which must not be filled by others; who paints files has them already.

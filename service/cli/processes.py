@@ -17,11 +17,7 @@ def serve() -> None:
 
     with clear_errors():
         settings = load_settings()
-
-    async def run() -> int:
-        return await Supervisor(settings).run()
-
-    raise typer.Exit(asyncio.run(run()))
+    raise typer.Exit(asyncio.run(Supervisor(settings).run()))
 
 
 def api() -> None:
@@ -57,9 +53,7 @@ def key(name: Annotated[str, typer.Argument(help="Name of the client, which the 
 
     with clear_errors():
         secret, entry = new_key(name)
-    say(
-        "The key is for the client, and is stored nowhere. The entry is for the settings; commas separate several.",
-    )
+    say("The key is for the client, and is stored nowhere. The entry is for the settings; commas separate several.")
     print(f"key:   {secret}\nentry: STYLIZE_API_KEYS={entry}")
 
 

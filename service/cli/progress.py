@@ -9,13 +9,10 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    ProgressColumn,
-    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 from service.cli.files import FilePair
 
@@ -27,15 +24,6 @@ class Outcome:
     pair: FilePair
     seed: int | None = None
     error: str | None = None
-
-
-class RateColumn(ProgressColumn):
-    """Photos per second, or per minute if they take longer."""
-
-    def render(self, task: Task) -> Text:
-        """Format the recent rate."""
-        rate = task.speed or 0.0
-        return Text(f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min", style="progress.data.speed")
 
 
 class ProgressDisplay:
@@ -51,7 +39,6 @@ class ProgressDisplay:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            RateColumn(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -60,14 +47,12 @@ class ProgressDisplay:
         self._all = self._bars.add_task("painting", total=total) if total > 1 else None
 
     def __enter__(self) -> Self:
-        """Show the bars."""
         self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the bars."""
         self._bars.stop()
 
     def step(self, pair: FilePair, done: float, total: float) -> None:

@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,32 +25,15 @@ LANES = {"interactive": "stylize_queue_depth", "background": "stylize_background
 
 
 @dataclass(frozen=True)
-class Worker:
-    """A worker, as its last heartbeat described it."""
-
-    name: str
-    host: str
-    state: str
-    device: str
-    dtype: str
-    models: tuple[str, ...]
-    held: int
-
-
-@dataclass(frozen=True)
 class Status:
     """Status of a service.
 
     Attributes:
-        url: Address of the service.
-        ready: Requests will be served.
         detail: Reason if it is not ready, or if the queue's status is missing.
         queue: Jobs that wait or run, by lane.
         oldest_s: Age of the oldest interactive job, in seconds.
-        redelivered: Number of jobs whose worker died.
-        dead_lettered: Number of jobs given up.
         mean_batch_size: Images per forward pass; ``None`` before the first.
-        workers: Workers with a recent heartbeat.
+        workers: By their last heartbeats: name, host, state, device, dtype, models and number of held jobs of each.
     """
 
     url: str
@@ -61,7 +44,7 @@ class Status:
     redelivered: int = 0
     dead_lettered: int = 0
     mean_batch_size: float | None = None
-    workers: tuple[Worker, ...] = ()
+    workers: Sequence[Mapping[str, Any]] = ()
 
 
 def status(
@@ -119,17 +102,14 @@ def read_metrics(url: str, readiness: Readiness, text: str) -> Status:
         redelivered=int(values.get("stylize_redelivered_total", 0)),
         dead_lettered=int(values.get("stylize_dead_letter_total", 0)),
         mean_batch_size=round(values["stylize_batch_size_sum"] / count, 2) if count else None,
-        workers=tuple(sorted(workers, key=lambda worker: worker.name)),
+        workers=sorted(workers, key=lambda worker: str(worker["name"])),
     )
 
 
-def _worker(info: Sample, held: Mapping[str, float]) -> Worker:
-    labels = info.labels
-    models = tuple(labels["models"].split(",")) if labels["models"] else ()
-    name = labels["worker"]
-    return Worker(
-        name, labels["host"], labels["state"], labels["device"], labels["dtype"], models, int(held.get(name, 0))
-    )
+def _worker(info: Sample, held: Mapping[str, float]) -> dict[str, Any]:
+    labels = dict(info.labels)
+    name, models = labels.pop("worker"), labels.pop("models")
+    return {"name": name, **labels, "models": models.split(",") if models else [], "held": int(held.get(name, 0))}
 
 
 def _view(now: Status) -> Group:
@@ -143,7 +123,7 @@ def _view(now: Status) -> Group:
     if now.workers:
         table = Table("worker", "state", "device", "type", "jobs", "networks", box=None, pad_edge=False)
         for worker in now.workers:
-            cells = (worker.name, worker.state, worker.device, worker.dtype, str(worker.held), ", ".join(worker.models))
-            table.add_row(*map(Text, cells))
+            cells = (str(worker[name]) for name in ("name", "state", "device", "dtype", "held"))
+            table.add_row(*map(Text, (*cells, ", ".join(worker["models"]))))
         parts.append(table)
     return Group(*parts)

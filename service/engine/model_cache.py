@@ -43,14 +43,7 @@ class ModelCache:
         limit_bytes: float,
         backend: BackendName = "torch",
     ) -> None:
-        """Begin with nothing loaded.
-
-        Args:
-            watch: The folder.
-            runtime: Device and number type.
-            limit_bytes: Most bytes of parameters and buffers on the device; a larger network is there alone.
-            backend: Carries out the networks' ``forward``.
-        """
+        """``limit_bytes`` is for parameters and buffers on the device; a larger network is there alone."""
         self._watch = watch
         self._runtime = runtime
         self._limit_bytes = limit_bytes

@@ -22,7 +22,6 @@ class StyleCache:
     """The styles used last, at most ``entries``, by the hashes of encoder and style image; for several threads."""
 
     def __init__(self, entries: int) -> None:
-        """Begin empty."""
         self._entries = entries
         self._styles: OrderedDict[tuple[str, str], Style] = OrderedDict()
         self._lock = threading.Lock()
@@ -51,17 +50,11 @@ class StyleRows:
     """Turns the styles of an input into one row: looked up where they are known, else encoded and remembered."""
 
     def __init__(self, cache: StyleCache, device: torch.device) -> None:
-        """``device`` is where the networks are."""
         self._cache = cache
         self._device = device
 
     def row_with_masks(self, model: LoadedModel, one: StylizeInput, content: Tensor) -> Style:
-        """Return the row of an input, its styles each in its mask if it has masks.
-
-        Args:
-            model: The network.
-            one: The input.
-            content: Its content image, (1, 3, H, W) in [0, 1].
+        """Return the row of an input, its styles each in its mask if it has masks; ``content`` is (1, 3, H, W).
 
         Raises:
             ModelUnavailable: A style is not there any more.

@@ -96,13 +96,7 @@ class StylizeInput:
 
 @dataclass(frozen=True)
 class TiledProgress:
-    """A finished tile.
-
-    Attributes:
-        step: Its number, from 1.
-        steps: Number of tiles in all.
-        output: The content, with the finished tiles in it; of the size of the output. The same image after every step.
-    """
+    """A finished tile: its number, from 1, and the content, of the output's size, with all finished tiles in it."""
 
     step: int
     steps: int

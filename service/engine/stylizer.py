@@ -49,14 +49,8 @@ class Stylizer:
     ) -> None:
         """Read the catalog; nothing is loaded before it is used.
 
-        Args:
-            folder: Folder of checkpoints; it may change while they are served.
-            runtime: Device and number type of the networks.
-            style_cache_entries: Number of encoded style images that are remembered.
-            model_memory_bytes: Most bytes of the networks' weights on the device, see ``ModelCache``.
-            tile_px: Longest side of a tile of ``paint_tiled``.
-            backend: Carries out the networks' plain path, see ``service.engine.backends``.
-            warm_up_px: Side of the larger of the two images that ``warm_up`` paints.
+        The folder may change while it is served. ``model_memory_bytes`` is for the networks' weights on the device,
+        ``tile_px`` the longest side of a tile, ``warm_up_px`` that of the larger of the images that ``warm_up`` paints.
 
         Raises:
             CatalogError: No such folder, or no usable checkpoint in it.
@@ -120,12 +114,7 @@ class Stylizer:
             return None
 
     def remembered(self, model: str, digest: str) -> StyleImage | None:
-        """Return a style image that this process encoded before with the network as it is now; ``None`` if it is not.
-
-        Args:
-            model: A network's id.
-            digest: As ``StyleImage.digest``.
-        """
+        """Return a style image that this process encoded before with the network as it is now."""
         entry = next((entry for entry in self.catalog.models if entry.id == model), None)
         if entry is None or (style := self._cache.get((entry.sha256, digest))) is None:
             return None
@@ -161,10 +150,6 @@ class Stylizer:
         """Stylize one image of any size, tile by tile; nothing is done before the first step.
 
         Style images that are not remembered come first, in tiles too.
-
-        Args:
-            model: A network's id.
-            one: As for ``paint``.
 
         Yields:
             After every tile. To close the generator is to cancel.

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from service.http.context import make_context
 from service.http.middleware import add_middleware
 from service.http.middleware.errors import add_problem_handlers
-from service.http.openapi import DESCRIPTION, TAGS, complete_openapi, operation_id
+from service.http.openapi import DESCRIPTION, TAGS, complete_openapi
 from service.http.responses.problems import problem_statuses
 from service.http.routes import catalog, health, jobs, pages, styles, stylize
 from service.model_choice import warn_of_default
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # it is in ``routes.pages``
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=operation_id,
+        generate_unique_id_function=lambda route: route.name,  # stable; a generated client's name
     )
     app.state.context = context
     for router in ROUTERS:

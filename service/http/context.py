@@ -15,7 +15,6 @@ from model_store.catalog import default_folder
 from model_store.catalog_watch import CatalogWatch
 from service.errors import ClientLeft, Unavailable
 from service.http.metrics import Metrics
-from service.http.responses.job_events import Listeners
 from service.queue.limits import RunningRequests
 from service.queue.queue import JobQueue
 from service.queue.records import JobRecords
@@ -36,17 +35,9 @@ class Context:
     """Objects that all endpoints share.
 
     Attributes:
-        settings: Settings of the process.
-        watch: The networks and the styles of the checkpoints.
-        queue: The queue, and its connections to Redis.
-        dispatcher: Enqueues jobs and hands out results.
-        records: Records of jobs.
-        styles: The registered styles.
-        running: Running requests of each client.
-        listeners: Number of clients that listen to events.
-        metrics: Metrics of the process.
-        header_threads: Threads in which headers of files are read.
+        listeners: Held by each client that listens to events.
         stopping: Set when the process is told to stop, so that endless responses end.
+        header_threads: Threads in which headers of files are read.
     """
 
     settings: Settings
@@ -56,7 +47,7 @@ class Context:
     records: JobRecords
     styles: StyleStore
     running: RunningRequests
-    listeners: Listeners
+    listeners: asyncio.Semaphore
     metrics: Metrics
     stopping: Event = field(default_factory=Event)
     header_threads: ThreadPoolExecutor = field(
@@ -102,7 +93,7 @@ def make_context(settings: Settings) -> Context:
         records=JobRecords(queue.redis, settings),
         styles=StyleStore(queue.redis, settings),
         running=RunningRequests(queue.redis, settings),
-        listeners=Listeners(settings.max_event_streams),
+        listeners=asyncio.Semaphore(settings.max_event_streams),
         metrics=metrics,
     )
 

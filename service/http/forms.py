@@ -81,21 +81,11 @@ def check_fields(
 ) -> None:
     """Refuse a misspelt, repeated or empty field: the answer would not be what was asked for.
 
-    Args:
-        fields: Names and values as they were sent.
-        known: Those that there are.
-        repeated: Those that may be sent more than once.
-        may_be_empty: Those whose empty text says something.
-
     Raises:
         InvalidField: Names the first such field.
     """
     fields = list(fields)
-    for name, count in Counter(name for name, _ in fields).items():
-        if name not in known:
-            raise InvalidField(f"unknown field {name!r:.80}: known are {', '.join(known)}", field=name[:80])
-        if count > 1 and name not in repeated:
-            raise InvalidField(f"got this field {count} times: send it once", field=name)
+    _check_names(fields, known, repeated, "field", f": known are {', '.join(known)}")
     for name, value in fields:
         if value == "" and name not in may_be_empty:
             raise InvalidField("this field is empty: leave it out, or send a value", field=name)
@@ -108,8 +98,14 @@ def check_query(query: QueryParams, known: Sequence[str] = ()) -> None:
         InvalidField: Names the first.
     """
     allowed = f"known are {', '.join(known)}" if known else "there are none here, send fields in the body"
-    for name, count in Counter(name for name, _ in query.multi_items()).items():
+    _check_names(query.multi_items(), known, (), "parameter", f" in the address: {allowed}")
+
+
+def _check_names(
+    sent: Iterable[tuple[str, object]], known: Sequence[str], repeated: Container[str], what: str, allowed: str
+) -> None:
+    for name, count in Counter(name for name, _ in sent).items():
         if name not in known:
-            raise InvalidField(f"unknown parameter {name!r:.80} in the address: {allowed}", field=name[:80])
-        if count > 1:
-            raise InvalidField(f"got this parameter {count} times: send it once", field=name)
+            raise InvalidField(f"unknown {what} {name!r:.80}{allowed}", field=name[:80])
+        if count > 1 and name not in repeated:
+            raise InvalidField(f"got this {what} {count} times: send it once", field=name)

@@ -50,11 +50,7 @@ class KeyedRequest:
 
 
 async def read_key(request: Request, key: str | None) -> KeyedRequest | None:
-    """Check a request's key; ``None`` if it has none.
-
-    Args:
-        request: Its form has been read, and its client is known.
-        key: The header.
+    """Check the key of a request whose client is known; ``None`` if it has none.
 
     Raises:
         InvalidField: The key cannot be used.

@@ -21,7 +21,6 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        """Begin with everything at zero."""
         self._registry = registry = CollectorRegistry()
         self.requests = Histogram(
             "stylize_request_duration_seconds",

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from service.formats import FORMATS
-from service.http.middleware.key_guard import is_open
+from service.http.middleware.clients import is_open
 from service.http.responses.jobs import JobView
 from service.http.responses.problems import DOCUMENTED, documented_problem
 from service.http.schemas import Liveness, ModelList, Readiness, StylePage, StyleView
@@ -51,11 +50,6 @@ BODIES = (StyleView, StylePage, ModelList, JobView, Liveness, Readiness)
 """Response bodies with an example. It is added here, since FastAPI leaves out what is null in one."""
 
 IMAGE_TYPES = ", ".join(spec.mime for spec in FORMATS.values())
-
-
-def operation_id(route: APIRoute) -> str:
-    """Name an operation after its endpoint: stable, and the name of the function in a generated client."""
-    return route.name
 
 
 def complete_openapi(app: FastAPI, settings: Settings) -> None:

@@ -15,11 +15,7 @@ T = TypeVar("T")
 
 
 def from_document(cls: type[T], document: Mapping[str, Any]) -> T:
-    """Build a dataclass from what a process of any version wrote.
-
-    Args:
-        cls: The dataclass.
-        document: Its fields by name, and others, which are ignored.
+    """Build a dataclass from what a process of any version wrote: its fields by name, and others, which are ignored.
 
     Raises:
         TypeError: A field without default is missing.

@@ -14,13 +14,7 @@ FORGET_WORKER_MS = 10 * 60_000
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """A worker, by its last heartbeat.
-
-    Attributes:
-        name: Unique.
-        age_ms: Age of the heartbeat.
-        about: The worker's description of itself.
-    """
+    """A worker, by its last heartbeat: the age of that, and what the worker says about itself."""
 
     name: str
     age_ms: float

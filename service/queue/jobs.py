@@ -47,9 +47,7 @@ class JobProgress:
     """A job's progress, for people. The defaults are those of a job that no worker has begun.
 
     Attributes:
-        step: Steps done.
         steps: Steps in all; 0 as long as they are not known.
-        losses: By name, at the last step.
         preview: The picture so far, small, as a JPEG file; empty if there is none yet.
     """
 
@@ -101,7 +99,6 @@ class Claim:
     """A job that this worker holds.
 
     Attributes:
-        job: The job.
         lane: The lane that it was claimed from.
         entry: Its place in the lane's stream.
         reply_to: The API process that waits for it; empty if none does.

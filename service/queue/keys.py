@@ -17,84 +17,56 @@
 All have one prefix. ``scripts.lua`` says what a size-capped store is.
 """
 
-from dataclasses import dataclass
-
 from service.queue.jobs import LANES, Lane
 
 GROUP = "workers"
 """The consumer group of every lane's stream."""
 
 
-@dataclass(frozen=True)
 class Keys:
-    """The names of all keys below one prefix."""
+    """The names of all keys below one prefix.
 
-    prefix: str
+    Attributes:
+        streams: Streams of all lanes, in the order of ``LANES``.
+        pictures: List and size of the size-capped store of results.
+        styles: The ids of all registered styles by their number, and the last number that was given.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.streams = tuple(self.stream(lane) for lane in LANES)
+        self.workers = f"{prefix}:workers"
+        self.dead = f"{prefix}:dead"
+        self.dead_lettered = f"{prefix}:dead_lettered"
+        self.uncounted = f"{prefix}:uncounted"
+        self.redelivered = f"{prefix}:redelivered"
+        self.pictures = (f"{prefix}:pictures", f"{prefix}:pictures:bytes")
+        self.styles = (f"{prefix}:styles", f"{prefix}:styles:last")
 
     def stream(self, lane: Lane) -> str:
         """A lane's stream."""
-        return f"{self.prefix}:jobs" if lane == "interactive" else f"{self.prefix}:jobs:{lane}"
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """Streams of all lanes, in the order of ``LANES``."""
-        return tuple(self.stream(lane) for lane in LANES)
+        return f"{self._prefix}:jobs" if lane == "interactive" else f"{self._prefix}:jobs:{lane}"
 
     def job(self, job_id: str) -> str:
         """A job, from its acceptance to its result, its cancellation or its deadline."""
-        return f"{self.prefix}:job:{job_id}"
+        return f"{self._prefix}:job:{job_id}"
 
     def result(self, job_id: str) -> str:
         """A job's result, kept for a while."""
-        return f"{self.prefix}:result:{job_id}"
+        return f"{self._prefix}:result:{job_id}"
 
     def record(self, job_id: str) -> str:
         """A job's record, from its acceptance on, longer than job and result."""
-        return f"{self.prefix}:record:{job_id}"
+        return f"{self._prefix}:record:{job_id}"
 
     def replies(self, api_name: str) -> str:
         """Replies for one API process."""
-        return f"{self.prefix}:replies:{api_name}"
-
-    @property
-    def workers(self) -> str:
-        """Their heartbeats, by name."""
-        return f"{self.prefix}:workers"
-
-    @property
-    def dead(self) -> str:
-        """Jobs that outlived too many workers."""
-        return f"{self.prefix}:dead"
-
-    @property
-    def dead_lettered(self) -> str:
-        """Number of jobs that outlived too many workers."""
-        return f"{self.prefix}:dead_lettered"
-
-    @property
-    def uncounted(self) -> str:
-        """Results that no API process has counted yet."""
-        return f"{self.prefix}:uncounted"
-
-    @property
-    def redelivered(self) -> str:
-        """Number of jobs that were given to others because their worker died."""
-        return f"{self.prefix}:redelivered"
-
-    @property
-    def pictures(self) -> tuple[str, str]:
-        """The size-capped store of results that wait to be fetched: its list and its size."""
-        return f"{self.prefix}:pictures", f"{self.prefix}:pictures:bytes"
+        return f"{self._prefix}:replies:{api_name}"
 
     def style(self, style_id: str) -> str:
         """A registered style."""
-        return f"{self.prefix}:style:{style_id}"
-
-    @property
-    def styles(self) -> tuple[str, str]:
-        """The ids of all registered styles by their number, and the last number that was given."""
-        return f"{self.prefix}:styles", f"{self.prefix}:styles:last"
+        return f"{self._prefix}:style:{style_id}"
 
     def running(self, client: str) -> str:
         """The running requests of one client, by the time until which they count."""
-        return f"{self.prefix}:running:{client}"
+        return f"{self._prefix}:running:{client}"

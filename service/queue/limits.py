@@ -23,7 +23,6 @@ class RunningRequests:
     """The running requests of all clients, as one API process starts and ends them; ``stop`` after use."""
 
     def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
-        """``redis`` may be the queue's."""
         self._redis = redis
         self._limit = settings.max_requests_per_key
         self._lease_ms = settings.lease_ms

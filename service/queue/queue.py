@@ -47,15 +47,10 @@ MAX_DEAD_LETTERS = MAX_COUNTED_AT_ONCE = 1000
 class JobQueue:
     """One process's view of the queue; ``name`` is this API process's or worker's, unique.
 
-    Every method raises ``QueueUnreachable`` if Redis does not answer.
-
-    Attributes:
-        name: The process's name.
-        redis: Its connections, which other stores of the process share.
+    Other stores of the process share ``redis``. Every method raises ``QueueUnreachable`` if Redis does not answer.
     """
 
     def __init__(self, url: str, settings: QueueSettings, name: str) -> None:
-        """Connections are made when first used."""
         self.redis = RedisClient(url, settings.block_ms)
         self.name = name
         self._settings = settings
@@ -102,7 +97,7 @@ class JobQueue:
             [GROUP, *about, *fields, *blob_fields(job.blobs)],
         )
         if not outcome:
-            raise QueueFull(f"{limit} jobs are waiting already: try again later", job.retry_after_s)
+            raise QueueFull(f"{limit} jobs are waiting already: try again later", retry_after_s=job.retry_after_s)
         return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
@@ -159,19 +154,11 @@ class JobQueue:
         return None
 
     async def begin(self, claim: Claim) -> bool:
-        """Note that the job's decoding begins: if this worker dies from now on, the job may be the reason.
-
-        Returns:
-            Whether the job is still wanted.
-        """
+        """Note that the job's decoding begins: if this worker dies, it may be why; ``False`` if it is not wanted."""
         return bool(await self.redis.run("begin", [self._keys.job(claim.job.id)], [claim.deliveries]))
 
     async def reclaim(self) -> int:
-        """Put back the jobs of workers that were silent for a lease, and forget workers that died long ago.
-
-        Returns:
-            How many jobs were put back.
-        """
+        """Put back the jobs of workers that were silent for a lease, return their number; forget those long dead."""
         keys = [self._keys.workers, self._keys.redelivered, self._keys.job(""), *self._keys.streams]
         return int(await self.redis.run("reclaim", keys, [GROUP, self._settings.lease_ms, FORGET_WORKER_MS]))
 
@@ -201,8 +188,7 @@ class JobQueue:
     async def complete(self, claim: Claim, result: Result) -> bool:
         """Store the result, tell the API or the job's record, and acknowledge the job, in one step.
 
-        Returns:
-            Whether this was the answer; ``False`` if the job was answered before, cancelled or late.
+        Returns ``False`` if the job was answered before, cancelled or late.
         """
         job_id, settings = claim.job.id, self._settings
         keys = [

@@ -31,8 +31,6 @@ class Accepted:
 
     Attributes:
         created_s: Seconds since 1970.
-        request_id: Id of the request that brought it.
-        format: Format of its picture, one of ``FORMATS``.
         seed: Seed of the noise, if its network takes some.
         fingerprint: Hash of the request, if it had an ``Idempotency-Key``: another one may not come with that key.
         contract: ``CONTRACT`` of the process that accepted it; 0 of one that knew no such number.
@@ -83,8 +81,6 @@ class JobStatus:
     """A job this moment.
 
     Attributes:
-        id: The job's.
-        accepted: Facts from its acceptance.
         state: ``expired`` is a job that was not done by its deadline, or whose picture is not kept any more.
         progress: Its progress, without the preview.
         position: Among the jobs that wait in its lane, from 1 for the next; ``None`` if it does not wait.
@@ -130,7 +126,6 @@ class JobRecords:
     """One process's view of the records."""
 
     def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
-        """``redis`` may be the queue's."""
         self._redis = redis
         self._keys = Keys(settings.key_prefix)
 
@@ -154,8 +149,7 @@ class JobRecords:
     async def cancel(self, job_id: str) -> bool:
         """End a job: one that waits is taken out, one that runs is stopped, the picture of a finished one goes.
 
-        Returns:
-            Whether there is a record of it.
+        Returns ``False`` if there is no record of it.
         """
         outcome = Outcome("cancelled").to_json()
         return bool(await self._redis.run("cancel_recorded", self._job_keys(job_id), [GROUP, outcome]))

@@ -89,13 +89,10 @@ class RedisClient:
                 raise
             self._log_once(err)
             if isinstance(err, redis_errors.ReadOnlyError):
-                await self._reconnect()
+                # A name that led to a server that is now a replica may lead to another one.
+                for client in (self.commands, self.blocking):
+                    await client.connection_pool.disconnect(inuse_connections=False)
             raise _translation(err) from err
-
-    async def _reconnect(self) -> None:
-        """Close the idle connections: a name that led to a server that is now a replica may lead to another one."""
-        for client in (self.commands, self.blocking):
-            await client.connection_pool.disconnect(inuse_connections=False)
 
     def _log_once(self, err: Exception) -> None:
         reason = f"{type(err).__name__}: {IN_SCRIPT.sub('', str(err))}"

@@ -46,13 +46,7 @@ class Dispatcher:
     def __init__(
         self, queue: JobQueue, settings: QueueSettings, count_result: Callable[[Mapping[str, Any]], None]
     ) -> None:
-        """Read nothing before ``start``.
-
-        Args:
-            queue: The queue.
-            settings: Deadlines.
-            count_result: Called with how an image was made, for every image that no other API process counts.
-        """
+        """``count_result`` is called with how an image was made, for each that no other API process counts."""
         self._queue = queue
         self._count_result = count_result
         self._timeout_s = settings.request_timeout_s
@@ -76,9 +70,7 @@ class Dispatcher:
     async def submit(self, job: Job, accepted: Accepted | None = None) -> Result:
         """Enqueue a job and wait for its result. If the waiting is cancelled, so is the job.
 
-        Args:
-            job: The job.
-            accepted: Beginning of its record, if it has one: of a job that may have been enqueued before.
+        With ``accepted``, the beginning of a record, it may have been enqueued before.
 
         Raises:
             Conflict: It was enqueued before, and waits, runs or has its result.
@@ -121,10 +113,6 @@ class Dispatcher:
         """
         await self._require_worker()
         await self._queue.enqueue(job, self._job_timeout_s, accepted, is_awaited=False)
-
-    async def status(self) -> QueueStatus:
-        """Read the queue's status."""
-        return await self._queue.status()
 
     async def _require_worker(self) -> None:
         if monotonic() - self._workers_seen_at < 1:

@@ -23,16 +23,7 @@ from service.settings import QueueSettings
 
 @dataclass(frozen=True)
 class RegisteredStyle:
-    """A registered style, as it is listed.
-
-    Attributes:
-        id: Unique among registered styles.
-        title: As it was given.
-        artist: Empty if not given.
-        year: ``None`` if not given.
-        rights: Empty if not given.
-        digest: Digest of the stored painting, see ``digest_of``.
-    """
+    """A registered style, as it is listed; ``digest`` is ``digest_of`` its stored painting."""
 
     id: str
     title: str
@@ -56,7 +47,6 @@ class StyleStore:
     """One process's view of the registered styles."""
 
     def __init__(self, redis: RedisClient, settings: QueueSettings) -> None:
-        """``redis`` may be the queue's."""
         self._redis = redis
         self._limit = settings.max_styles
         self._keys = Keys(settings.key_prefix)
@@ -73,12 +63,7 @@ class StyleStore:
             raise self._full(count)
 
     async def add(self, style: RegisteredStyle, painting: bytes, preview: bytes) -> bool:
-        """Keep a style for ever.
-
-        Args:
-            style: Its description.
-            painting: A file of bounded size.
-            preview: A WebP file.
+        """Keep a style for ever, with a file of bounded size and a WebP file.
 
         Returns:
             Whether its id was free; if not, nothing has changed.

@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO
 
 from service.serve.parent import end_with_parent
 from service.settings import EXIT_CONFIGURATION
@@ -138,21 +137,17 @@ def _locked(folder: Path) -> Iterator[int]:
         raise FolderUnusable(f"{folder}: {err.strerror}; STYLIZE_DATA_DIR names another folder") from err
     with lock:
         deadline = monotonic() + LEFT_WITHIN_S
-        while not _is_locked(lock):
-            if monotonic() > deadline:
-                raise FolderUnusable(
-                    f"{folder}: another service keeps its data there; STYLIZE_DATA_DIR names another folder"
-                )
-            sleep(LOOK_S)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as err:
+                if monotonic() > deadline:
+                    raise FolderUnusable(
+                        f"{folder}: another service keeps its data there; STYLIZE_DATA_DIR names another folder"
+                    ) from err
+                sleep(LOOK_S)
         yield lock.fileno()
-
-
-def _is_locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

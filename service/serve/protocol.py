@@ -42,7 +42,6 @@ class Connection(HttpToolsProtocol):
     """Limit of the process; ``connection_class`` sets both attributes."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Nothing is connected yet."""
         super().__init__(*args, **options)
         self._waits_for_header_since: float | None = None
         self._last_active = monotonic()

@@ -45,7 +45,6 @@ class Child:
     """A process that is kept running.
 
     Attributes:
-        name: Name in messages.
         command: Arguments after ``python -m``.
         patience_s: Time that its end may take.
         must_start: The service cannot run if this process ends before the service was ready.
@@ -61,7 +60,6 @@ class Supervisor:
     """Starts the processes of one machine and ends them together."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is started before ``run``."""
         self._settings = settings
         self._console = Console(stderr=True)
         self._stop = asyncio.Event()

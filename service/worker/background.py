@@ -17,17 +17,17 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from time import monotonic
 
-from model_store.gatys import prepare
 from service.engine.stylizer import Stylizer
 from service.errors import ServiceError
 from service.queue.jobs import Claim, Result, Standing
 from service.queue.queue import JobQueue
-from service.worker.codecs import Codecs, Decoded, to_result
+from service.worker.codecs import Codecs
 from service.worker.device import Device
 from service.worker.held_jobs import RETRY_S, HeldJobs, log_fields
-from service.worker.long_job import LongJob, Optimisation, TiledJob
+from service.worker.long_job import LongJob
 
 REPORT_EVERY_S = 0.5
 SAVE_EVERY_S = 20.0
@@ -51,16 +51,7 @@ class BackgroundLane:
         device: Device,
         idle_device: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
-        """Nothing is claimed before ``run``.
-
-        Args:
-            queue: The jobs' queue.
-            held: The jobs that the worker holds.
-            stylizer: Stylizes them.
-            codecs: For their images.
-            device: Takes their steps.
-            idle_device: Waits until no batch wants the device, and locks it.
-        """
+        """Nothing is claimed before ``run``; ``idle_device`` waits until no batch wants the device, and locks it."""
         self._queue = queue
         self._held = held
         self._stylizer = stylizer
@@ -121,7 +112,7 @@ class BackgroundLane:
             if not await self._held.begin(claim):
                 return await self._held.drop(claim)
             decoded = await self._codecs.decode(claim)
-            job = await self._begin(claim, decoded)
+            job = await self._codecs.run(partial(LongJob, claim, decoded, self._stylizer))
             while not job.is_done:
                 async with self._idle_device():
                     if not self._is_preempted and not claim.is_late:
@@ -133,17 +124,11 @@ class BackgroundLane:
                     return await self._held.drop(claim)
                 if self._is_preempted or standing is Standing.PREEMPTED:
                     return await self._give_back(claim, job)
-            encoded = await self._codecs.encode(claim, decoded, await self._codecs.run(job.output))
-            result = to_result(claim, decoded, encoded, 1, job.model_ms)
+            output = await self._codecs.run(job.output)
+            result = await self._codecs.result(claim, decoded, output, 1, job.model_ms)
         except ServiceError as err:
             result = Result(error=err)
         await self._held.complete(claim, result)
-
-    async def _begin(self, claim: Claim, decoded: Decoded) -> LongJob:
-        if decoded.parameters.method == "gatys":
-            await self._codecs.run(prepare)
-            return Optimisation(claim, decoded, self._stylizer)
-        return TiledJob(decoded, self._stylizer)
 
     async def _report(self, claim: Claim, job: LongJob) -> Standing:
         """Report a job's progress, and save it, each only now and then; return its standing, as far as is known."""

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -16,18 +17,20 @@ from model_store.image_files import DecodedImage
 from service import images
 from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
-from service.errors import InvalidField, JobFailed, ModelUnavailable, ServiceError
+from service.errors import InvalidField, JobFailed, ModelUnavailable, NotFound, ServiceError
 from service.images import ImageLimits, check_style_size, naming
 from service.queue.jobs import Claim, Job, Result
-from service.queue.styles import digest_of
+from service.queue.styles import StyleStore, digest_of
 from service.request import ResultInfo, StylePart, StylizeParameters
 from service.settings import CommonSettings
 from service.worker.batching import Shape
-from service.worker.held_jobs import log_fields
-from service.worker.registered import RegisteredStyles, bounded_file, encoding_of, gone, needs_pixels
+from service.worker.held_jobs import log_fields, patiently
 
 PREVIEW_PX = 256
 """Longer side of a registered style's preview: that of the shipped ones."""
+
+KEPT_PX = 1024
+"""Longest side of the file that is kept of a registered style: twice that at which it is encoded."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -38,10 +41,7 @@ class Decoded:
     """A job's parameters and pixels, ready to run.
 
     Attributes:
-        parameters: The job's.
         content: The content image, of the size of the output.
-        input: The stylizer's input.
-        decode_ms: Time that decoding took.
         kept: File of the style image that is to be kept, where the job registers a style.
     """
 
@@ -57,14 +57,6 @@ class Decoded:
         return Shape(self.parameters.model, self.parameters.height, self.parameters.width)
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """An output as a file, and the time that encoding took."""
-
-    image: bytes
-    encode_ms: float
-
-
 class Codecs:
     """Decodes claimed jobs and encodes their outputs, while the device works.
 
@@ -72,7 +64,7 @@ class Codecs:
         decoders: As many as jobs can be decoded at a time.
     """
 
-    def __init__(self, stylizer: Stylizer, styles: RegisteredStyles, settings: CommonSettings) -> None:
+    def __init__(self, stylizer: Stylizer, styles: StyleStore, settings: CommonSettings) -> None:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
         self._styles = styles
@@ -87,30 +79,46 @@ class Codecs:
         Raises:
             ServiceError: One cannot be decoded, or a style is not there any more.
         """
-        try:
-            registered = await self._styles.fetch(claim)
+        with _clear_failure(claim, "the images could not be decoded"):
+            registered = await self._registered(claim)
             return await self.run(lambda: decode_job(claim.job, self._stylizer, self._limits, registered))
-        except ServiceError:
-            raise
-        except Exception as err:
-            log.exception("decoding failed", extra=log_fields(claim))
-            raise JobFailed("the images could not be decoded") from err
 
-    async def encode(self, claim: Claim, decoded: Decoded, output: Image.Image) -> Encoded:
-        """Encode a job's output, with the content image's transparency; a registered style's preview is small.
+    async def _registered(self, claim: Claim) -> dict[str, bytes | StyleImage]:
+        """Return a job's registered styles by id: as remembered where that will do, else their file, if it is there."""
+        parameters = StylizeParameters.model_validate(claim.job.parameters)
+        found: dict[str, bytes | StyleImage] = {}
+        for part in parameters.styles:
+            if part.style_id is None or part.digest is None:
+                continue
+            remembered = self._stylizer.remembered(parameters.model, encoding_of(part.digest, parameters.style_size))
+            if remembered is not None and not needs_pixels(parameters):
+                found[part.style_id] = remembered
+                continue
+            file = await patiently(claim, partial(self._styles.painting, part.style_id))
+            if file is not None:
+                found[part.style_id] = file
+        return found
+
+    async def result(
+        self, claim: Claim, decoded: Decoded, output: Image.Image, batch_size: int, model_ms: float
+    ) -> Result:
+        """Encode a job's output, with the content image's transparency, and say how it was made.
 
         Raises:
             ServiceError: It cannot be encoded.
         """
         started = monotonic()
-        try:
+        with _clear_failure(claim, "the picture could not be encoded"):
             image = await self.run(lambda: _encode(decoded, output))
-        except ServiceError:
-            raise
-        except Exception as err:
-            log.exception("encoding failed", extra=log_fields(claim))
-            raise JobFailed("the picture could not be encoded") from err
-        return Encoded(image, (monotonic() - started) * 1000)
+        info = ResultInfo(
+            model=decoded.parameters.model,
+            batch_size=batch_size,
+            queue_ms=claim.waited_ms,
+            decode_ms=decoded.decode_ms,
+            model_ms=model_ms,
+            encode_ms=(monotonic() - started) * 1000,
+        )
+        return Result(image, info.model_dump(), blobs={"painting": decoded.kept} if decoded.kept else {})
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run anything else in a codec thread."""
@@ -122,11 +130,7 @@ def decode_job(
 ) -> Decoded:
     """Decode content image and masks at the size of the output, and the style images that are not remembered.
 
-    Args:
-        job: The job as it came from the queue.
-        stylizer: Remembers encoded styles.
-        limits: Most bytes and pixels of an image.
-        registered: The job's registered styles by id, as ``RegisteredStyles.fetch`` gives them.
+    ``registered`` are the job's registered styles by id: those that are remembered, or else their files.
 
     Raises:
         ServiceError: An image cannot be decoded.
@@ -180,13 +184,17 @@ class StyleSources:
             remembered = self.stylizer.remembered(self.parameters.model, encoding)
             if remembered is not None:
                 return remembered
-        return StyleImage(encoding, self._pixels(file))
+        image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
+        check_style_size(image.width, image.height)
+        return StyleImage(encoding, image)
 
     def _registered(self, style_id: str) -> StyleImage:
         """Return a registered style, by the file that is kept of it."""
         found = self.registered.get(style_id)
         if found is None:
-            raise gone(style_id)
+            raise NotFound(
+                f"the style {style_id!r} was deleted while this waited: GET /styles lists what there is", "style_id"
+            )
         return found if isinstance(found, StyleImage) else self._style_image(found)
 
     def _shipped(self, style_id: str) -> bytes:
@@ -197,10 +205,27 @@ class StyleSources:
                 return path.read_bytes()
         raise ModelUnavailable(f"the painting of {style_id!r} is being replaced or removed: try again", "style_id")
 
-    def _pixels(self, file: bytes) -> Image.Image:
-        image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
-        check_style_size(image.width, image.height)
-        return image
+
+def needs_pixels(parameters: StylizeParameters) -> bool:
+    """Return whether a job needs the pixels of its style images: their encodings will not do."""
+    return parameters.method == "gatys" or parameters.color == "match"
+
+
+def encoding_of(digest: str, size_px: int) -> str:
+    """Return the ``StyleImage.digest`` of a file that is encoded at a size: a stylizer remembers it under that."""
+    return f"{digest}@{size_px}"
+
+
+def bounded_file(upload: bytes, limits: ImageLimits) -> bytes:
+    """Return the file that is kept of an upload: upright, in sRGB, not larger than ``KEPT_PX``.
+
+    Raises:
+        ServiceError: The upload cannot be decoded.
+    """
+    header = images.read_header(upload, "image", limits)
+    longer_px = min(KEPT_PX, max(header.width, header.height))
+    picture = images.decode(upload, "image", limits, longer_px)
+    return images.encode(DecodedImage(picture.rgb, None), "jpeg", None)
 
 
 def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list[Image.Image]:
@@ -222,20 +247,20 @@ def _masks(job: Job, parameters: StylizeParameters, limits: ImageLimits) -> list
     return [] if is_no_mask else masks
 
 
-def to_result(claim: Claim, decoded: Decoded, encoded: Encoded, batch_size: int, model_ms: float) -> Result:
-    """Return a job's result: its output, and how it was made."""
-    info = ResultInfo(
-        model=decoded.parameters.model,
-        batch_size=batch_size,
-        queue_ms=claim.waited_ms,
-        decode_ms=decoded.decode_ms,
-        model_ms=model_ms,
-        encode_ms=encoded.encode_ms,
-    )
-    return Result(encoded.image, info.model_dump(), blobs={"painting": decoded.kept} if decoded.kept else {})
+@contextlib.contextmanager
+def _clear_failure(claim: Claim, text: str) -> Iterator[None]:
+    """Log an unexpected error, and make it the job's."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except Exception as err:
+        log.exception(text, extra=log_fields(claim))
+        raise JobFailed(text) from err
 
 
 def _encode(decoded: Decoded, output: Image.Image) -> bytes:
+    """Encode an output; a registered style's preview is small."""
     if decoded.kept:
         output.thumbnail((PREVIEW_PX, PREVIEW_PX))
     parameters = decoded.parameters

@@ -29,7 +29,7 @@ class Device:
     """One device, used by one call at a time.
 
     Attributes:
-        limits: How big a batch may be; halved when the device runs out of memory.
+        limits: Most images and pixels of a batch; halved when the device runs out of memory.
         lock: Held by the user of the device: a batch, or a step of a long job.
     """
 
@@ -53,7 +53,7 @@ class Device:
         except TimeoutError as err:
             raise DeviceFailed(f"a forward pass took more than {timeout_s:g} s") from err
         except Exception as err:
-            if _is_device_error(err):
+            if isinstance(err, torch.AcceleratorError) or "CUDA error" in str(err):  # and so will all further calls
                 raise DeviceFailed(str(err)) from err
             raise
 
@@ -109,8 +109,3 @@ class Device:
         except Exception as err:
             log.exception("a step of a long job failed")
             raise JobFailed("the picture could not be painted") from err
-
-
-def _is_device_error(err: Exception) -> bool:
-    """Return whether every further call on the device fails too."""
-    return isinstance(err, torch.AcceleratorError) or "CUDA error" in str(err)

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import TypeVar
 
 from service.errors import ServiceError
 from service.queue.jobs import Claim, Result
@@ -11,6 +13,7 @@ from service.queue.queue import JobQueue
 
 RETRY_S = 0.5
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -18,7 +21,6 @@ class HeldJobs:
     """All jobs that one worker holds, those of its batches and those of its background lane."""
 
     def __init__(self, queue: JobQueue) -> None:
-        """Begin with none."""
         self._queue = queue
         self._claims: dict[tuple[str, bytes], Claim] = {}
         self._changed = asyncio.Condition()
@@ -33,29 +35,16 @@ class HeldJobs:
         self._claims[(claim.lane, claim.entry)] = claim
 
     async def begin(self, claim: Claim) -> bool:
-        """Note that a job's decoding begins; while Redis is away, try again until the job's deadline.
-
-        Returns:
-            Whether the job is still wanted.
-        """
-        while not claim.is_late:
-            try:
-                return await self._queue.begin(claim)
-            except ServiceError:
-                await asyncio.sleep(RETRY_S)
+        """Note that a job's decoding begins, if need be until its deadline; ``False`` if it is not wanted any more."""
+        with contextlib.suppress(ServiceError):
+            return await patiently(claim, lambda: self._queue.begin(claim))
         return False
 
     async def complete(self, claim: Claim, result: Result) -> None:
         """Store a job's result; while Redis is away, try again until the job's deadline."""
-        while True:
-            try:
-                if not await self._queue.complete(claim, result):
-                    log.info("a result came too late, or second", extra=log_fields(claim))
-                break
-            except ServiceError:
-                if monotonic() + RETRY_S > claim.deadline:
-                    break
-                await asyncio.sleep(RETRY_S)
+        with contextlib.suppress(ServiceError):
+            if not await patiently(claim, lambda: self._queue.complete(claim, result)):
+                log.info("a result came too late, or second", extra=log_fields(claim))
         await self._remove(claim)
 
     async def drop(self, claim: Claim) -> None:
@@ -77,14 +66,6 @@ class HeldJobs:
         with contextlib.suppress(ServiceError):  # their leases end by themselves
             await self._queue.release(self.claims)
 
-    async def extend_leases(self) -> None:
-        """Renew the leases of all jobs that are not late.
-
-        Raises:
-            QueueUnreachable: Redis does not answer.
-        """
-        await self._queue.extend([claim for claim in self.claims if not claim.is_late])
-
     async def until_alone(self, claim: Claim) -> None:
         """Wait until no other job is held."""
         async with self._changed:
@@ -99,6 +80,17 @@ class HeldJobs:
         async with self._changed:
             del self._claims[(claim.lane, claim.entry)]
             self._changed.notify_all()
+
+
+async def patiently(claim: Claim, call: Callable[[], Awaitable[T]]) -> T:
+    """Await a call of the queue; while Redis is away, again, until the job's deadline."""
+    while True:
+        try:
+            return await call()
+        except ServiceError:
+            if monotonic() + RETRY_S > claim.deadline:
+                raise
+            await asyncio.sleep(RETRY_S)
 
 
 def log_fields(claim: Claim) -> dict[str, object]:

@@ -1,12 +1,12 @@
 """``LongJob``: one output that is made in steps, and what can be told and kept of it between two of them."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from io import BytesIO
 from time import monotonic
 
 from PIL import Image
 
-from model_store.gatys import Progress
+from model_store.gatys import Progress, prepare
 from model_store.pixels import to_images
 from service.engine.stylize_input import TiledProgress
 from service.engine.stylizer import Stylizer
@@ -17,26 +17,39 @@ PREVIEW_PX = 256
 """Longest side of the preview that is shown while the work goes on."""
 
 
-class LongJob(ABC):
-    """An output that is made step by step. To forget the object is to cancel the work.
+class LongJob:
+    """An output that is made step by step: by optimisation, or tile by tile. To forget the object is to cancel it.
 
     Attributes:
-        decoded: The job's parameters and pixels.
         model_ms: Time in which the device was held, so far.
         reported_at: Time of the last report of its progress, on the monotonic clock.
         saved_at: Time when it was last saved for another worker, or begun.
-        has_begun: Whether there is anything to report or to save.
-        is_done: Whether that was the last step.
     """
 
-    def __init__(self, decoded: Decoded) -> None:
-        """Nothing is computed before the first step."""
-        self.decoded = decoded
+    def __init__(self, claim: Claim, decoded: Decoded, stylizer: Stylizer) -> None:
+        """Go on from what an earlier worker saved, if anything; nothing is computed before the first step."""
         self.model_ms = 0.0
         self.reported_at = -float("inf")
         self.saved_at = monotonic()
-        self.has_begun = False
-        self.is_done = False
+        self._latest: Progress | TiledProgress | None = None
+        parameters, saved = decoded.parameters, claim.saved
+        self._steps: Iterator[Progress | TiledProgress]
+        if parameters.method == "gatys":
+            prepare()
+            begin = (saved.step, Image.open(BytesIO(saved.picture))) if saved is not None else None
+            self._steps = stylizer.optimise(parameters.model, decoded.input, parameters.steps, begin)
+        else:
+            self._steps = stylizer.paint_tiled(parameters.model, decoded.input)
+
+    @property
+    def has_begun(self) -> bool:
+        """There is something to report and to save."""
+        return self._latest is not None
+
+    @property
+    def is_done(self) -> bool:
+        """The last step was taken."""
+        return self._latest is not None and self._latest.step == self._latest.steps
 
     def advance(self) -> None:
         """Take one step, in the device's thread.
@@ -45,97 +58,36 @@ class LongJob(ABC):
             ModelUnavailable: The network cannot be used.
         """
         started = monotonic()
-        self.is_done = self._step()
-        self.has_begun = True
+        self._latest = next(self._steps)
+        if self.is_done:
+            self._steps = iter(())  # which frees the features before the output is encoded
         self.model_ms += (monotonic() - started) * 1000
 
-    @abstractmethod
-    def _step(self) -> bool:
-        """Take a step; return whether it was the last."""
-
-    @abstractmethod
     def output(self) -> Image.Image:
-        """Return the output after the last step, at its full size."""
+        """Return the iterate, enlarged if it is not the last; or the content with the finished tiles in it."""
+        assert self._latest is not None
+        return self._latest.output if isinstance(self._latest, TiledProgress) else to_images(self._latest.output)[0]
 
-    @abstractmethod
     def progress(self) -> JobProgress:
-        """Return what the client is told, with a small preview."""
+        """Return steps, losses and a small preview."""
+        latest = self._latest
+        assert latest is not None
+        if isinstance(latest, TiledProgress):
+            losses, preview = {}, latest.output.reduce(max(1, max(latest.output.size) // (2 * PREVIEW_PX)))
+        else:
+            losses, preview = dict(latest.losses), to_images(latest.iterate)[0]
+        file = BytesIO()
+        preview.thumbnail((PREVIEW_PX, PREVIEW_PX))
+        preview.save(file, "JPEG")
+        return JobProgress(latest.step, latest.steps, losses, file.getvalue())
 
-    @abstractmethod
     def saved(self) -> Saved | None:
-        """Return what another worker goes on from; ``None`` where it has to begin anew."""
+        """Return the iterate, from which another worker goes on.
 
-
-class Optimisation(LongJob):
-    """The method of Gatys et al., step by step."""
-
-    def __init__(self, claim: Claim, decoded: Decoded, stylizer: Stylizer) -> None:
-        """Go on from what an earlier worker saved, if anything."""
-        super().__init__(decoded)
-        begin = (claim.saved.step, Image.open(BytesIO(claim.saved.picture))) if claim.saved is not None else None
-        parameters = decoded.parameters
-        self._latest: Progress | None = None
-        self._steps = stylizer.optimise(parameters.model, decoded.input, parameters.steps, begin)
-
-    def _step(self) -> bool:
-        self._latest = next(self._steps)
-        return self._latest.step == self._latest.steps
-
-    def output(self) -> Image.Image:
-        """Return the iterate, enlarged if it is not the last."""
-        assert self._latest is not None
-        return to_images(self._latest.output)[0]
-
-    def progress(self) -> JobProgress:
-        """Return steps, losses and the iterate."""
-        assert self._latest is not None
-        preview = _small_jpeg(to_images(self._latest.iterate)[0])
-        return JobProgress(self._latest.step, self._latest.steps, self._latest.losses, preview)
-
-    def saved(self) -> Saved:
-        """Return the iterate, from which another worker goes on."""
-        assert self._latest is not None
+        ``None`` for tiles, where it begins anew: there is more to save than is lost.
+        """
+        if not isinstance(self._latest, Progress):
+            return None
         file = BytesIO()
         self.output().save(file, "PNG", compress_level=1)
         return Saved(self._latest.step, file.getvalue())
-
-
-class TiledJob(LongJob):
-    """A large image, tile by tile. Another worker begins anew: there is more to save than is lost."""
-
-    def __init__(self, decoded: Decoded, stylizer: Stylizer) -> None:
-        """Nothing is computed before the first step."""
-        super().__init__(decoded)
-        self._latest: TiledProgress | None = None
-        self._steps = stylizer.paint_tiled(decoded.parameters.model, decoded.input)
-
-    def _step(self) -> bool:
-        self._latest = next(self._steps)
-        is_last = self._latest.step == self._latest.steps
-        if is_last:
-            self._steps.close()  # which frees the features before the output is encoded
-        return is_last
-
-    def output(self) -> Image.Image:
-        """Return the content with the finished tiles in it."""
-        assert self._latest is not None
-        return self._latest.output
-
-    def progress(self) -> JobProgress:
-        """Return tiles, and the output so far."""
-        assert self._latest is not None
-        factor = max(1, max(self._latest.output.size) // (2 * PREVIEW_PX))
-        preview = _small_jpeg(self._latest.output.reduce(factor))
-        return JobProgress(self._latest.step, self._latest.steps, {}, preview)
-
-    def saved(self) -> Saved | None:
-        """Return ``None``."""
-        return None
-
-
-def _small_jpeg(image: Image.Image) -> bytes:
-    """Return a preview as a file; may change ``image``."""
-    file = BytesIO()
-    image.thumbnail((PREVIEW_PX, PREVIEW_PX))
-    image.save(file, "JPEG")
-    return file.getvalue()

@@ -30,10 +30,9 @@ from service.settings import Settings
 from service.tasks import end_tasks
 from service.worker.background import BackgroundLane
 from service.worker.batching import BatchLimits
-from service.worker.codecs import Codecs, Decoded, to_result
+from service.worker.codecs import Codecs, Decoded
 from service.worker.device import Device
 from service.worker.held_jobs import RETRY_S, HeldJobs, log_fields
-from service.worker.registered import RegisteredStyles
 from service.worker.waiting_jobs import Forwarded, Waiting, WaitingJobs
 
 AHEAD = 2
@@ -51,7 +50,7 @@ class Worker:
         self._stylizer = stylizer
         self._settings = settings
         self._held = HeldJobs(queue)
-        self._codecs = Codecs(stylizer, RegisteredStyles(StyleStore(queue.redis, settings), stylizer), settings)
+        self._codecs = Codecs(stylizer, StyleStore(queue.redis, settings), settings)
         limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
         self._device = Device(stylizer, limits, settings.forward_timeout_s)
         self._background = BackgroundLane(queue, self._held, stylizer, self._codecs, self._device, self._idle_device)
@@ -97,8 +96,7 @@ class Worker:
                 return await self._held.drop(claim)
             if (forwarded := await self._waiting.join(claim, decoded)) is None:
                 return await self._held.drop(claim)
-            encoded = await self._codecs.encode(claim, decoded, forwarded.output)
-            result = to_result(claim, decoded, encoded, forwarded.batch_size, forwarded.model_ms)
+            result = await self._codecs.result(claim, decoded, *forwarded)
         except ServiceError as err:
             result = Result(error=err)
         await self._held.complete(claim, result)
@@ -226,7 +224,7 @@ class Worker:
         """Tell Redis that this worker lives, and renew the leases of what it holds."""
         while True:
             with contextlib.suppress(ServiceError):  # the client of Redis has logged it
-                await self._held.extend_leases()
+                await self._queue.extend([claim for claim in self._held.claims if not claim.is_late])
                 await self._queue.heartbeat(self._worker_info())
             await asyncio.sleep(self._settings.heartbeat_s)
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -13,8 +14,7 @@ from service.worker.batching import BatchLimits, Shape, next_batch, wait_left_ms
 from service.worker.codecs import Decoded
 
 
-@dataclass(frozen=True)
-class Forwarded:
+class Forwarded(NamedTuple):
     """A job's output, and the forward pass that it came from."""
 
     output: Image.Image
@@ -52,13 +52,11 @@ class WaitingJobs:
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
         self.ahead = 0
         self._jobs: list[Waiting] = []
         self._changed = asyncio.Condition()
 
     def __len__(self) -> int:
-        """Return the number of decoded jobs."""
         return len(self._jobs)
 
     def expect(self) -> None:
@@ -72,10 +70,7 @@ class WaitingJobs:
             self._changed.notify_all()
 
     async def join(self, claim: Claim, decoded: Decoded) -> Forwarded | None:
-        """Wait for a batch and its forward pass.
-
-        Returns:
-            The output; ``None`` if the job is late or cancelled.
+        """Wait for a batch and its forward pass; ``None`` if the job is late or cancelled.
 
         Raises:
             ServiceError: The job failed in the forward pass.

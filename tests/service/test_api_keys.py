@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from service.api_keys import ApiKey, KeyRing, new_key, parse_keys
+from service.api_keys import ApiKey, name_of, new_key, parse_keys
 from service.settings import Settings, SettingsError, load_settings
 
 ONE, OTHER = "1" * 64, "2" * 64
@@ -17,25 +17,20 @@ def test_a_new_key_is_known_and_another_is_not() -> None:
     secret, key = new_key("alice")
     assert re.fullmatch(r"stylize_[\w-]{43}", secret)
     assert key == ApiKey("alice", hashlib.sha256(secret.encode()).hexdigest())
-    ring = KeyRing([ApiKey("bob", ONE), key])
-    assert ring.name_of(secret) == "alice"
+    keys = [ApiKey("bob", ONE), key]
+    assert name_of(secret, keys) == "alice"
     for wrong in ("", secret[:-1], secret + "x", secret.upper(), key.sha256, str(key), "\udcff", "ü"):
-        assert ring.name_of(wrong) is None
+        assert name_of(wrong, keys) is None
 
 
 def test_two_keys_never_are_the_same() -> None:
     assert len({new_key("x")[0] for _ in range(50)}) == 50
 
 
-def test_without_keys_the_ring_is_empty() -> None:
-    assert not KeyRing([])
-    assert KeyRing([ApiKey("alice", ONE)])
-
-
 def test_a_name_may_have_several_keys() -> None:
     (old, first), (new, second) = new_key("alice"), new_key("alice")
-    ring = KeyRing(parse_keys(f"{first},{second}"))
-    assert (ring.name_of(old), ring.name_of(new)) == ("alice", "alice")
+    keys = parse_keys(f"{first},{second}")
+    assert (name_of(old, keys), name_of(new, keys)) == ("alice", "alice")
 
 
 def test_what_is_around_entries_does_not_count() -> None:
@@ -76,7 +71,7 @@ def test_the_command_makes_a_key_that_the_setting_takes(monkeypatch: pytest.Monk
     done = subprocess.run([sys.executable, "-m", "service", "key", "alice"], capture_output=True, text=True, check=True)
     secret, entry = re.fullmatch(r"key:   (\S+)\nentry: STYLIZE_API_KEYS=(\S+)\n", done.stdout).groups()
     monkeypatch.setenv("STYLIZE_API_KEYS", entry)
-    assert KeyRing(load_settings().api_keys).name_of(secret) == "alice"
+    assert name_of(secret, load_settings().api_keys) == "alice"
 
 
 @pytest.mark.processes

@@ -1,4 +1,9 @@
-"""``RequestScope``: gives each request an id, a log line, and its time in the metrics."""
+"""``RequestScope``: gives each request an id, a log line and its time in the metrics, and each response its headers.
+
+The headers limit what a browser may do with a response. It is data: a browser that opens one as a page may load and run
+nothing, nor show it in a frame. Pages have a policy of their own in ``POLICIES``. ``Strict-Transport-Security`` is left
+to the proxy that ends TLS.
+"""
 
 import logging
 import re
@@ -19,16 +24,35 @@ PROBES = ("/healthz", "/readyz", "/metrics")
 CLIENT_LEFT = 499
 """Status logged for a client that left before the response began."""
 
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+POLICIES = {
+    # No script makes markup of text here, and none could: Trusted Types refuse it. Pictures it gets are blob: URLs.
+    "/": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script';"
+    " trusted-types 'none'",
+    # Swagger UI styles its elements one by one, draws with data: URLs and shows the pictures it gets as blob: URLs.
+    "/docs": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+"""Policies by path of a page. Files that browsers must get without a key are named in ``clients.OPEN_FOLDERS``."""
+
 log = logging.getLogger(__name__)
 
 
 class RequestScope:
-    """Must be outside of all middleware that responds."""
+    """Must be outside of all middleware that responds; a header that an endpoint has set stays."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Wrap ``app``."""
+    def __init__(self, app: ASGIApp, metrics: Metrics, is_shared: bool) -> None:
+        """Wrap ``app``; ``is_shared`` lets pages of other origins show images from here."""
         self._app = app
         self._metrics = metrics
+        self._headers = {
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "cross-origin" if is_shared else "same-origin",
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -40,26 +64,27 @@ class RequestScope:
         scope.setdefault("state", {})["request_id"] = request_id
         started, status = monotonic(), CLIENT_LEFT
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                policy = POLICIES.get(scope["path"], API_POLICY)
+                for name, value in {**self._headers, "Content-Security-Policy": policy}.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         with request_context(request_id):
             try:
-                await self._app(scope, receive, send_with_id)
+                await self._app(scope, receive, send_with_headers)
             finally:
-                route = getattr(scope.get("route"), "path", "unmatched")
-                seconds = monotonic() - started
-                self._metrics.requests.labels(scope["method"], route, str(status)).observe(seconds)
-                client = scope["state"].get("client")
-                fields = {
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "status": status,
-                    "ms": round(seconds * 1000),
-                    **({} if client is None else {"client": client}),
-                }
-                log.log(logging.DEBUG if route in PROBES else logging.INFO, "request", extra=fields)
+                self._note(scope, status, monotonic() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.requests.labels(scope["method"], route, str(status)).observe(seconds)
+        fields = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1000)}
+        if (client := scope["state"].get("client")) is not None:
+            fields["client"] = client
+        log.log(logging.DEBUG if route in PROBES else logging.INFO, "request", extra=fields)

@@ -13,13 +13,12 @@ Redis is asked every ``LOOK_EVERY_S``, once for each listening client.
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 
 from fastapi.sse import format_sse_event
 
-from service.errors import ServiceError, TooManyListeners
+from service.errors import ServiceError
 from service.http.responses.jobs import JobView
 from service.queue.records import JobRecords, JobStatus
 
@@ -29,64 +28,19 @@ RECONNECT_MS = 2000
 HEARTBEAT = b": still there\n\n"
 
 
-class Listeners:
-    """Counts the clients that listen to events of this process, up to a limit."""
-
-    def __init__(self, limit: int) -> None:
-        """Begin with none."""
-        self._limit = limit
-        self.count = 0
-
-    def require_room(self) -> None:
-        """Check the limit before a response begins.
-
-        Raises:
-            TooManyListeners: As many listen as are allowed to.
-        """
-        if self.count >= self._limit:
-            raise TooManyListeners(
-                f"{self.count} clients listen to events already: try again later, or ask GET /jobs/{{id}} now and then"
-            )
-
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Count a client while its response is sent."""
-        self.count += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-
-
 def event_id(status: JobStatus) -> str:
     """Name what is told of a job at this moment: ``Last-Event-ID`` of a client that has heard it."""
     return f"{status.state}.{status.position or 0}.{status.progress.step}"
 
 
 async def job_events(
-    records: JobRecords,
-    status: JobStatus,
-    seen: str | None,
-    is_over: Callable[[], Awaitable[bool]],
-    listeners: Listeners,
+    records: JobRecords, status: JobStatus, seen: str | None, is_over: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[bytes]:
     """Stream the events of a job, as bytes of a ``text/event-stream``.
 
-    Args:
-        records: Source of the job's status.
-        status: Present status.
-        seen: Id of the last event that the client got, if it connects again.
-        is_over: Tells that the client has left or the process stops.
-        listeners: Counts the client.
+    ``seen`` is the id of the last event that a client got which connects again; ``is_over`` tells that the client has
+    left or the process stops.
     """
-    with listeners.one_more():
-        async for event in _until_it_ends(records, status, seen, is_over):
-            yield event
-
-
-async def _until_it_ends(
-    records: JobRecords, status: JobStatus, seen: str | None, is_over: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[bytes]:
     yield format_sse_event(retry=RECONNECT_MS)
     told, told_at = seen, monotonic()
     while True:

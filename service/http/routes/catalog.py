@@ -10,6 +10,9 @@ from service.model_choice import default_model
 
 router = APIRouter(tags=["catalog"])
 
+COPIED = ModelView.model_fields.keys() - {"styles", "is_default", "state"}
+"""Fields that the catalog's entry has, too."""
+
 
 @router.get("/models", response_model=ModelList, responses=cacheable("The networks"))
 async def list_models(context: ContextOfProcess, if_none_match: IfNoneMatch = None) -> Response:
@@ -19,18 +22,9 @@ async def list_models(context: ContextOfProcess, if_none_match: IfNoneMatch = No
     default = default_model(catalog, context.settings.default_model)
     views = [
         ModelView(
-            id=model.id,
-            network=model.network,
-            norm=model.norm,
+            **{name: getattr(model, name) for name in COPIED},
             styles=len(model.styles),
-            any_style=model.any_style,
             is_default=model is default,
-            controls=model.controls,
-            parameters=model.parameters,
-            licence=model.licence,
-            attribution=model.attribution,
-            training=model.training,
-            measured=model.measured,
             state=model.problem or found_by_workers.get(model.id, "available"),
         )
         for model in catalog.models
@@ -42,7 +36,7 @@ async def list_models(context: ContextOfProcess, if_none_match: IfNoneMatch = No
 async def _problems_of_workers(context: Context) -> dict[str, str]:
     """Problems that live workers report, by model id: they load whole checkpoints, perhaps from another host's disk."""
     try:
-        status = await context.dispatcher.status()
+        status = await context.queue.status()
     except ServiceError:
         return {}  # what this process knows is worth having all the same
     found: dict[str, set[str]] = {}

@@ -23,7 +23,7 @@ async def live() -> Liveness:
 @router.get("/readyz", response_description="Requests will be served", responses=problem_statuses(503))
 async def ready(context: ContextOfProcess) -> Readiness:
     """Tell whether Redis responds and a worker is ready."""
-    status = await context.dispatcher.status()
+    status = await context.queue.status()
     workers = sum(worker.is_ready(context.settings.lease_ms) for worker in status.workers)
     if workers == 0:
         raise NoWorker("no worker is ready" + _states(status.workers, context.settings.lease_ms))
@@ -43,7 +43,7 @@ def _states(workers: Sequence[WorkerInfo], lease_ms: int) -> str:
 async def metrics(context: ContextOfProcess) -> Response:
     """Get the metrics in Prometheus' text format."""
     try:
-        status = await context.dispatcher.status()
+        status = await context.queue.status()
     except ServiceError:
         status = None  # the series of this process are worth having all the same
     body = context.metrics.exposition(status, context.settings.lease_ms)

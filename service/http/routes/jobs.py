@@ -1,12 +1,13 @@
 """``/jobs/{id}``: jobs, which requests with ``Prefer: respond-async`` bring."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
-from service.errors import Conflict, Gone, NotFound
+from service.errors import Conflict, Gone, NotFound, TooManyListeners
 from service.http.context import Context, ContextOfProcess
 from service.http.responses.files import BINARY, NO_STORE, OUTPUT, output_response
 from service.http.responses.job_events import event_id, job_events
@@ -113,14 +114,22 @@ async def get_job_events(
     status = await _status(job_id, context)
     if status.has_ended and last_event_id == event_id(status):
         return Response(status_code=204)
-    context.listeners.require_room()
+    if context.listeners.locked():
+        raise TooManyListeners(
+            f"{context.settings.max_event_streams} clients listen to events already: try again later, or ask"
+            " GET /jobs/{id} now and then"
+        )
 
     async def is_over() -> bool:
         return context.stopping.is_set() or await request.is_disconnected()
 
-    events = job_events(context.records, status, last_event_id, is_over, context.listeners)
+    async def events() -> AsyncIterator[bytes]:
+        async with context.listeners:
+            async for event in job_events(context.records, status, last_event_id, is_over):
+                yield event
+
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy must not hold events back
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
 async def _status(job_id: str, context: Context) -> JobStatus:

@@ -11,7 +11,8 @@ are used. No script stands within a page's HTML, where a strict content security
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,13 +32,14 @@ PAINTINGS = "paintings"
 SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
 
 MEDIA_TYPES = {
+    ".html": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
     ".webp": "image/webp",
 }
-"""Media types of the files that are served, by ending."""
+"""Media types of what is served, by ending."""
 
 DOCUMENTATION = re.compile(rb"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL)
 """A comment of a script on lines of its own; these stay, empty, so that line numbers are those of the file."""
@@ -75,61 +77,49 @@ DOCS_START = """SwaggerUIBundle({
 """Addresses are relative, so that the page also works below the path that a proxy gives it."""
 
 
+@dataclass(frozen=True)
+class File:
+    """A file as it is sent, and compressed for clients that read gzip if it is text."""
+
+    content: bytes
+    media_type: str
+    compressed: bytes | None
+
+    @classmethod
+    def make(cls, content: bytes, suffix: str) -> "File":
+        """Make a file from its content; the ending of its name tells what it is."""
+        media_type = MEDIA_TYPES[suffix]
+        is_text = media_type.startswith("text/") or suffix == ".svg"
+        return cls(content, media_type, gzip.compress(content, mtime=0) if is_text else None)
+
+    def response(self, if_none_match: str | None, accept_encoding: str) -> Response:
+        """Respond with the file."""
+        if self.compressed is None:
+            return cacheable_response(self.content, self.media_type, if_none_match)
+        is_read = "gzip" in accept_encoding
+        response = cacheable_response(self.compressed if is_read else self.content, self.media_type, if_none_match)
+        response.headers["Vary"] = "Accept-Encoding"
+        if is_read and response.status_code == 200:
+            response.headers["Content-Encoding"] = "gzip"
+        return response
+
+
 class Site:
     """A page, in which ``{version}`` stands for the hash of its files, and these files by their paths."""
 
     def __init__(self, page: str, files: Mapping[str, bytes]) -> None:
-        """Hash the files, and name their version in the page."""
         digest = hashlib.sha256()
         for path, content in files.items():
             digest.update(f"{path}\0{len(content)}\0".encode())
             digest.update(content)
-        self._files = files
-        self._version = digest.hexdigest()[:12]
-        self._page = page.replace("{version}", self._version).encode()
-        self._compressed = {path: gzip.compress(content, mtime=0) for path, content in files.items() if _is_text(path)}
-        self._compressed_page = gzip.compress(self._page, mtime=0)
-
-    def page_response(self, if_none_match: str | None, accept_encoding: str = "") -> Response:
-        """Respond with the page."""
-        return _response(self._page, self._compressed_page, "text/html", if_none_match, accept_encoding)
-
-    def file_response(self, version: str, path: str, if_none_match: str | None, accept_encoding: str = "") -> Response:
-        """Respond with a file of the page, to be kept for good.
-
-        Raises:
-            NotFound: There is no such file in this version.
-        """
-        content = self._files.get(path)
-        if content is None or version != self._version:
-            raise NotFound("there is no such file: reload the page, which names those that there are")
-        media_type = MEDIA_TYPES[Path(path).suffix]
-        response = _response(content, self._compressed.get(path), media_type, if_none_match, accept_encoding)
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return response
+        self.version = digest.hexdigest()[:12]
+        self.page = File.make(page.replace("{version}", self.version).encode(), ".html")
+        self.files = {path: File.make(content, Path(path).suffix) for path, content in files.items()}
 
 
 def _without_documentation(content: bytes, suffix: str) -> bytes:
     """Empty the lines of comments that are for readers of the source."""
     return DOCUMENTATION.sub(lambda found: b"\n" * found[0].count(b"\n"), content) if suffix == ".js" else content
-
-
-def _is_text(path: str) -> bool:
-    return MEDIA_TYPES[Path(path).suffix].startswith("text/") or path.endswith(".svg")
-
-
-def _response(
-    content: bytes, compressed: bytes | None, media_type: str, if_none_match: str | None, accept_encoding: str
-) -> Response:
-    """Respond with a file, compressed for a client that reads gzip."""
-    if compressed is None:
-        return cacheable_response(content, media_type, if_none_match)
-    is_read = "gzip" in accept_encoding
-    response = cacheable_response(compressed if is_read else content, media_type, if_none_match)
-    response.headers["Vary"] = "Accept-Encoding"
-    if is_read and response.status_code == 200:
-        response.headers["Content-Encoding"] = "gzip"
-    return response
 
 
 @cache
@@ -138,7 +128,7 @@ def web_site() -> Site:
     files = {
         path.relative_to(FOLDER).as_posix(): _without_documentation(path.read_bytes(), path.suffix)
         for path in sorted(FOLDER.rglob("*"))
-        if path.suffix in MEDIA_TYPES
+        if path.suffix in MEDIA_TYPES and path.suffix != ".html"
     }
     paintings = " ".join(Path(path).stem for path in files if path.startswith(f"{PAINTINGS}/"))
     return Site((FOLDER / "index.html").read_text(encoding="utf-8").replace("{paintings}", paintings), files)
@@ -158,29 +148,24 @@ def docs_site() -> Site:
     return Site(DOCS_PAGE, {**files, "start.js": DOCS_START.encode()})
 
 
-@router.get("/")
-def page(if_none_match: IfNoneMatch = None, accept_encoding: AcceptEncoding = "") -> Response:
-    """Show the page."""
-    return web_site().page_response(if_none_match, accept_encoding)
+def _add_site(path: str, folder: str, site: Callable[[], Site]) -> None:
+    """Serve a page, and its files, which browsers may keep for good, below a folder."""
+
+    @router.get(path)
+    def page(if_none_match: IfNoneMatch = None, accept_encoding: AcceptEncoding = "") -> Response:
+        return site().page.response(if_none_match, accept_encoding)
+
+    @router.get(f"{folder}/{{version}}/{{path:path}}")
+    def file(
+        version: str, path: str, if_none_match: IfNoneMatch = None, accept_encoding: AcceptEncoding = ""
+    ) -> Response:
+        found = site().files.get(path)
+        if found is None or version != site().version:
+            raise NotFound("there is no such file: reload the page, which names those that there are")
+        response = found.response(if_none_match, accept_encoding)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
 
 
-@router.get("/web/{version}/{path:path}")
-def page_file(
-    version: str, path: str, if_none_match: IfNoneMatch = None, accept_encoding: AcceptEncoding = ""
-) -> Response:
-    """Get a file of the page."""
-    return web_site().file_response(version, path, if_none_match, accept_encoding)
-
-
-@router.get("/docs")
-def docs(if_none_match: IfNoneMatch = None, accept_encoding: AcceptEncoding = "") -> Response:
-    """Show the API as a page to read and try."""
-    return docs_site().page_response(if_none_match, accept_encoding)
-
-
-@router.get("/docs/{version}/{path:path}")
-def docs_file(
-    version: str, path: str, if_none_match: IfNoneMatch = None, accept_encoding: AcceptEncoding = ""
-) -> Response:
-    """Get a file of this page."""
-    return docs_site().file_response(version, path, if_none_match, accept_encoding)
+_add_site("/", "/web", web_site)
+_add_site("/docs", "/docs", docs_site)

@@ -26,7 +26,6 @@ from service.queue.jobs import Job, JobProgress
 from service.queue.records import Accepted, JobRecords, JobStatus
 from service.request import MAX_STYLES, StylizeParameters, StylizeRequest
 from service.resolve import resolve
-from service.settings import HttpSettings
 
 router = APIRouter(tags=["stylize"])
 
@@ -87,20 +86,14 @@ async def _parameters(
     asked: StylizeRequest[bytes], accept: str | None, request_id: str, context: Context
 ) -> StylizeParameters:
     """Resolve the request, with the styles as they are now."""
-    catalog = context.watch.now(asked.style_id, _models_to_see(asked, context.settings))
+    model = asked.model or (context.settings.default_model if asked.style else None)
+    catalog = context.watch.now(asked.style_id, [] if model is None else [model])  # which it must not have missed
     listed = {style.id for style in catalog.styles}
     others = [style_id for style_id in asked.style_id[:MAX_STYLES] if style_id not in listed]
     digests = {style.id: style.digest for style in (await context.styles.find(others)).values()}
     return await context.read_headers(
         lambda: resolve(asked, catalog, context.settings, digests, request_id=request_id, accept=accept)
     )
-
-
-def _models_to_see(asked: StylizeRequest[bytes], settings: HttpSettings) -> list[str]:
-    """List the networks that the catalog must not have missed."""
-    if asked.model is not None:
-        return [asked.model]
-    return [settings.default_model] if asked.style else []
 
 
 async def _accepted_response(job_id: str, accepted: Accepted, records: JobRecords) -> Response:

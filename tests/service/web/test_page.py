@@ -9,8 +9,8 @@ from answers import problem
 from processes import Service
 
 from model_store.catalog import default_folder
-from service.http.middleware.key_guard import is_open
-from service.http.middleware.security_headers import POLICIES
+from service.http.middleware.clients import is_open
+from service.http.middleware.request_scope import POLICIES
 from service.http.routes import pages
 
 WEIGHT = 450_000

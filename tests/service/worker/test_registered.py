@@ -30,8 +30,8 @@ from service.queue.queue import JobQueue
 from service.queue.styles import RegisteredStyle, StyleStore, digest_of
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
+from service.worker.codecs import KEPT_PX, bounded_file
 from service.worker.pipeline import Worker
-from service.worker.registered import KEPT_PX, bounded_file
 
 PAINTING = photo(96, 64, seed=5)
 LIMITS = ImageLimits(10**7, 10**7)
