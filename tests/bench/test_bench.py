@@ -23,7 +23,7 @@ from model_store import checkpoint
 from model_store.catalog import Catalog, read_catalog
 from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 from model_store.runtime import Runtime
-from service.engine.stylize_input import StylizeInput, Upload
+from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
 from service.settings import Settings
 
@@ -66,7 +66,7 @@ def test_the_baseline_paints_our_picture(folder):
     contents, styles = [photo(64, 64)], [painting(64, 64)]
     (expected,) = ReferencePainter(folder / "adain.safetensors", "cpu").paint(contents, styles)
     stylizer = Stylizer(folder, Runtime(torch.device("cpu"), torch.float32), 4)
-    (painted,) = stylizer.paint("adain", [StylizeInput(contents[0], [(1.0, Upload("it", styles[0], None))], 1.0)])
+    (painted,) = stylizer.paint("adain", [StylizeInput(contents[0], [(1.0, StyleImage("it", styles[0], None))], 1.0)])
     # The reference divides the variance by n − 1, over 64 values here.
     differences = [abs(a - b) for a, b in zip(expected.tobytes(), painted.tobytes(), strict=True)]
     assert sum(differences) / len(differences) < 3

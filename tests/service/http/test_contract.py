@@ -188,6 +188,7 @@ def test_the_life_of_a_style_keeps_to_it(service: Service) -> None:
     assert ask("GET", "/styles/{style_id}", style_id=style_id).status_code == 404
 
 
+@pytest.mark.processes
 def test_every_route_was_reached() -> None:
     """Else the requests above prove little: each route must have answered what it is there for."""
     assert statuses

@@ -262,6 +262,7 @@ def test_a_slow_reader_gets_all(service: Service) -> None:
     assert f"content-length: {len(body)}".encode() in head
 
 
+@pytest.mark.processes
 def test_a_process_may_have_as_many_connections_as_the_system_allows() -> None:
     script = """
 import resource

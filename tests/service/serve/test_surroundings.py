@@ -15,6 +15,7 @@ from tests.service.serve.test_supervisor import Served, children, is_running
 ODD = 'it\'s a #1 "box" \\ of $HOME'
 
 
+@pytest.mark.processes
 @pytest.mark.timeout(200)
 def test_odd_names_and_a_proxy_are_in_nobodys_way(
     tmp_path: Path, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPatch
@@ -40,6 +41,7 @@ def test_odd_names_and_a_proxy_are_in_nobodys_way(
     assert "Traceback" not in served.log
 
 
+@pytest.mark.processes
 @pytest.mark.timeout(200)
 def test_no_server_outlives_supervisor_and_keeper(tmp_path: Path, tiny_checkpoints: Path) -> None:
     served = Served(tmp_path, tiny_checkpoints)

@@ -236,6 +236,7 @@ def test_the_skip_link_and_the_sliders_say_what_they_mean(open_studio: Callable[
     page.focus(".skip")
     page.keyboard.press("Enter")
     assert page.locator("#mix").is_visible()
+    page.click('[data-shows="look"]')
     page.fill("#alpha", "0.4")
     assert page.get_attribute("#alpha", "aria-valuetext") == "40 %"
     assert page.get_attribute("#strokes", "aria-valuetext") == "512 px"

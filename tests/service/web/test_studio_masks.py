@@ -132,7 +132,7 @@ def test_two_styles_share_the_picture(masking: Studio) -> None:
     assert studio.page.locator("#elsewhere").input_value() == "sea", "the first is everywhere else"
     assert studio.page.is_checked('[name=mask-target][value="sky"]')
     with studio.next_picture():
-        drag(studio, (0.7, 0.2), (0.7, 0.8))
+        drag(studio, (0.7, 0.4), (0.7, 0.8))
     overlay = studio.page.evaluate(
         """() => {
           const canvas = document.querySelector("#mask-overlay");
