@@ -1,13 +1,13 @@
 """Prometheus metrics: of one API process, of images that workers made, and of the queue as Redis knows it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.queue.heartbeat import QueueStatus, WorkerInfo
+from service.queue.heartbeat import QueueStatus
 from service.request import ResultInfo
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -79,22 +79,17 @@ class _QueueSeries(Collector):
             yield GaugeMetricFamily(name, text, value)
         yield CounterMetricFamily("stylize_redelivered", "Jobs whose worker died", queue.redelivered)
         yield CounterMetricFamily("stylize_dead_letter", "Jobs given up", queue.dead_lettered)
-        yield from _worker_series(zip(queue.workers, is_alive, strict=True))
-
-
-def _worker_series(workers: Iterable[tuple[WorkerInfo, bool]]) -> Iterator[Metric]:
-    """Yield the series of the workers that there are now."""
-    info = GaugeMetricFamily(
-        "stylize_worker_info",
-        "1 for each worker; its state is `silent` if it has no recent heartbeat",
-        labels=["worker", "host", "state", "device", "dtype", "models"],
-    )
-    held = GaugeMetricFamily("stylize_worker_held_jobs", "Jobs that a worker holds", labels=["worker"])
-    for worker, is_alive in workers:
-        about = worker.about
-        host, device, dtype = (str(about.get(name, "")) for name in ("host", "device", "dtype"))
-        state = str(about["state"]) if is_alive else "silent"
-        info.add_metric([worker.name, host, state, device, dtype, ",".join(about.get("models", ()))], 1)
-        held.add_metric([worker.name], about.get("held", 0))
-    yield info
-    yield held
+        info = GaugeMetricFamily(
+            "stylize_worker_info",
+            "1 for each worker; its state is `silent` if it has no recent heartbeat",
+            labels=["worker", "host", "state", "device", "dtype", "models"],
+        )
+        held = GaugeMetricFamily("stylize_worker_held_jobs", "Jobs that a worker holds", labels=["worker"])
+        for worker, lives in zip(queue.workers, is_alive, strict=True):
+            about = worker.about
+            host, device, dtype = (str(about.get(name, "")) for name in ("host", "device", "dtype"))
+            state = str(about["state"]) if lives else "silent"
+            info.add_metric([worker.name, host, state, device, dtype, ",".join(about.get("models", ()))], 1)
+            held.add_metric([worker.name], about.get("held", 0))
+        yield info
+        yield held

@@ -37,7 +37,7 @@ class HeldJobs:
     async def begin(self, claim: Claim) -> bool:
         """Note that a job's decoding begins, if need be until its deadline; ``False`` if it is not wanted any more."""
         with contextlib.suppress(ServiceError):
-            return await patiently(claim, lambda: self._queue.begin(claim))
+            return not claim.is_late and await patiently(claim, lambda: self._queue.begin(claim))
         return False
 
     async def complete(self, claim: Claim, result: Result) -> None:

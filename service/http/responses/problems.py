@@ -55,11 +55,7 @@ def problem_statuses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def documented_problem(kind: type[ServiceError], settings: Settings) -> dict[str, Any]:
     """Describe the response to a kind of error as a component of the OpenAPI document."""
-    detail = kind.example.format(settings=settings)
-    fields = (FieldProblem(field=kind.example_field, detail=detail),) if kind.example_field else ()
-    example = Problem(
-        title=kind.title, status=kind.status, detail=detail, instance="/requests/c0ffee5eed", errors=fields
-    )
+    example = problem_of(kind(kind.example.format(settings=settings), kind.example_field), "c0ffee5eed")
     return {
         "description": getdoc(kind),
         "headers": {
