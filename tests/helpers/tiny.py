@@ -63,10 +63,10 @@ def adain(styles: int = 0, seed: int = 0, width: int = WIDTH) -> AdaIN:
 SWIFT: dict[str, int] = {"width": 8, "half_width": 4, "blocks": 1, "code": 8, "vgg_width": WIDTH}
 
 
-def swift(styles: int = 0, seed: int = 0) -> Swift:
+def swift(styles: int = 0, seed: int = 0, **sizes: int) -> Swift:
     """Random, with rows that differ and pictures that are not the content."""
     torch.manual_seed(seed)
-    network = Swift(**SWIFT, styles=styles).requires_grad_(False).eval()
+    network = Swift(**{**SWIFT, **sizes}, styles=styles).requires_grad_(False).eval()
     for name, parameter in network.encoder.named_parameters():
         if name.endswith("weight"):
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")

@@ -209,15 +209,19 @@ def test_a_job_that_fails_has_the_problem_of_the_synchronous_request(jobs: Jobs)
 # ---- optimisation -------------------------------------------------------------------------------------------------
 
 
+STEPS = 150
+"""Of an optimisation that takes some seconds with the tests' small encoder."""
+
+
 def test_an_optimisation_tells_its_progress_and_shows_its_picture(jobs: Jobs) -> None:
-    path = jobs.optimise(12, format="png")
+    path = jobs.optimise(STEPS, format="png")
     with listening(jobs.service, path) as heard:
         told = list(heard)
     states = [json.loads(event["data"]) for event in told if event.get("event") == "state"]
     assert [view["state"] for view in states][-1] == "succeeded"
     assert {view["id"] for view in states} == {path.removeprefix("/jobs/")}
     steps = [json.loads(event["data"]) for event in told if event.get("event") == "progress"]
-    assert steps and all(step["steps"] == 12 and 0 < step["progress"] < 1 for step in steps)
+    assert steps and all(step["steps"] == STEPS and 0 < step["progress"] < 1 for step in steps)
     assert [step["step"] for step in steps] == sorted({step["step"] for step in steps})
     assert set(steps[0]["losses"]) == {"content", "style", "variation", "total"}
     previews = [json.loads(event["data"]) for event in told if event.get("event") == "preview"]
