@@ -155,7 +155,7 @@ def test_the_page_is_measured_and_its_pictures_are_taken(tmp_path):
     metadata = CheckpointMetadata(network="swift", arguments={**sizes, "styles": 4}, styles=styles)
     (tmp_path / "checkpoints").mkdir()
     checkpoint.save(swift(styles=4, **sizes), tmp_path / "checkpoints/swift.safetensors", metadata)
-    add_painting(tmp_path / "checkpoints", painting(256), *(style.id for style in styles))
+    add_painting(tmp_path / "checkpoints", painting(256, 256), *(style.id for style in styles))
     screens = tmp_path / "screens"
     visits = measure_studio(Settings(), tmp_path / "checkpoints", rounds=1, screens=screens, say=lambda _: None)
     (visit,) = visits

@@ -159,6 +159,7 @@ def test_masks_by_keyboard_and_as_files(masking: Studio) -> None:
         studio.page.click("#save-masks")
     assert download.value.suggested_filename == "mask-1.png"
     studio.page.click("#copy-curl")
+    studio.page.wait_for_selector("#snippet:not([hidden])")
     assert "mask=@mask-1.png" in studio.text("#snippet")
     studio.page.click("#mask-mode")
     assert not studio.page.locator("#mask-overlay").is_visible()
