@@ -5,7 +5,6 @@ Content and style loss are relative, so that layers, styles and image sizes weig
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +104,6 @@ def lattice_amplitude(images: Tensor) -> Tensor:
     return amplitudes.view(len(images), -1).mean(dim=1)
 
 
-@cache
 def lattice_waves() -> Tensor:
     """Windowed cosines and sines of all frequencies whose period divides 4 px: (2·F, 1, 16, 16)."""
     window = torch.hann_window(LATTICE_WINDOW_PX)

@@ -78,6 +78,7 @@ def test_jobs_of_every_kind_are_counted_once(client: httpx.Client, post: Post) -
     assert client.get(f"{accepted.headers['location']}/result").status_code == 200
     time.sleep(3)  # longer than an API process takes to count
     assert counts() == {before + 3}
+    assert client.delete(f"/styles/{registered.json()['id']}").status_code == 204
 
 
 def test_every_refusal_is_counted(client: httpx.Client, post: Post) -> None:

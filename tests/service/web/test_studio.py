@@ -332,7 +332,7 @@ def test_many_photos_become_one_zip(studio: Studio, tmp_path) -> None:
         file("letter.txt", b"Dear Sir", "text/plain"),
     ]
     studio.page.set_input_files("#photo-file", files)
-    assert studio.page.locator("#batch-list li").count() == 3
+    studio.page.wait_for_function("() => document.querySelectorAll('#batch-list li').length === 3")
     with studio.page.expect_download() as download:
         studio.page.click("#batch-start")
     assert download.value.suggested_filename == "first.zip"

@@ -39,8 +39,8 @@ def running(studio: Studio) -> None:
 def test_a_job_shows_its_progress_and_its_picture(studio: Studio) -> None:
     own_style(studio)
     with studio.next_picture():
-        optimise(studio, 10)
-        studio.page.wait_for_function("() => document.querySelector('#jobs').textContent.includes('of 10')")
+        optimise(studio, 200)
+        studio.page.wait_for_function("() => document.querySelector('#jobs').textContent.includes('of 200')")
         studio.page.wait_for_function("() => document.title.includes('%')")
     assert studio.shown().size == (256, 180)
     assert studio.page.locator("#jobs li").count() == 0
