@@ -121,12 +121,12 @@ class LocalPainter:
 
     def _in_steps(self, one: Waiting) -> Image.Image:
         """Paint by optimisation, or tile by tile."""
-        parameters, painting = one.decoded.parameters, one.decoded.input
+        parameters, stylize_input = one.decoded.parameters, one.decoded.input
         if parameters.method == "gatys":
-            for step in self._stylizer.optimise(parameters.model, painting, parameters.steps):
+            for step in self._stylizer.optimise(parameters.model, stylize_input, parameters.steps):
                 self._display.step(one.pair, step.step, step.steps)
             return to_images(step.output)[0]
-        for tile in self._stylizer.paint_tiled(parameters.model, painting):
+        for tile in self._stylizer.paint_tiled(parameters.model, stylize_input):
             self._display.step(one.pair, tile.step, tile.steps)
         return tile.output
 
