@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar
 
-from service.errors import ServiceError
+from service.errors import DeadlinePassed, ServiceError
 from service.queue.jobs import Claim, Result
 from service.queue.queue import JobQueue
+from service.queue.records import LATE
 
 RETRY_S = 0.5
 
@@ -23,6 +24,8 @@ class HeldJobs:
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._claims: dict[tuple[str, bytes], Claim] = {}
+        self._last_end: dict[tuple[str, bool], float] = {}
+        self._job_s = 0.0
         self._changed = asyncio.Condition()
 
     @property
@@ -34,6 +37,19 @@ class HeldJobs:
         """Hold a job, until it is completed, dropped or released."""
         self._claims[(claim.lane, claim.entry)] = claim
 
+    def require_time(self, claim: Claim, before: int | None = None) -> None:
+        """Refuse a job that cannot be done in the time left: ``before`` others, or all that came earlier, go first.
+
+        One that none goes before is tried in any case: so the time per job is measured anew, if it was too long once.
+
+        Raises:
+            DeadlinePassed: It would be late, or is.
+        """
+        if before is None:
+            before = sum(other.lane == claim.lane and other.arrival < claim.arrival for other in self.claims)
+        if monotonic() + before * self._job_s >= claim.deadline:
+            raise DeadlinePassed(LATE)
+
     async def begin(self, claim: Claim) -> bool:
         """Note that a job's decoding begins, if need be until its deadline; ``False`` if it is not wanted any more."""
         with contextlib.suppress(ServiceError):
@@ -42,8 +58,9 @@ class HeldJobs:
 
     async def complete(self, claim: Claim, result: Result) -> None:
         """Store a job's result; while Redis is away, try again until the job's deadline."""
+        took_ms = None if isinstance(result.error, DeadlinePassed) else self._took_s(claim) * 1000
         with contextlib.suppress(ServiceError):
-            if not await patiently(claim, lambda: self._queue.complete(claim, result)):
+            if not await patiently(claim, lambda: self._queue.complete(claim, result, took_ms)):
                 log.info("a result came too late, or second", extra=log_fields(claim))
         await self._remove(claim)
 
@@ -75,6 +92,15 @@ class HeldJobs:
         """Wait until no job is held."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._claims)
+
+    def _took_s(self, claim: Claim) -> float:
+        """Measure a job: since its claim, or since the end of the last of its kind where they overlap."""
+        kind, now = (claim.job.lane, claim.job.is_preemptible), monotonic()
+        took_s = now - max(claim.claimed_at, self._last_end.get(kind, 0.0))
+        self._last_end[kind] = now
+        if claim.job.lane == "interactive":
+            self._job_s += (took_s - self._job_s) / (32 if self._job_s else 1)
+        return took_s
 
     async def _remove(self, claim: Claim) -> None:
         async with self._changed:
