@@ -28,6 +28,7 @@ MOST_MEMORY_SHARE = 0.85
 """Beyond it Redis gets no new jobs: results, leases and heartbeats need the rest."""
 
 WORKERS_KNOWN_FOR_S = 1.0
+FULL_FOR_S = 0.25
 SWEEP_EVERY_S = 10.0
 COUNT_EVERY_S = 0.2
 RECONNECT_S = 0.5
@@ -60,6 +61,7 @@ class Dispatcher:
         self._reader: asyncio.Task[None] | None = None
         self._workers = 0
         self._workers_counted_at = -float("inf")
+        self._full: tuple[float, QueueFull] | None = None
         self._other_versions: set[str] = set()
 
     async def start(self) -> None:
@@ -72,6 +74,15 @@ class Dispatcher:
             await end_tasks([self._reader])
         for awaited in self._awaited.values():
             _resolve(awaited.future, Unavailable("the service is stopping: try again"))
+
+    def require_room(self) -> None:
+        """Refuse a request that has not been read, if one like it was refused a moment ago.
+
+        Raises:
+            QueueFull: It would wait for too long, or Redis has little memory left.
+        """
+        if self._full is not None and monotonic() < self._full[0]:
+            raise QueueFull(self._full[1].detail, retry_after_s=self._full[1].retry_after_s)
 
     async def submit(self, job: Job, accepted: Accepted | None = None) -> Result:
         """Enqueue a job and wait for its result. If the waiting is cancelled, so is the job.
@@ -98,6 +109,10 @@ class Dispatcher:
                 raise already_awaited()
             async with asyncio.timeout(deadline - monotonic()):
                 result = await awaited.future
+        except QueueFull as err:
+            if job.lane == "interactive":
+                self._full = (monotonic() + FULL_FOR_S, err)
+            raise
         except (TimeoutError, asyncio.CancelledError) as err:
             await self._cancel(job.id)
             if isinstance(err, asyncio.CancelledError):

@@ -90,10 +90,10 @@ local function work_before_ms(stream, pace, preemptible, ordinary_ms, preemptibl
   return preemptible == '0' and work_ms or work_ms + preemptibles * (measured[2] or preemptible_ms)
 end
 
--- The time per job follows what the last ones took: the more of them, the less each counts.
+-- The time per job follows what workers measure, each the mean of its last jobs.
 local function note_pace(pace, preemptible, took_ms)
   local last_ms = redis.call('HGET', pace, preemptible)
-  local job_ms = last_ms and last_ms + (took_ms - last_ms) / 32 or took_ms
+  local job_ms = last_ms and last_ms + (took_ms - last_ms) / 4 or took_ms
   redis.call('HSET', pace, preemptible, string.format('%.3f', job_ms))
 end
 

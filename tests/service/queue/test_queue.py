@@ -319,7 +319,7 @@ async def test_the_expected_wait_follows_the_time_that_jobs_take(settings: Setti
         assert (await api.status()).job_s == 8
         await do(None)  # one that was not begun says nothing
         assert (await api.status()).job_s == 8
-        for _ in range(60):
+        for _ in range(12):
             await do(1000)
         assert 1 < (await api.status()).job_s < 3
         for index in range(4):
