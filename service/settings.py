@@ -27,6 +27,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 ORIGIN = re.compile(r"https?://[^/\s?#@]+|\*", re.IGNORECASE)
+HOST_NAME = re.compile(r"[\w.-]+|\*")
 
 
 def _port(value: Any) -> Any:
@@ -48,20 +49,29 @@ def _keys(value: Any) -> Any:
     return parse_keys(value) if isinstance(value, str) else value
 
 
-def _origins(value: Any) -> Any:
+def _listed(value: Any, entry: re.Pattern[str], allowed: str) -> Any:
     if not isinstance(value, str):
         return value
-    origins = [origin.strip() for origin in value.split(",") if origin.strip()]
-    for origin in origins:
-        if not ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is no origin: scheme, host and port alone, like https://app.example, or *")
-    return tuple(origin.lower() for origin in origins)
+    entries = [part.strip() for part in value.split(",") if part.strip()]
+    for part in entries:
+        if not entry.fullmatch(part):
+            raise ValueError(f"{part!r} is {allowed}, or *")
+    return tuple(part.lower() for part in entries)
+
+
+def _origins(value: Any) -> Any:
+    return _listed(value, ORIGIN, "no origin: scheme, host and port alone, like https://app.example")
+
+
+def _hosts(value: Any) -> Any:
+    return _listed(value, HOST_NAME, "no name of a host: without scheme and port, like app.example")
 
 
 Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_port)]
 Folder = Annotated[Path, AfterValidator(_expanded)]
 ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_keys)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +135,12 @@ class HttpSettings(CommonSettings):
         (),
         description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
         " allows all. Without any, only pages of the API's own origin may.",
+    )
+    allowed_hosts: Hosts = Field(
+        (),
+        description="Names under which the API is reached, comma-separated, like stylize.example; * allows all. Without"
+        " API keys, a request for another name gets 403; addresses, localhost and the name in `host` are always"
+        " allowed.",
     )
     header_within_s: Seconds = Field(10.0, description="A connection without a whole header for so long is ended.")
     body_idle_s: Seconds = Field(

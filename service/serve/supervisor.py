@@ -1,8 +1,8 @@
 """``python -m service serve``: embedded Redis, the API and workers as child processes under one supervisor.
 
-The children are started by the same commands as in production, and restarted when they die. Ctrl-C or SIGTERM ends
-them in order: the API finishes its requests, the workers drain, the queue ends last. If the supervisor itself is
-killed, they end too (``parent``).
+The children are started by the same commands as in production, and restarted when they die. Ctrl-C, SIGTERM or SIGHUP
+ends them in order: the API finishes its requests, the workers drain, the queue ends last. If the supervisor itself is
+killed, they end too (``parent``), the queue last.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ SOCKET_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 PLAIN = re.compile(r"[\w./-]{1,60}", re.ASCII)
 
+QUEUE = "service.serve.embedded"
 LIVED_LONG_S = 20.0
 LONGEST_PAUSE_S = 15.0
 LISTENS_WITHIN_S = 10.0
@@ -66,12 +67,14 @@ class Supervisor:
         self._exit_code = 0
         self._ready = False
         self._pipe, self._held_end = os.pipe()  # never written to or closed: it ends with this process
+        self._queue_pipe, self._queue_held_end = os.pipe()  # the same, and with all other children
 
     async def run(self) -> int:
         """Run until a signal, or until the service cannot run; returns the exit code."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop.set)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as ``nohup`` has it
+                loop.add_signal_handler(number, self._stop.set)
         if (reason := _unusable(self._settings.host, self._settings.port)) is not None:
             self._console.print(f"{reason}; STYLIZE_HOST and STYLIZE_PORT choose another address", highlight=False)
             return EXIT_CONFIGURATION
@@ -86,7 +89,7 @@ class Supervisor:
             path = folder / "queue.sock"
             environment["STYLIZE_REDIS_URL"] = f"unix://{path}"
             kept = [] if self._settings.data_dir is None else [str(self._settings.data_dir)]
-            command = ("service.serve.embedded", str(path), *kept)
+            command = (QUEUE, str(path), *kept)
             queue = self._start(Child("queue", command, FLUSHED_WITHIN_S + 5, True), environment)
             await self._wait_for(path)
         environment.setdefault("STYLIZE_LOG_FORMAT", "text")
@@ -133,12 +136,14 @@ class Supervisor:
 
     async def _spawn(self, child: Child, environment: dict[str, str]) -> asyncio.subprocess.Process:
         """Start ``python -m`` in a session of its own, so that the terminal's Ctrl-C reaches the supervisor alone."""
+        is_queue = child.command[0] == QUEUE
+        pipe = self._queue_pipe if is_queue else self._pipe
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             *child.command,
-            env={**environment, PARENT_PIPE: str(self._pipe)},
-            pass_fds=[self._pipe],
+            env={**environment, PARENT_PIPE: str(pipe)},
+            pass_fds=[pipe] if is_queue else [pipe, self._queue_held_end],
             start_new_session=True,
         )
 

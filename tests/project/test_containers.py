@@ -15,7 +15,13 @@ from paths import ROOT
 from service.settings import Settings
 
 IMAGES = ["api", "worker"]
-NOT_DEFAULTS = {"COMPOSE_FILE", "STYLIZE_CHECKPOINTS", "STYLIZE_API_KEYS", "STYLIZE_CORS_ORIGINS"}
+NOT_DEFAULTS = {
+    "COMPOSE_FILE",
+    "STYLIZE_CHECKPOINTS",
+    "STYLIZE_API_KEYS",
+    "STYLIZE_CORS_ORIGINS",
+    "STYLIZE_ALLOWED_HOSTS",
+}
 
 
 class ComposeLoader(yaml.SafeLoader):

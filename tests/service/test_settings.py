@@ -58,6 +58,11 @@ def test_lists_are_read_without_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CORS_ORIGINS", "app.example", "scheme, host and port alone, like https://app.example, or *"),
         ("CORS_ORIGINS", "https://app.example/", "is no origin"),
         ("CORS_ORIGINS", "https://a.example,*,ftp://b.example", "'ftp://b.example' is no origin"),
+        (
+            "ALLOWED_HOSTS",
+            "https://app.example",
+            "is no name of a host: without scheme and port, like app.example, or *",
+        ),
         ("MAX_SIZE_PX", "63", "greater than or equal to 64"),
         ("REQUEST_TIMEOUT_S", "0", "greater than 0"),
         ("REQUEST_TIMEOUT_S", "inf", "finite"),

@@ -14,6 +14,7 @@ from service.queue.jobs import Job, JobProgress, Result, Saved, Standing
 from service.queue.keys import GROUP, Keys
 from service.queue.queue import CANCEL_GRACE_MS, JobQueue
 from service.queue.records import Accepted
+from service.queue.replies import Dispatcher
 from service.settings import Settings
 
 
@@ -352,6 +353,27 @@ async def test_a_redis_without_memory_is_a_full_queue(settings: Settings) -> Non
         finally:
             await redis.config_set("maxmemory", before["maxmemory"])
             await redis.aclose()
+
+
+async def test_beyond_a_share_of_the_memory_no_jobs_are_taken(settings: Settings) -> None:
+    redis = Redis.from_url(settings.redis_url or "")
+    async with queues(settings, "api", "worker") as (api, worker):
+        dispatcher = Dispatcher(api, settings, lambda _info: None)
+        await worker.prepare()
+        await worker.heartbeat({"state": "ready"})
+        before = await redis.config_get("maxmemory")
+        try:
+            await redis.config_set("maxmemory", int((await redis.info("memory"))["used_memory"] / 0.9))
+            with pytest.raises(QueueFull, match=r"full to (89|9\d)%, jobs are taken up to 85%"):
+                await dispatcher.accept(job("a"), Accepted(0.0, "request", "png", None))
+            await redis.acl_setuser("default", commands=["-info"])
+            assert (await api.status()).memory_share == 0, "it is not told"
+        finally:
+            await redis.acl_setuser("default", enabled=True, nopass=True, commands=["+info"])
+            await redis.config_set("maxmemory", before["maxmemory"])
+            await redis.aclose()
+        await dispatcher.accept(job("a"), Accepted(0.0, "request", "png", None))
+        assert (await api.status()).depth == 1
 
 
 async def test_scripts_that_redis_has_forgotten_are_loaded_again(settings: Settings) -> None:

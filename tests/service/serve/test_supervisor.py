@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -127,22 +128,49 @@ def test_a_dead_queue_is_started_again_with_what_it_held(served: Served, killed:
     wait_for(lambda: not is_running(server), 10)
     wait_for(lambda: is_ready(served), 60)
     assert httpx.get(f"{served.url}/styles?kind=registered").json()["styles"] == [style]
+    served.process.send_signal(signal.SIGHUP)
+    assert served.process.wait(40) == 0, "the end of its terminal is as SIGTERM"
+
+
+def family(served: Served) -> list[int]:
+    """All its processes but itself."""
+    pids = list(children(served.process.pid))
+    pids += [pid for child in pids for pid in children(child)]
+    assert len(pids) == 4
+    return pids
 
 
 @pytest.mark.timeout(200)
-def test_if_it_is_killed_its_children_end_and_another_can_start(served: Served, tiny_checkpoints: Path) -> None:
+def test_if_it_is_killed_with_the_queues_keeper_all_end_and_another_can_start(
+    served: Served, tiny_checkpoints: Path
+) -> None:
     wait_for(lambda: "Stylize is ready" in served.log, 60)
-    everyone = children(served.process.pid)
-    for child in list(everyone):
-        everyone |= children(child)
-    assert len(everyone) == 4
-    served.process.kill()
+    image = {"image": ("wave.png", photo(64, 64))}
+    style = httpx.post(f"{served.url}/styles", files=image, data={"title": "Wave"}, timeout=60).json()
+    everyone = family(served)
+    keeper = served.child("serve.embedded")
+    assert keeper is not None
+    for pid in (served.process.pid, keeper):
+        os.kill(pid, signal.SIGKILL)
     served.process.wait()
     wait_for(lambda: not [pid for pid in everyone if is_running(pid)], 20)
     second = Served(served.folder, tiny_checkpoints, port=int(served.url.rpartition(":")[2]))
     wait_for(lambda: "Stylize is ready" in second.log, 60)
-    second.process.send_signal(signal.SIGTERM)
-    assert second.process.wait(40) == 0
+    assert httpx.get(f"{second.url}/styles?kind=registered").json()["styles"] == [style]
+    everyone = family(second)
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(
+            httpx.post,
+            f"{second.url}/stylize",
+            files={"content": photo(900, 900)},
+            data={"style_id": "first", "size": "1400"},
+            timeout=60,
+        )
+        wait_for(lambda: "stylize_queue_depth 1.0" in httpx.get(f"{second.url}/metrics").text or under_way.done())
+        second.process.kill()  # alone: the queue leaves when nobody needs it any more
+        second.process.wait()
+        assert under_way.result().status_code == 200
+    wait_for(lambda: not [pid for pid in everyone if is_running(pid)], 20)
 
 
 @pytest.mark.slow
