@@ -113,7 +113,7 @@ def gallery(
     from bench.gallery import make_gallery
 
     with _clear_errors():
-        make_gallery(out, say=progress.print)
+        make_gallery(out, default_folder(), say=progress.print)
 
 
 @app.command()
