@@ -230,7 +230,7 @@ class Unavailable(ServiceError):
 
 
 class QueueFull(Unavailable):
-    """As many jobs wait as are allowed to."""
+    """A job would wait for longer than is sensible, or the queue has little memory left."""
 
     title = "Queue full"
 

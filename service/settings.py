@@ -175,18 +175,18 @@ class HttpSettings(CommonSettings):
 
 
 class QueueSettings(CommonSettings):
-    """The queue: how many jobs it holds, how long, and what else is kept in Redis."""
+    """The queue: for how long it holds jobs, and what else is kept in Redis."""
 
-    max_queue: Count = Field(256, description="Jobs that may wait or run; more get 503.")
-    max_background_queue: Count = Field(
-        16, description="The same for pictures in tiles, and again for optimisations, which share the background lane."
-    )
     max_requests_per_key: Count = Field(
         64, description="POST requests of one key that may run at once, in all API processes together; more get 429."
     )
-    request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its response.")
+    request_timeout_s: Seconds = Field(
+        60.0,
+        description="A request's deadline, from its acceptance to its response. One that would wait for more than half"
+        " of it gets 503.",
+    )
     job_timeout_s: Seconds = Field(
-        1800.0, description="Deadline of an asynchronous request's job, from its acceptance to its end."
+        1800.0, description="The same for an asynchronous request's job, from its acceptance to its end."
     )
     result_ttl_s: Seconds = Field(60.0, description="Time for which an unfetched result is kept.")
     job_picture_ttl_s: Seconds = Field(

@@ -73,6 +73,14 @@ class _QueueSeries(Collector):
                 queue.background_depth,
             ),
             "stylize_queue_oldest_seconds": ("Age of the oldest interactive job", queue.oldest_s),
+            "stylize_expected_wait_seconds": (
+                "Time for which an interactive job that comes now would wait",
+                queue.expected_wait_s(self._lease_ms),
+            ),
+            "stylize_queue_memory_ratio": (
+                "Memory that Redis uses, of that which it may use: beyond 0.85 jobs are refused",
+                queue.memory_share,
+            ),
             "stylize_workers": ("Workers with a recent heartbeat", sum(is_alive)),
         }
         for name, (text, value) in gauges.items():

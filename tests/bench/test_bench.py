@@ -14,6 +14,7 @@ from bench import gallery
 from bench.controls import measure_controls, print_controls
 from bench.engine import OURS, REFERENCE, Way, measure_engine, print_engine
 from bench.large import measure_large, print_large, styles_of_each_kind
+from bench.overload import measure_overload, print_overload
 from bench.pictures import SHAPES_PX, painting, photo, request_mix
 from bench.reference import ReferencePainter, reference_networks
 from bench.remote import Remote, RemoteError
@@ -142,6 +143,13 @@ def test_service(folder):
     assert report.api is None or not report.api.has_torch
     text = printed(print_service, report)
     assert "bare loop" in text and "libtorch" in text
+
+
+def test_overload(folder):
+    (flood,) = measure_overload(Settings(), folder, times=[3], flood_s=1, shapes_px=[(64, 64)])
+    assert {answer.status for answer in flood.answers} <= {200, 503} and flood.useful_per_s > 0
+    assert len(flood.answers) > 2 * flood.capacity_per_s
+    assert "wanted ≥ 0.95" in printed(print_overload, [flood])
 
 
 def test_what_fails_in_the_other_process_is_said():

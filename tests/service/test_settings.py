@@ -68,7 +68,7 @@ def test_lists_are_read_without_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ("REQUEST_TIMEOUT_S", "inf", "finite"),
         ("RESULT_TTL_S", "nan", "number"),
         ("LEASE_MS", "10", "greater than or equal to 200"),
-        ("MAX_QUEUE", "-1", "greater than or equal to 1"),
+        ("MAX_STYLES", "-1", "greater than or equal to 1"),
         ("MAX_DELIVERIES", "0", "greater than or equal to 1"),
         ("WORKERS", "many", "integer"),
         ("DTYPE", "int8", "'auto', 'float32', 'bfloat16' or 'float16'"),

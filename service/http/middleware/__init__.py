@@ -6,8 +6,9 @@
         └ Problems       errors raised below, as problem+json, which a page of another origin can read too
           └ CrossSiteGuard   403
             └ Clients        401, 429
-              └ Methods      HEAD, OPTIONS
-                └ endpoints
+              └ Admission    503, before a body is read
+                └ Methods    HEAD, OPTIONS
+                  └ endpoints
 
 Each is pure ASGI, and depends on others only where its docstring says so. Starlette's ``BaseHTTPMiddleware`` would hide
 from endpoints that a client left.
@@ -16,6 +17,7 @@ from endpoints that a client left.
 from fastapi import FastAPI
 
 from service.http.context import Context
+from service.http.middleware.admission import Admission
 from service.http.middleware.clients import Clients
 from service.http.middleware.cors import Cors
 from service.http.middleware.cross_site import CrossSiteGuard
@@ -29,6 +31,7 @@ def add_middleware(app: FastAPI, context: Context) -> None:
     """Wrap ``app``; the last one that is added is the outermost."""
     settings, metrics = context.settings, context.metrics
     app.add_middleware(Methods)
+    app.add_middleware(Admission, dispatcher=context.dispatcher)
     app.add_middleware(Clients, keys=settings.api_keys, running=context.running, most=settings.max_requests_per_key)
     app.add_middleware(CrossSiteGuard, settings=settings)
     app.add_middleware(Problems, metrics=metrics)

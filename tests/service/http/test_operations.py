@@ -20,6 +20,8 @@ SERIES = (
     "stylize_queue_depth",
     "stylize_background_queue_depth",
     "stylize_queue_oldest_seconds",
+    "stylize_expected_wait_seconds",
+    "stylize_queue_memory_ratio",
     "stylize_worker_info",
     "stylize_worker_held_jobs",
     "stylize_batch_size",

@@ -242,6 +242,6 @@ def test_a_folder_without_checkpoints_is_said_and_ends_it(tmp_path: Path) -> Non
 
 
 def test_a_bad_setting_names_itself(tmp_path: Path) -> None:
-    bad = Served(tmp_path, tmp_path, max_queue="lots")
+    bad = Served(tmp_path, tmp_path, max_styles="lots")
     assert bad.process.wait(30) == 2
-    assert "STYLIZE_MAX_QUEUE='lots'" in bad.log and "Traceback" not in bad.log
+    assert "STYLIZE_MAX_STYLES='lots'" in bad.log and "Traceback" not in bad.log
