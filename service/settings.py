@@ -127,7 +127,7 @@ class HttpSettings(CommonSettings):
     api_keys: ApiKeys = Field(
         (),
         repr=False,
-        description="name:sha256 of each client's key, comma-separated; `python -m service key NAME` makes one. A name"
+        description="name:sha256 of each client's key, comma-separated; `stylize key NAME` makes one. A name"
         " may have several. Without any, everybody who reaches the API may use it; with them, everything asks for"
         " `Authorization: Bearer KEY` but /healthz, /readyz, /docs and the page.",
     )
