@@ -1,6 +1,7 @@
 """The two distributions: built, installed into an empty environment, and used from a folder that is no checkout."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,14 +26,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    for name in tracked.decode().split("\0"):
-        if (
-            name.startswith(("service/", "model_store/", "train/", "experiments/", "stylize_client/"))
-            or "/" not in name
-        ):
-            if name and (ROOT / name).exists():
-                (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-                os.link(ROOT / name, folder / "source" / name)
+    parts = ("service/", "model_store/", "train/", "experiments/", "stylize_client/")
+    for name in filter(None, tracked.decode().split("\0")):
+        if (name.startswith(parts) or "/" not in name) and (ROOT / name).exists():
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / "source" / name)
     subprocess.run([*build, folder, folder / "source", folder / "source/stylize_client"], check=True)
     wheels = sorted(folder.glob("*.whl"))
     assert [wheel.name.split("-")[0] for wheel in wheels] == ["stylize_client", "stylize_server"]

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from importlib import metadata
 
 import httpx
 import pytest

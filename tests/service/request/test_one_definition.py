@@ -11,6 +11,7 @@ from commands import on_one_line, run
 from paths import ROOT
 
 from model_store.gatys import GatysOptions
+from service.cli.paint import paint
 from service.formats import FORMATS
 from service.http.app import create_app
 from service.http.forms import StylizeForm
@@ -20,7 +21,7 @@ from stylize_client import JobOptions
 
 FIELDS = StylizeForm.model_fields
 TABLE = runpy.run_path(str(ROOT / "docs" / "field_table.py"))
-OPTIONS = inspect.signature(stylize).parameters
+OPTIONS = inspect.signature(paint).parameters
 
 
 def test_the_page_has_the_table_as_it_is_made() -> None:
