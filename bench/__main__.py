@@ -20,6 +20,7 @@ from bench.load import LoadError
 from bench.processes import StartError
 from bench.remote import RemoteError
 from bench.service import measure_service, print_service
+from bench.soak import MINUTES, measure_soak, print_soak
 from bench.studio import measure_studio, print_studio
 from model_store.catalog import CatalogError, default_folder, read_catalog
 from service.engine.threads import sleep_while_waiting
@@ -128,6 +129,20 @@ def studio(
         settings, folder = _prepare(device, dtype)
         visits = measure_studio(settings, folder, rounds, screens, say=progress.print)
     print_studio(visits, console)
+
+
+@app.command()
+def soak(
+    device: Device = None,
+    dtype: Dtype = None,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time for which requests are sent.")] = MINUTES,
+) -> None:
+    """Look at the memory of all processes under ever new styles and sizes; ends with 1 if one of them grows."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        report = measure_soak(settings, folder, minutes, say=progress.print)
+    print_soak(report, console)
+    raise typer.Exit(0 if report.is_flat else 1)
 
 
 @contextmanager

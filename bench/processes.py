@@ -90,15 +90,23 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
 
 def child_pid(parent: int, command: str) -> int | None:
     """Find the child ``python -m service COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
-    for folder in Path("/proc").glob("[0-9]*"):
+    wanted = [b"service", command.encode()]
+    return next((pid for pid, arguments in descendants(parent).items() if arguments[-3:-1] == wanted), None)
+
+
+def descendants(pid: int) -> dict[int, list[bytes]]:
+    """Find the children of a process, theirs, and so on: their ids and command lines; none without ``/proc``."""
+    parents, arguments = {}, {}
+    for folder in sorted(Path("/proc").glob("[0-9]*")):
         try:
-            arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            is_child = f"\nPPid:\t{parent}\n" in (folder / "status").read_text()
+            arguments[int(folder.name)] = (folder / "cmdline").read_bytes().split(b"\0")
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue  # it ended meanwhile
-        if is_child and arguments[-3:-1] == [b"service", command.encode()]:
-            return int(folder.name)
-    return None
+    found = [pid]
+    for one in found:  # which grows meanwhile
+        found += [child for child, parent in parents.items() if parent == one]
+    return {one: arguments[one] for one in found[1:]}
 
 
 def process_facts(pid: int) -> ProcessFacts:
