@@ -17,6 +17,7 @@
     ├── JobFailed 500            the job killed its worker, or failed in it
     ├── Unavailable 503          with Retry-After
     │   ├── QueueFull
+    │   ├── NoRoom               for one more body
     │   ├── NoWorker
     │   ├── TooManyListeners     to events
     │   ├── ModelUnavailable     a checkpoint that is damaged, or is being replaced
@@ -221,6 +222,12 @@ class QueueFull(Unavailable):
     """As many jobs wait as are allowed to."""
 
     title = "Queue full"
+
+
+class NoRoom(Unavailable):
+    """Bodies and responses on their way take as many bytes as one API process may hold."""
+
+    title = "No room"
 
 
 class NoWorker(Unavailable):

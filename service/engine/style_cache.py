@@ -38,7 +38,7 @@ class StyleCache:
                 return None
             self._places.move_to_end(key)
             widths, row = self._places[key]
-            parts = torch.split(self._tables[widths][row : row + 1].clone(), widths, dim=1)
+            parts = torch.split(self._tables[widths][row : row + 1].clone(), list(widths), dim=1)
         return Style(parts[: len(parts) // 2], parts[len(parts) // 2 :])
 
     def put(self, key: tuple[str, str], style: Style) -> None:
