@@ -17,6 +17,7 @@ from bench.controls import ROUNDS, measure_controls, print_controls
 from bench.engine import CASE_BUDGET_S, measure_engine, print_engine
 from bench.large import MEGAPIXELS, ONE_PASS_UP_TO, measure_large, print_large, styles_of_each_kind
 from bench.load import LoadError
+from bench.overload import DEADLINE_S, FLOOD_S, measure_overload, print_overload
 from bench.processes import StartError
 from bench.remote import RemoteError
 from bench.service import measure_service, print_service
@@ -107,6 +108,21 @@ def service(device: Device = None, dtype: Dtype = None) -> None:
 
 
 @app.command()
+def overload(
+    device: Device = None,
+    dtype: Dtype = None,
+    times: Annotated[float, typer.Option(min=1, help="Offered rate, as a multiple of the capacity.")] = 10.0,
+    flood_s: Annotated[float, typer.Option(min=1, help="Seconds of each flood.")] = FLOOD_S,
+    deadline_s: Annotated[float, typer.Option(min=1, help="Deadline of the service's requests.")] = DEADLINE_S,
+) -> None:
+    """Measure useful responses while more than the capacity is offered, beside those at capacity."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        floods = measure_overload(settings, folder, (1.0, times), flood_s, deadline_s, say=progress.print)
+    print_overload(floods, console)
+
+
+@app.command()
 def gallery(
     out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("docs/controls"),
 ) -> None:
@@ -114,7 +130,7 @@ def gallery(
     from bench.gallery import make_gallery
 
     with _clear_errors():
-        make_gallery(out, say=progress.print)
+        make_gallery(out, default_folder(), say=progress.print)
 
 
 @app.command()

@@ -162,11 +162,14 @@ FIGURES: tuple[Callable[[Studio], Image.Image], ...] = (
 )
 
 
-def make_gallery(out: Path, size_px: int = SIZE_PX, say: Callable[[str], None] = lambda _text: None) -> None:
+def make_gallery(
+    out: Path, folder: Path, size_px: int = SIZE_PX, say: Callable[[str], None] = lambda _text: None
+) -> None:
     """Write all figures into a folder.
 
     Args:
         out: The folder; created if necessary.
+        folder: Folder of checkpoints, with the styles that are named above.
         size_px: Longer side of the outputs.
         say: Called with lines of progress.
 
@@ -181,12 +184,13 @@ def make_gallery(out: Path, size_px: int = SIZE_PX, say: Callable[[str], None] =
         figure.save(path, "JPEG", quality=QUALITY, optimize=True)
         say(f"gallery: {path}, {path.stat().st_size // 1000} kB")
 
-    with running("serve", "/readyz", {}) as service, Studio(service.url, size_px) as studio:
+    checkpoints = {"STYLIZE_CHECKPOINTS": str(folder)}
+    with running("serve", "/readyz", checkpoints) as service, Studio(service.url, size_px) as studio:
         for make in FIGURES:
             write(make.__name__, make(studio))
         # Tiles so small that an image of this size has several.
         small = {"STYLIZE_TILE_ABOVE_PIXELS": "1", "STYLIZE_TILE_PX": str(size_px // 2)}
-        with running("serve", "/readyz", small) as other, Studio(other.url, size_px) as tiling:
+        with running("serve", "/readyz", checkpoints | small) as other, Studio(other.url, size_px) as tiling:
             write(tiles.__name__, tiles(studio, tiling))
 
 

@@ -13,6 +13,9 @@ from typing import Any
 
 STOP_PATIENCE_S = 5.0
 
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["torch", "torchvision"])  # read once: most of a process's start
+
 
 class RemoteError(Exception):
     """The other process failed; contains its traceback."""
@@ -23,9 +26,8 @@ class Remote:
 
     def __init__(self, make: Callable[..., object], *arguments: object) -> None:
         """Start a process that makes the object; ``make`` and its arguments must be importable there."""
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._pipe, theirs = PROCESSES.Pipe()
+        self._process = PROCESSES.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
         self._process.start()
         theirs.close()
 

@@ -98,14 +98,14 @@ class ImageFile:
         self,
         size: tuple[int, int] | None = None,
         box: Box | None = None,
-        resample: Image.Resampling = Image.Resampling.LANCZOS,
+        resize: "Resize | None" = None,
     ) -> DecodedImage:
         """Decode the pixels, or a part of them. Call it only once.
 
         Args:
             size: Width and height of the result; by default the image's own.
             box: The part, in pixels of the upright image; by default all of it.
-            resample: The filter.
+            resize: The filter; by default Pillow's Lanczos.
 
         Raises:
             DamagedImage: The data end early or are damaged.
@@ -121,7 +121,7 @@ class ImageFile:
             if box is not None:
                 left, top, right, bottom = self._orientation.stored_box(box, self._stored_size)
                 stored_box = (left / reduction, top / reduction, right / reduction, bottom / reduction)
-            rgb, alpha = self._split_alpha(image, self._orientation.turned(size), stored_box, resample)
+            rgb, alpha = self._split_alpha(image, self._orientation.turned(size), stored_box, resize or resized)
         rgb.info = {}  # without the profile, which does not describe the converted pixels
         upright = self._orientation.upright
         return DecodedImage(upright(rgb), upright(alpha) if alpha is not None else None)
@@ -171,15 +171,15 @@ class ImageFile:
             return None
 
     def _split_alpha(
-        self, image: Image.Image, size: tuple[int, int], box: Box | None, resample: Image.Resampling
+        self, image: Image.Image, size: tuple[int, int], box: Box | None, resize: "Resize"
     ) -> tuple[Image.Image, Image.Image | None]:
         """Convert to sRGB pixels and transparency at the wanted size."""
         profile = self._profile(image)
         if not image.has_transparency_data:
             flat = image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB")
-            return to_srgb(_resized(flat, size, box, resample), profile), None
+            return to_srgb(resize(flat, size, box), profile), None
         # Resized with premultiplied colour, so that transparent pixels do not bleed into others.
-        rgba = _resized(image.convert("RGBA"), size, box, resample)
+        rgba = resize(image.convert("RGBA"), size, box)
         alpha = rgba.getchannel("A")
         rgb = to_srgb(rgba.getchannel("R") if image.mode in ("L", "LA") else rgba.convert("RGB"), profile)
         if alpha.getextrema() == (255, 255):
@@ -244,7 +244,17 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return grey
 
 
-def _resized(image: Image.Image, size: tuple[int, int], box: Box | None, resample: Image.Resampling) -> Image.Image:
+Resize = Callable[[Image.Image, tuple[int, int], Box | None], Image.Image]
+"""(image, width and height of the result, part of the image) → the part at that size."""
+
+
+def resized(
+    image: Image.Image,
+    size: tuple[int, int],
+    box: Box | None,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
+    """Resize with Pillow; transparent pixels count as little as they are seen."""
     if box is None and image.size == size:
         return image
     return image.resize(size, resample, box=box, reducing_gap=REDUCING_GAP)

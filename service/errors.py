@@ -3,6 +3,7 @@
     ServiceError
     ├── BadRequest 400
     ├── Unauthorized 401         with WWW-Authenticate
+    ├── Forbidden 403            a page of another site sent it
     ├── NotFound 404
     ├── NotAcceptable 406
     ├── RequestTimeout 408
@@ -100,6 +101,17 @@ class Unauthorized(ServiceError):
     def headers(self) -> dict[str, str]:
         """The challenge (RFC 6750, section 3)."""
         return {"WWW-Authenticate": self._challenge}
+
+
+class Forbidden(ServiceError):
+    """A page of another site sent the request, or `Host` is a name that is not known to be the service's."""
+
+    status = 403
+    title = "Not allowed from there"
+    example = (
+        "a page of 'https://other.example' sent this, and Host is '127.0.0.1:8000': STYLIZE_CORS_ORIGINS names the"
+        " origins whose pages may; a proxy must leave Host as it is"
+    )
 
 
 class NotFound(ServiceError):
@@ -219,7 +231,7 @@ class Unavailable(ServiceError):
 
 
 class QueueFull(Unavailable):
-    """As many jobs wait as are allowed to."""
+    """A job would wait for longer than is sensible, or the queue has little memory left."""
 
     title = "Queue full"
 

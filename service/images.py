@@ -11,7 +11,7 @@ from io import BytesIO
 
 from PIL import Image, ImageChops
 
-from model_store.image_files import DamagedImage, DecodedImage, ImageFile, UnknownFormat, UnusualImage
+from model_store.image_files import DamagedImage, DecodedImage, ImageFile, Resize, UnknownFormat, UnusualImage
 from service.errors import InvalidField, PayloadTooLarge, UnsupportedImage
 from service.formats import FORMATS, NAMES
 
@@ -59,15 +59,15 @@ def read_header(data: bytes, field: str, limits: ImageLimits) -> Header:
     return Header(file.format.lower(), file.width, file.height, file.has_alpha)
 
 
-def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int) -> DecodedImage:
-    """Decode a file's pixels: upright, in sRGB, the longer side resized to ``longer_px``.
+def decode(data: bytes, field: str, limits: ImageLimits, longer_px: int, resize: Resize | None = None) -> DecodedImage:
+    """Decode a file's pixels: upright, in sRGB, the longer side resized to ``longer_px``, by Pillow or ``resize``.
 
     Raises:
         InvalidField: As ``read_header``, which has the other errors too; or the data is damaged or truncated.
     """
     file = _opened(data, field, limits)
     with _clear_damage(field):
-        return file.read(fitted(file.width, file.height, longer_px))
+        return file.read(fitted(file.width, file.height, longer_px), resize=resize)
 
 
 def decode_mask(data: bytes, field: str, limits: ImageLimits, size: tuple[int, int]) -> Image.Image:

@@ -27,6 +27,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 ORIGIN = re.compile(r"https?://[^/\s?#@]+|\*", re.IGNORECASE)
+HOST_NAME = re.compile(r"[\w.-]+|\*")
 
 
 def _port(value: Any) -> Any:
@@ -48,20 +49,29 @@ def _keys(value: Any) -> Any:
     return parse_keys(value) if isinstance(value, str) else value
 
 
-def _origins(value: Any) -> Any:
+def _listed(value: Any, entry: re.Pattern[str], allowed: str) -> Any:
     if not isinstance(value, str):
         return value
-    origins = [origin.strip() for origin in value.split(",") if origin.strip()]
-    for origin in origins:
-        if not ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is no origin: scheme, host and port alone, like https://app.example, or *")
-    return tuple(origin.lower() for origin in origins)
+    entries = [part.strip() for part in value.split(",") if part.strip()]
+    for part in entries:
+        if not entry.fullmatch(part):
+            raise ValueError(f"{part!r} is {allowed}, or *")
+    return tuple(part.lower() for part in entries)
+
+
+def _origins(value: Any) -> Any:
+    return _listed(value, ORIGIN, "no origin: scheme, host and port alone, like https://app.example")
+
+
+def _hosts(value: Any) -> Any:
+    return _listed(value, HOST_NAME, "no name of a host: without scheme and port, like app.example")
 
 
 Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_port)]
 Folder = Annotated[Path, AfterValidator(_expanded)]
 ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_keys)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +141,12 @@ class HttpSettings(CommonSettings):
         description="Bodies of requests, until they are answered, and large responses that one API process holds at"
         " once, in MiB; one that takes more than half of what is left gets 503 before it is read.",
     )
+    allowed_hosts: Hosts = Field(
+        (),
+        description="Names under which the API is reached, comma-separated, like stylize.example; * allows all. Without"
+        " API keys, a request for another name gets 403; addresses, localhost and the name in `host` are always"
+        " allowed.",
+    )
     header_within_s: Seconds = Field(10.0, description="A connection without a whole header for so long is ended.")
     body_idle_s: Seconds = Field(
         30.0,
@@ -166,18 +182,18 @@ class HttpSettings(CommonSettings):
 
 
 class QueueSettings(CommonSettings):
-    """The queue: how many jobs it holds, how long, and what else is kept in Redis."""
+    """The queue: for how long it holds jobs, and what else is kept in Redis."""
 
-    max_queue: Count = Field(256, description="Jobs that may wait or run; more get 503.")
-    max_background_queue: Count = Field(
-        16, description="The same for pictures in tiles, and again for optimisations, which share the background lane."
-    )
     max_requests_per_key: Count = Field(
         64, description="POST requests of one key that may run at once, in all API processes together; more get 429."
     )
-    request_timeout_s: Seconds = Field(60.0, description="A request's deadline, from its acceptance to its response.")
+    request_timeout_s: Seconds = Field(
+        60.0,
+        description="A request's deadline, from its acceptance to its response. One that would wait for more than half"
+        " of it gets 503.",
+    )
     job_timeout_s: Seconds = Field(
-        1800.0, description="Deadline of an asynchronous request's job, from its acceptance to its end."
+        1800.0, description="The same for an asynchronous request's job, from its acceptance to its end."
     )
     result_ttl_s: Seconds = Field(60.0, description="Time for which an unfetched result is kept.")
     job_picture_ttl_s: Seconds = Field(
@@ -200,7 +216,17 @@ class QueueSettings(CommonSettings):
 class WorkerSettings(CommonSettings):
     """A worker: its device, its batches, and how long it may take."""
 
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    workers: Annotated[Count | None, BeforeValidator(lambda value: None if value == "auto" else value)] = Field(
+        None,
+        description="Workers of this machine, which share its cores: so many does `serve` start. auto, which is the"
+        " default, is one for each GPU, and one without any.",
+    )
+    device: str = Field(
+        "auto", description="auto, cpu, cuda or cuda:N. With `auto` each worker of a machine takes the next GPU."
+    )
+    device_memory_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Part of a GPU's memory that one worker may take, where others use the same GPU."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Number type of the networks.")
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto",
@@ -239,7 +265,9 @@ class WorkerSettings(CommonSettings):
 class ServeSettings(CommonSettings):
     """The supervisor of ``serve``."""
 
-    workers: Count = Field(1, description="Worker processes that `serve` starts.")
+    api_processes: Count = Field(
+        1, description="Processes of the API that `serve` and `api` start, on one port. Each serves some 500 images/s."
+    )
     data_dir: Folder | None = Field(
         None,
         description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. When not given,"

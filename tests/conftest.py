@@ -183,7 +183,6 @@ def settings(queue_url: str, tiny_checkpoints: Path) -> Settings:
         checkpoints=tiny_checkpoints,
         lease_ms=600,
         block_ms=50,
-        max_queue=8,
         request_timeout_s=5,
     )
 

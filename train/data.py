@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from model_store.folders import SUFFIXES as COMMON_SUFFIXES
 from model_store.folders import files_below, left_out
-from model_store.image_files import ImageFile, ImageFileError
+from model_store.image_files import ImageFile, ImageFileError, resized
 from train.recipe import Recipe, Stage
 
 SUFFIXES = frozenset({*COMMON_SUFFIXES, ".bmp", ".tif", ".tiff"})
@@ -29,6 +30,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF")
 
 MAX_PIXELS = 180_000_000
 """Largest number of pixels of a file: a few bytes can announce any number."""
+
+BICUBIC = partial(resized, resample=Image.Resampling.BICUBIC)
 
 
 class DataError(Exception):
@@ -128,7 +131,7 @@ def random_crop(path: Path, stage: Stage, rng: random.Random) -> np.ndarray:
     shorter_px = max(stage.crop_px, rng.randint(*stage.shorter_px))
     side = min(file.width, file.height) * stage.crop_px / shorter_px  # of the crop, in pixels of the file
     left, top = rng.random() * (file.width - side), rng.random() * (file.height - side)
-    crop = file.read((stage.crop_px, stage.crop_px), (left, top, left + side, top + side), Image.Resampling.BICUBIC).rgb
+    crop = file.read((stage.crop_px, stage.crop_px), (left, top, left + side, top + side), BICUBIC).rgb
     pixels = np.asarray(crop)
     return pixels[:, ::-1] if rng.random() < 0.5 else pixels
 

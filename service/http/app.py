@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=TAGS,
-        responses=problem_statuses(401, 500),
+        responses=problem_statuses(401, 403, 500),
         lifespan=lifespan,
         docs_url=None,  # it is in ``routes.pages``
         redoc_url=None,

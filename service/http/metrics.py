@@ -1,10 +1,12 @@
 """Prometheus metrics: of one API process, of images that workers made, and of the queue as Redis knows it."""
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from service.queue.heartbeat import QueueStatus
@@ -51,7 +53,10 @@ class Metrics:
 
     def exposition(self, queue: QueueStatus | None, lease_ms: int) -> bytes:
         """Return the text that Prometheus reads; the queue's series are left out where Redis does not answer."""
-        own = generate_latest(self._registry)
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # several processes on one port count in files that all read
+            MultiProcessCollector(registry := CollectorRegistry())  # type: ignore[no-untyped-call]
+        own = generate_latest(registry)
         return own if queue is None else own + generate_latest(_QueueSeries(queue, lease_ms))
 
 
@@ -73,6 +78,14 @@ class _QueueSeries(Collector):
                 queue.background_depth,
             ),
             "stylize_queue_oldest_seconds": ("Age of the oldest interactive job", queue.oldest_s),
+            "stylize_expected_wait_seconds": (
+                "Time for which an interactive job that comes now would wait",
+                queue.expected_wait_s(self._lease_ms),
+            ),
+            "stylize_queue_memory_ratio": (
+                "Memory that Redis uses, of that which it may use: beyond 0.85 jobs are refused",
+                queue.memory_share,
+            ),
             "stylize_workers": ("Workers with a recent heartbeat", sum(is_alive)),
         }
         for name, (text, value) in gauges.items():

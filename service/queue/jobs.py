@@ -34,13 +34,6 @@ class Job:
         """Others of its lane go before it, even when it has begun: an optimisation takes minutes."""
         return self.parameters.get("method") == "gatys"
 
-    @property
-    def retry_after_s(self) -> int:
-        """Time after which its lane may have room again, if it is full."""
-        if self.is_preemptible:
-            return 30
-        return 2 if self.lane == "interactive" else 10
-
 
 @dataclass(frozen=True)
 class JobProgress:
@@ -106,6 +99,7 @@ class Claim:
         waited_ms: Time from enqueue to this claim.
         deliveries: Number of workers that have begun it; this one counts from the claim on.
         saved: The state that an earlier worker saved, if any.
+        claimed_at: Time of the claim, on the same clock as the deadline.
     """
 
     job: Job
@@ -116,6 +110,7 @@ class Claim:
     waited_ms: float
     deliveries: int = 1
     saved: Saved | None = None
+    claimed_at: float = field(default_factory=monotonic)
 
     @classmethod
     def from_fields(

@@ -6,6 +6,7 @@
     uncounted           list: how images were made, for the metrics                        queue
     replies:NAME        list: ids of answered jobs that an API process waits for           queue
     workers             hash: the last heartbeat of each worker                         queue
+    pace:LANE           hash: ms of a worker per job, of ordinary (0), preemptible (1)  queue
     dead                stream: the jobs given up last                                     queue
     dead_lettered       counter: jobs given up                                             queue
     redelivered         counter: jobs whose worker died                                    queue
@@ -46,6 +47,10 @@ class Keys:
     def stream(self, lane: Lane) -> str:
         """A lane's stream."""
         return f"{self._prefix}:jobs" if lane == "interactive" else f"{self._prefix}:jobs:{lane}"
+
+    def pace(self, lane: Lane) -> str:
+        """Measured times per job of a lane."""
+        return f"{self._prefix}:pace:{lane}"
 
     def job(self, job_id: str) -> str:
         """A job, from its acceptance to its result, its cancellation or its deadline."""

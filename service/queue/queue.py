@@ -13,20 +13,23 @@ cancelled job is never computed, and late work costs one look-up.
 - A job counts as delivered once its decoding has begun (``begin``): only then it may have killed its worker. Such a
   job goes to the stream of suspects, of which all workers together hold one at a time, each alone on its worker.
   After ``max_deliveries`` it is dead-lettered.
-- A stream holds waiting and running jobs and nothing else, so its length is what backpressure limits.
+- A stream holds waiting and running jobs and nothing else. Its length × the measured time per job ÷ the live workers is
+  a new job's expected wait: beyond half of its time it is refused.
 - Jobs that take longer have a lane of their own, a stream like the first: ``background``. They do not fill the queue of
   those that take moments, and keep the same promises. Their workers ``report`` how far they are, into the job's hash.
 - In that lane, pictures in tiles, which someone may wait for, go before optimisations, which take minutes: those that
-  wait stay behind, one that runs is preempted (``report`` says so) and goes on later. Each of the two kinds may fill
-  the lane up to the limit.
+  wait stay behind, one that runs is preempted (``report`` says so) and goes on later.
 - A job may have a record (``records``): then its result is kept to be fetched. An asynchronous request's job is not
   awaited, so no reply is sent.
 
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
 """
 
+import contextlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
+from math import ceil
 from typing import Any
 
 from service.errors import JobFailed, QueueFull
@@ -42,6 +45,9 @@ CANCEL_GRACE_MS = 1000
 """A job's hash outlives its deadline by this, so that a late cancellation still finds the stream's entry to remove."""
 
 MAX_DEAD_LETTERS = MAX_COUNTED_AT_ONCE = 1000
+
+USUAL_JOB_MS = {"interactive": (100, 0), "background": (10_000, 60_000)}
+"""Time of a worker per job of a lane, ordinary and preemptible, as long as none was measured."""
 
 
 class JobQueue:
@@ -67,7 +73,12 @@ class JobQueue:
     # ---- the API's side -------------------------------------------------------------------------------------------
 
     async def enqueue(
-        self, job: Job, time_left_s: float, accepted: Accepted | None = None, is_awaited: bool = True
+        self,
+        job: Job,
+        time_left_s: float,
+        accepted: Accepted | None = None,
+        is_awaited: bool = True,
+        workers: int | None = None,
     ) -> bool:
         """Accept a job; a second call with the same id changes nothing.
 
@@ -76,28 +87,29 @@ class JobQueue:
             time_left_s: Time until its deadline.
             accepted: Beginning of its record, if it has one (``records``): then a failed job may be enqueued again.
             is_awaited: This process waits for the result.
+            workers: Live workers, which share the work; ``None`` if it was accepted before, and is not refused now.
 
         Returns:
             Whether the job is new; ``False`` if it was enqueued before, and waits, runs or has its result.
 
         Raises:
-            QueueFull: As many jobs of its lane as allowed wait or run, or Redis has no memory left.
+            QueueFull: It would wait for more than half of its time, or Redis has no memory left.
         """
         keys, settings = self._keys, self._settings
-        limit = settings.max_queue if job.lane == "interactive" else settings.max_background_queue
+        most_wait_ms = sys.maxsize if workers is None else int(time_left_s * 1000 / 2)
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
         record = "" if accepted is None else accepted.to_json()
         record_ms = (int(ttl_s * 1000) for ttl_s in (settings.job_picture_ttl_s, settings.job_record_ttl_s))
         fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
         fields += ["reply_to", self.name if is_awaited else ""]
-        about: list[str | int] = [limit, lives_ms, job.id, int(job.is_preemptible), record, *record_ms]
-        outcome = await self.redis.run(
-            "enqueue",
-            [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id)],
-            [GROUP, *about, *fields, *blob_fields(job.blobs)],
-        )
-        if not outcome:
-            raise QueueFull(f"{limit} jobs are waiting already: try again later", retry_after_s=job.retry_after_s)
+        about: list[str | int] = [workers or 1, most_wait_ms, *USUAL_JOB_MS[job.lane]]
+        about += [lives_ms, job.id, int(job.is_preemptible), record, *record_ms]
+        names = [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id), keys.pace(job.lane)]
+        outcome = await self.redis.run("enqueue", names, [GROUP, *about, *fields, *blob_fields(job.blobs)])
+        if outcome < 0:
+            wait_s = ceil(-outcome / 1000)
+            about_time = f"about {wait_s} s, at most half of its time, {most_wait_ms / 1000:g} s, is allowed"
+            raise QueueFull(f"it would wait for {about_time}: try again later", retry_after_s=wait_s)
         return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
@@ -185,8 +197,10 @@ class JobQueue:
         keys = [self._keys.stream(claim.lane), self._keys.job(claim.job.id)]
         return Standing(await self.redis.run("report", keys, [GROUP, int(claim.job.is_preemptible), *fields]))
 
-    async def complete(self, claim: Claim, result: Result) -> bool:
+    async def complete(self, claim: Claim, result: Result, took_ms: float | None = None) -> bool:
         """Store the result, tell the API or the job's record, and acknowledge the job, in one step.
+
+        ``took_ms`` is the worker's time for it, by which the wait of later ones is expected.
 
         Returns ``False`` if the job was answered before, cancelled or late.
         """
@@ -199,11 +213,14 @@ class JobQueue:
             self._keys.record(job_id),
             *self._keys.pictures,
             self._keys.uncounted,
+            self._keys.pace(claim.job.lane),
         ]
         args: list[str | bytes | int] = [
             GROUP,
             claim.entry,
             job_id,
+            int(claim.job.is_preemptible),
+            "" if took_ms is None else f"{took_ms:.3f}",
             int(bool(claim.reply_to)),
             int(settings.result_ttl_s * 1000),
             Outcome.of(result.error).to_json(),
@@ -276,6 +293,7 @@ class JobQueue:
         tried = claim.deliveries - 1
         letter = {"job": claim.job.id, "deliveries": tried, "parameters": json.dumps(claim.job.parameters)}
         await self.complete(claim, Result(error=JobFailed(f"{tried} workers tried, and none survived it")))
-        async with self.redis.translated():
-            await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
-            await self.redis.commands.incr(self._keys.dead_lettered)
+        with contextlib.suppress(QueueFull):
+            async with self.redis.translated():
+                await self.redis.commands.xadd(self._keys.dead, letter, maxlen=MAX_DEAD_LETTERS)
+                await self.redis.commands.incr(self._keys.dead_lettered)

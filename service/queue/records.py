@@ -63,7 +63,9 @@ class Outcome:
     @classmethod
     def of(cls, error: ServiceError | None) -> "Outcome":
         """Make the outcome of a worker's result."""
-        return cls("succeeded") if error is None else cls("failed", error)
+        if error is None:
+            return cls("succeeded")
+        return cls("expired" if isinstance(error, DeadlinePassed) else "failed", error)
 
     def to_json(self) -> str:
         """Return JSON for the record."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from service.errors import Conflict, DeadlinePassed, NoWorker, ServiceError, Unavailable
+from service.errors import Conflict, DeadlinePassed, NoWorker, QueueFull, ServiceError, Unavailable
 from service.queue.contract import CONTRACT
 from service.queue.heartbeat import QueueStatus
 from service.queue.jobs import Job, Result
@@ -24,6 +24,11 @@ from service.tasks import end_tasks
 WORKER_GONE_MS = 30_000
 """Without a heartbeat for so long there is no worker; a shorter silence may be a restart, and jobs wait for it."""
 
+MOST_MEMORY_SHARE = 0.85
+"""Beyond it Redis gets no new jobs: results, leases and heartbeats need the rest."""
+
+WORKERS_KNOWN_FOR_S = 1.0
+FULL_FOR_S = 0.25
 SWEEP_EVERY_S = 10.0
 COUNT_EVERY_S = 0.2
 RECONNECT_S = 0.5
@@ -51,9 +56,12 @@ class Dispatcher:
         self._count_result = count_result
         self._timeout_s = settings.request_timeout_s
         self._job_timeout_s = settings.job_timeout_s
+        self._lease_ms = settings.lease_ms
         self._awaited: dict[str, Awaited] = {}
         self._reader: asyncio.Task[None] | None = None
-        self._workers_seen_at = -float("inf")
+        self._workers = 0
+        self._workers_counted_at = -float("inf")
+        self._full: tuple[float, QueueFull] | None = None
         self._other_versions: set[str] = set()
 
     async def start(self) -> None:
@@ -67,6 +75,15 @@ class Dispatcher:
         for awaited in self._awaited.values():
             _resolve(awaited.future, Unavailable("the service is stopping: try again"))
 
+    def require_room(self) -> None:
+        """Refuse a request that has not been read, if one like it was refused a moment ago.
+
+        Raises:
+            QueueFull: It would wait for too long, or Redis has little memory left.
+        """
+        if self._full is not None and monotonic() < self._full[0]:
+            raise QueueFull(self._full[1].detail, retry_after_s=self._full[1].retry_after_s)
+
     async def submit(self, job: Job, accepted: Accepted | None = None) -> Result:
         """Enqueue a job and wait for its result. If the waiting is cancelled, so is the job.
 
@@ -75,23 +92,27 @@ class Dispatcher:
         Raises:
             Conflict: It was enqueued before, and waits, runs or has its result.
             NoWorker: No worker would do it.
-            QueueFull: Too many wait already.
+            QueueFull: It would wait for too long, or Redis has little memory left.
             QueueUnreachable: Redis does not answer.
             DeadlinePassed: It was not done in time.
             ServiceError: The worker's error, in place of a picture.
         """
         if job.id in self._awaited:
             raise already_awaited()
-        await self._require_worker()
+        workers = await self._live_workers()
         deadline = monotonic() + self._timeout_s
         awaited = Awaited(job, deadline, asyncio.get_running_loop().create_future())
         self._awaited[job.id] = awaited
         try:
-            is_new = await self._queue.enqueue(job, self._timeout_s, accepted)
+            is_new = await self._queue.enqueue(job, self._timeout_s, accepted, workers=workers)
             if not is_new and accepted is not None:
                 raise already_awaited()
             async with asyncio.timeout(deadline - monotonic()):
                 result = await awaited.future
+        except QueueFull as err:
+            if job.lane == "interactive":
+                self._full = (monotonic() + FULL_FOR_S, err)
+            raise
         except (TimeoutError, asyncio.CancelledError) as err:
             await self._cancel(job.id)
             if isinstance(err, asyncio.CancelledError):
@@ -108,20 +129,32 @@ class Dispatcher:
 
         Raises:
             NoWorker: No worker would do it.
-            QueueFull: Too many wait already.
+            QueueFull: It would wait for too long, or Redis has little memory left.
             QueueUnreachable: Redis does not answer.
         """
-        await self._require_worker()
-        await self._queue.enqueue(job, self._job_timeout_s, accepted, is_awaited=False)
+        workers = await self._live_workers()
+        await self._queue.enqueue(job, self._job_timeout_s, accepted, is_awaited=False, workers=workers)
 
-    async def _require_worker(self) -> None:
-        if monotonic() - self._workers_seen_at < 1:
-            return
-        status = await self._queue.status()
-        self._note_versions(status)
-        if not any(worker.is_ready(WORKER_GONE_MS) for worker in status.workers):
-            raise NoWorker("no worker is running: try again later", retry_after_s=5)
-        self._workers_seen_at = monotonic()
+    async def _live_workers(self) -> int:
+        """Count the workers that share new work; the count may be a moment old.
+
+        Raises:
+            NoWorker: There is none.
+            QueueFull: Redis has little memory left.
+        """
+        if monotonic() - self._workers_counted_at > WORKERS_KNOWN_FOR_S:
+            status = await self._queue.status()
+            self._note_versions(status)
+            if not status.live(WORKER_GONE_MS):
+                raise NoWorker("no worker is running: try again later", retry_after_s=5)
+            if status.memory_share > MOST_MEMORY_SHARE:
+                raise QueueFull(
+                    f"the queue's memory is full to {status.memory_share:.0%}, jobs are taken up to"
+                    f" {MOST_MEMORY_SHARE:.0%}: try again later"
+                )
+            self._workers = max(1, status.live(self._lease_ms))
+            self._workers_counted_at = monotonic()
+        return self._workers
 
     def _note_versions(self, status: QueueStatus) -> None:
         """Log once of each worker that its version is another: it ignores fields that only this one knows."""

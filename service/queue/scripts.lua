@@ -77,14 +77,24 @@ local function put(stream, group, job, job_id, preemptible)
   end
 end
 
--- Whether a lane holds as many jobs of a kind as are allowed.
-local function is_full(stream, preemptible, limit)
-  if redis.call('XLEN', stream) < limit then return false end
-  local count = 0
-  for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+')) do
-    if is_preemptible(entry) == (preemptible == '1') then count = count + 1 end
+-- Time in ms that one worker would take for the jobs which a new one of a lane has to wait for: the ordinary ones, and if
+-- it is preemptible, the preemptible ones too. `pace` holds the measured ms per job of both kinds.
+local function work_before_ms(stream, pace, preemptible, ordinary_ms, preemptible_ms)
+  local measured = redis.call('HMGET', pace, '0', '1')
+  local count, preemptibles = redis.call('XLEN', stream), 0
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  for _, entry in ipairs(last and is_preemptible(last) and redis.call('XRANGE', stream, '-', '+') or {}) do
+    if is_preemptible(entry) then preemptibles = preemptibles + 1 end
   end
-  return count >= limit
+  local work_ms = (count - preemptibles) * (measured[1] or ordinary_ms)
+  return preemptible == '0' and work_ms or work_ms + preemptibles * (measured[2] or preemptible_ms)
+end
+
+-- The time per job follows what workers measure, each the mean of its last jobs.
+local function note_pace(pace, preemptible, took_ms)
+  local last_ms = redis.call('HGET', pace, preemptible)
+  local job_ms = last_ms and last_ms + (took_ms - last_ms) / 4 or took_ms
+  redis.call('HSET', pace, preemptible, string.format('%.3f', job_ms))
 end
 
 -- Takes entries from a worker and appends their jobs again: those whose decoding had begun to `suspects`, the others to
@@ -109,15 +119,18 @@ end
 
 ---- jobs -------------------------------------------------------------------------------------------------------------
 
--- Returns 1 if the job is new; 2 if it was enqueued before, and waits, runs or has its result; 0 if its lane has no room
--- for its kind. With `accepted` a record is opened, in place of that of an earlier try that failed.
-function steps.enqueue(group, limit, lives_ms, job_id, preemptible, accepted, picture_ms, record_ms, ...)
-  local stream, job, result, record = unpack(KEYS)
+-- Returns 1 if the job is new; 2 if it was enqueued before, and waits, runs or has its result; or the time in ms for which
+-- it would wait, negative, if that is longer than `most_wait_ms`. The next two are what jobs take before one was measured.
+-- With `accepted` a record is opened, in place of that of an earlier try that failed.
+function steps.enqueue(group, workers, most_wait_ms, ordinary_ms, preemptible_ms, lives_ms, job_id, preemptible, accepted,
+                       picture_ms, record_ms, ...)
+  local stream, job, result, record, pace = unpack(KEYS)
   if redis.call('EXISTS', job) == 1 then return 2 end
   if redis.call('EXISTS', result) == 1 and (accepted == '' or redis.call('HEXISTS', result, 'error') == 0) then
     return 2
   end
-  if is_full(stream, preemptible, tonumber(limit)) then return 0 end
+  local wait_ms = work_before_ms(stream, pace, preemptible, ordinary_ms, preemptible_ms) / workers
+  if wait_ms > tonumber(most_wait_ms) then return -math.ceil(wait_ms) end
   redis.call('HSET', job, 'enqueued_ms', now_ms(), ...) -- the first write: refused where Redis has no memory left
   redis.call('PEXPIRE', job, lives_ms)
   if accepted ~= '' then
@@ -201,14 +214,16 @@ end
 
 -- Returns 1 if this was the first result of a job that is still wanted. It begins with a write that needs no memory.
 -- A result is kept for a job with a record, and for who waits for the job, until it is taken. `info` says how its image
--- was made: one API process counts it.
-function steps.complete(group, entry, job_id, awaited, lives_ms, outcome, limit_bytes, bytes, info, ...)
-  local stream, job, result, replies, record, pictures, pictures_bytes, uncounted = unpack(KEYS)
+-- was made: one API process counts it. `took_ms` is the worker's time for it, if it counts.
+function steps.complete(group, entry, job_id, preemptible, took_ms, awaited, lives_ms, outcome, limit_bytes, bytes, info,
+                        ...)
+  local stream, job, result, replies, record, pictures, pictures_bytes, uncounted, pace = unpack(KEYS)
   remove_entry(stream, group, entry)
   local new_entry, new_stream = unpack(redis.call('HMGET', job, 'entry', 'stream'))
   if not new_entry then return 0 end
   if new_entry ~= entry then remove_entry(new_stream, group, new_entry) end -- it was put back meanwhile
   redis.call('DEL', job)
+  if took_ms ~= '' then note_pace(pace, preemptible, took_ms) end
   if info ~= '' then
     redis.call('RPUSH', uncounted, info)
     redis.call('LTRIM', uncounted, -10000, -1) -- there may be no API process
@@ -258,6 +273,7 @@ end
 function steps.report(group, preemptible, ...)
   local stream, job = unpack(KEYS)
   if redis.call('EXISTS', job) == 0 then return 0 end
+  go_on_without_memory(job)
   redis.call('HSET', job, ...)
   if preemptible == '0' then return 1 end
   local next_waiting = redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), '+', 'COUNT', 1)[1]
@@ -338,6 +354,7 @@ end
 function steps.renew_requests(lease_ms, ...)
   local running = KEYS[1]
   local ends = now_ms() + lease_ms
+  redis.call('ZREMRANGEBYSCORE', running, '-inf', now_ms()) -- goes on without memory
   for _, request_id in ipairs({...}) do redis.call('ZADD', running, ends, request_id) end
   redis.call('PEXPIRE', running, lease_ms)
   return 1

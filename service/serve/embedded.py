@@ -4,7 +4,8 @@ It has a supervising process in a session of its own, ``python -m service.serve.
 Ctrl-C in a terminal does not end the queue before the worker has drained.
 
 Its data is appended to a file in the folder, which is flushed every second: a restart loses nothing, a crash of the
-machine loses a second at most. One server at a time uses a folder.
+machine loses a second at most. What is deleted stays in the file until it is written anew: soon after each start, and
+whenever it has doubled. One server at a time uses a folder.
 """
 
 import contextlib
@@ -25,6 +26,9 @@ from service.settings import EXIT_CONFIGURATION
 
 MAX_MEMORY = "1gb"
 FLUSHED_WITHIN_S = 15.0
+REWRITTEN_AFTER_S = 2.0
+"""Time in which a server that has started deletes what had expired before."""
+
 LOOK_S = 0.2
 LEFT_WITHIN_S = 2.0
 """Time in which a server whose parent was killed leaves its folder."""
@@ -38,6 +42,7 @@ CONFIG = {
     "maxmemory-policy": "noeviction",
     "appendonly": "yes",
     "appendfsync": "everysec",
+    "save": "",
     "logfile": LOG,
     "unixsocketperm": "700",
 }
@@ -70,11 +75,13 @@ def serve_until_told(socket: Path, folder: Path) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _end_left_over(socket)
+    _ask(socket, b"SHUTDOWN")  # whose supervising process died before it: two may not write to the same folder
     with _locked(folder) as lock:
-        (folder / LOG).unlink(missing_ok=True)  # from the last run
+        for name in (LOG, "dump.rdb"):  # of the last run; of versions that also kept snapshots, with photos in them
+            (folder / name).unlink(missing_ok=True)
         server = _start(socket, folder, lock)
         try:
+            _rewrite(server, socket)
             while server.poll() is None:
                 sleep(LOOK_S)
             print(f"the queue's server ended with exit code {server.returncode}: {_last_line(folder)}", file=sys.stderr)
@@ -107,6 +114,18 @@ def _start(socket: Path, folder: Path, lock: int) -> "subprocess.Popen[bytes]":
         )
 
 
+def _rewrite(server: "subprocess.Popen[bytes]", socket: Path) -> None:
+    """Have the server write its file anew, once it has loaded it and had time to delete what had expired."""
+    loaded_at = None
+    while server.poll() is None:
+        if loaded_at is None and _ask(socket, b"PING").startswith(b"+"):
+            loaded_at = monotonic()
+        if loaded_at is not None and monotonic() - loaded_at > REWRITTEN_AFTER_S:
+            _ask(socket, b"BGREWRITEAOF")
+            return
+        sleep(LOOK_S)
+
+
 def _last_line(folder: Path) -> str:
     """Return the end of the server's log."""
     with contextlib.suppress(OSError):
@@ -115,16 +134,16 @@ def _last_line(folder: Path) -> str:
     return "it wrote no log"
 
 
-def _end_left_over(socket: Path) -> None:
-    """Stop a server whose supervising process died before it: two may not write to the same folder."""
-    with sockets.socket(sockets.AF_UNIX) as left:
-        left.settimeout(FLUSHED_WITHIN_S)
+def _ask(socket: Path, command: bytes) -> bytes:
+    """Send the server a command, and return the beginning of what it answers; nothing if there is no server."""
+    with sockets.socket(sockets.AF_UNIX) as connection:
+        connection.settimeout(FLUSHED_WITHIN_S)
         try:
-            left.connect(str(socket))
-            left.sendall(b"SHUTDOWN\r\n")
-            left.recv(1)  # its end
-        except OSError:  # there is none
-            return
+            connection.connect(str(socket))
+            connection.sendall(command + b"\r\n")
+            return connection.recv(64)
+        except OSError:
+            return b""
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A pipe between a child and its supervisor, which is never written to, and closes when the supervisor ends.
 
-So no process of a service outlives ``serve``, even after ``kill -9``, and keeps the port or the folder of the data.
+So no process of a service outlives ``serve``, even after ``kill -9``, and keeps the port or the folder of the data. The
+other end of the queue's pipe is also held by all other children: so the queue ends after them.
 """
 
 import os
@@ -12,7 +13,9 @@ VARIABLE = "STYLIZE_PARENT_PIPE"
 
 
 def end_with_parent() -> None:
-    """Send this process a SIGTERM when its supervisor ends; a process without one is left alone."""
+    """Send this process a SIGTERM when its supervisor ends, if it has one, or when its terminal does (SIGHUP)."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as ``nohup`` has it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     number = os.environ.pop(VARIABLE, None)
     if number is not None and number.isdecimal():
         Thread(target=_end_after, args=(int(number),), name="parent watch", daemon=True).start()

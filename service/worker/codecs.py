@@ -14,6 +14,7 @@ from typing import TypeVar
 from PIL import Image
 
 from model_store.image_files import DecodedImage
+from model_store.pixels import resize
 from service import images
 from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
@@ -140,7 +141,7 @@ def decode_job(
     """
     started = monotonic()
     parameters = StylizeParameters.model_validate(job.parameters)
-    content = images.decode(job.blobs["content"], "content", limits, max(parameters.width, parameters.height))
+    content = images.decode(job.blobs["content"], "content", limits, max(parameters.width, parameters.height), resize)
     blobs, kept = job.blobs, b""
     if parameters.registers:
         kept = bounded_file(blobs["style-0"], limits)
@@ -184,7 +185,7 @@ class StyleSources:
             remembered = self.stylizer.remembered(self.parameters.model, encoding)
             if remembered is not None:
                 return remembered
-        image = images.decode(file, "style", self.limits, self.parameters.style_size).rgb
+        image = images.decode(file, "style", self.limits, self.parameters.style_size, resize).rgb
         check_style_size(image.width, image.height)
         return StyleImage(encoding, image)
 

@@ -3,15 +3,21 @@
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
+from statistics import fmean
 from time import monotonic
 from typing import TypeVar
 
-from service.errors import ServiceError
+from service.errors import DeadlinePassed, ServiceError
 from service.queue.jobs import Claim, Result
 from service.queue.queue import JobQueue
+from service.queue.records import LATE
 
 RETRY_S = 0.5
+
+MEASURED = 16
+"""Jobs whose mean is the measured time per job: more than a batch, whose jobs end together."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -23,6 +29,8 @@ class HeldJobs:
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._claims: dict[tuple[str, bytes], Claim] = {}
+        self._last_end: dict[tuple[str, bool], float] = {}
+        self._took_s: defaultdict[tuple[str, bool], deque[float]] = defaultdict(lambda: deque(maxlen=MEASURED))
         self._changed = asyncio.Condition()
 
     @property
@@ -34,6 +42,20 @@ class HeldJobs:
         """Hold a job, until it is completed, dropped or released."""
         self._claims[(claim.lane, claim.entry)] = claim
 
+    def require_time(self, claim: Claim, before: int | None = None) -> None:
+        """Refuse a job that cannot be done in the time left: ``before`` others, or all that came earlier, go first.
+
+        One that none goes before is tried in any case: so the time per job is measured anew, if it was too long once.
+
+        Raises:
+            DeadlinePassed: It would be late, or is.
+        """
+        if before is None:
+            before = sum(other.lane == claim.lane and other.arrival < claim.arrival for other in self.claims)
+        took_s = self._took_s[_kind(claim)] or [0.0]
+        if monotonic() + before * fmean(took_s) >= claim.deadline:
+            raise DeadlinePassed(LATE)
+
     async def begin(self, claim: Claim) -> bool:
         """Note that a job's decoding begins, if need be until its deadline; ``False`` if it is not wanted any more."""
         with contextlib.suppress(ServiceError):
@@ -42,8 +64,9 @@ class HeldJobs:
 
     async def complete(self, claim: Claim, result: Result) -> None:
         """Store a job's result; while Redis is away, try again until the job's deadline."""
+        took_ms = None if isinstance(result.error, DeadlinePassed) else self._measure_s(claim) * 1000
         with contextlib.suppress(ServiceError):
-            if not await patiently(claim, lambda: self._queue.complete(claim, result)):
+            if not await patiently(claim, lambda: self._queue.complete(claim, result, took_ms)):
                 log.info("a result came too late, or second", extra=log_fields(claim))
         await self._remove(claim)
 
@@ -76,10 +99,24 @@ class HeldJobs:
         async with self._changed:
             await self._changed.wait_for(lambda: not self._claims)
 
+    def _measure_s(self, claim: Claim) -> float:
+        """Measure a job, and return the mean of the last ones of its kind.
+
+        It took the time since its claim, or since the end of another one where they overlap: so a batch counts once.
+        """
+        kind, now = _kind(claim), monotonic()
+        self._took_s[kind].append(now - max(claim.claimed_at, self._last_end.get(kind, 0.0)))
+        self._last_end[kind] = now
+        return fmean(self._took_s[kind])
+
     async def _remove(self, claim: Claim) -> None:
         async with self._changed:
             del self._claims[(claim.lane, claim.entry)]
             self._changed.notify_all()
+
+
+def _kind(claim: Claim) -> tuple[str, bool]:
+    return claim.job.lane, claim.job.is_preemptible
 
 
 async def patiently(claim: Claim, call: Callable[[], Awaitable[T]]) -> T:

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 from service.engine.stylizer import Stylizer
-from service.errors import ServiceError
+from service.errors import DeadlinePassed, ServiceError
 from service.queue.jobs import Claim, Result
 from service.queue.queue import JobQueue
 from service.queue.styles import StyleStore
@@ -139,6 +139,7 @@ class Worker:
         """Decode a job's images; ``None`` if it is not wanted any more."""
         try:
             async with self._codecs.decoders:  # a job that waits for a thread has not begun
+                self._held.require_time(claim)
                 if await self._held.begin(claim):
                     return await self._codecs.decode(claim)
         except ServiceError:
@@ -148,15 +149,19 @@ class Worker:
         return None
 
     async def _without_unwanted(self, batch: list[Waiting]) -> list[Waiting]:
-        """Drop the jobs of a batch that are late or cancelled: they are not computed."""
+        """Take out the jobs of a batch that are cancelled or would be late: they are not computed."""
         try:
             wanted = await self._queue.still_wanted([job.claim for job in batch])
         except ServiceError:
             wanted = [True] * len(batch)  # it cannot be known; the result will be stored when Redis is back
-        kept = [job for job, is_wanted in zip(batch, wanted, strict=True) if is_wanted and not job.claim.is_late]
-        for job in batch:
-            if job not in kept:
-                job.forwarded.set_result(None)
+        kept = []
+        for job, is_wanted in zip(batch, wanted, strict=True):
+            try:
+                self._held.require_time(job.claim, len(batch) - 1)
+            except DeadlinePassed as err:
+                job.forwarded.set_exception(err)
+            else:
+                kept.append(job) if is_wanted else job.forwarded.set_result(None)
         return kept
 
     @asynccontextmanager
@@ -225,6 +230,7 @@ class Worker:
         while True:
             with contextlib.suppress(ServiceError):  # the client of Redis has logged it
                 await self._queue.extend([claim for claim in self._held.claims if not claim.is_late])
+            with contextlib.suppress(ServiceError):  # leases are renewed whatever becomes of the heartbeat
                 await self._queue.heartbeat(self._worker_info())
             await asyncio.sleep(self._settings.heartbeat_s)
 

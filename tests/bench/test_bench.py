@@ -8,12 +8,13 @@ from paths import ROOT
 from PIL import Image
 from rich.console import Console
 from studio import chromium_path
-from tiny import ADAIN, SWIFT, adain, add_painting, swift
+from tiny import ADAIN, SWIFT, adain, add_painting, learned_checkpoint, swift
 
+from bench import gallery
 from bench.controls import measure_controls, print_controls
 from bench.engine import OURS, REFERENCE, Way, measure_engine, print_engine
-from bench.gallery import make_gallery
 from bench.large import measure_large, print_large, styles_of_each_kind
+from bench.overload import measure_overload, print_overload
 from bench.pictures import SHAPES_PX, painting, photo, request_mix
 from bench.reference import ReferencePainter, reference_networks
 from bench.remote import Remote, RemoteError
@@ -21,7 +22,7 @@ from bench.service import measure_service, print_service
 from bench.soak import SoakReport, measure_soak, print_soak
 from bench.studio import measure_studio, print_studio
 from model_store import checkpoint
-from model_store.catalog import Catalog, read_catalog
+from model_store.catalog import Catalog, default_folder, read_catalog
 from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
 from model_store.runtime import Runtime
 from service.engine.stylize_input import StyleImage, StylizeInput
@@ -109,10 +110,18 @@ def test_large_pictures(folder, every_network):
     assert "s per" in text and "wanted ≤ 4295: met" in text
 
 
-@pytest.mark.timeout(400)
 def test_every_picture_of_the_documentation_can_be_made(tmp_path):
-    make_gallery(tmp_path, size_px=128)
-    written = {path.stem: path for path in tmp_path.glob("*.jpg")}
+    named = {"adain": gallery.ADAIN, "coast": gallery.CONDITIONAL, "waves": (gallery.PYRAMID,)}
+    shipped = read_catalog(default_folder())
+    assert {name for names in named.values() for name in names} <= {style.id for style in shipped.styles}
+    (folder := tmp_path / "checkpoints").mkdir()
+    styles = tuple(NamedStyle(id=name, title=name, artist="", year=None, rights="") for name in gallery.ADAIN)
+    metadata = CheckpointMetadata(network="adain", arguments={**ADAIN, "styles": 4}, styles=styles)
+    checkpoint.save(adain(styles=4), folder / "adain.safetensors", metadata)
+    learned_checkpoint(folder / "coast.safetensors", *gallery.CONDITIONAL)
+    learned_checkpoint(folder / "waves.safetensors", gallery.PYRAMID, network="pyramid")
+    gallery.make_gallery(tmp_path / "figures", folder, size_px=128)
+    written = {path.stem: path for path in (tmp_path / "figures").glob("*.jpg")}
     assert set(written) == {path.stem for path in (ROOT / "docs" / "controls").glob("*.jpg")}
     for path in written.values():
         with Image.open(path) as picture:
@@ -148,6 +157,13 @@ def test_soak(folder):
     assert "missed" in printed(print_soak, grows)
 
 
+def test_overload(folder):
+    (flood,) = measure_overload(Settings(), folder, times=[3], flood_s=1, shapes_px=[(64, 64)])
+    assert {answer.status for answer in flood.answers} <= {200, 503} and flood.useful_per_s > 0
+    assert len(flood.answers) > 2 * flood.capacity_per_s
+    assert "wanted ≥ 0.95" in printed(print_overload, [flood])
+
+
 def test_what_fails_in_the_other_process_is_said():
     with Remote(dict) as remote:
         remote.call("update", {"a": 1})
@@ -162,7 +178,7 @@ def test_what_fails_in_the_other_process_is_said():
 @pytest.mark.timeout(400)
 def test_the_page_is_measured_and_its_pictures_are_taken(tmp_path):
     chromium_path()
-    sizes = {**SWIFT, "vgg_width": 64}  # paints in a moment, and is optimised slowly enough to be cancelled
+    sizes = {**SWIFT, "vgg_width": 24}  # paints in a moment, and is optimised slowly enough to be cancelled
     styles = tuple(NamedStyle(id=f"made-{n}", title=f"Made {n}", artist="", year=None, rights="") for n in range(4))
     metadata = CheckpointMetadata(network="swift", arguments={**sizes, "styles": 4}, styles=styles)
     (tmp_path / "checkpoints").mkdir()

@@ -25,7 +25,8 @@ Start = Callable[..., Service]
 
 
 def test_a_full_queue_is_tried_again_until_there_is_room(start_service: Start) -> None:
-    service = start_service(workers=0, max_queue=1)
+    service = start_service(workers=0, request_timeout_s=6)
+    service.say_that_jobs_take(3.5)
     worker = WorkerByHand(service)
     with Client(service.url) as client, Client(service.url, retries=ONCE) as hasty, ThreadPoolExecutor(2) as threads:
         first = threads.submit(client.stylize, PHOTO, style_ids="first", size=64)
@@ -158,7 +159,8 @@ def test_a_date_in_retry_after() -> None:
 
 
 async def test_an_asynchronous_wait_for_room_lets_others_run(start_service: Start) -> None:
-    service = start_service(workers=0, max_queue=1)
+    service = start_service(workers=0, request_timeout_s=6)
+    service.say_that_jobs_take(3.5)
     worker = WorkerByHand(service)
 
     def paint_two() -> None:

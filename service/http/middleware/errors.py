@@ -19,6 +19,7 @@ from service.errors import (
     PayloadTooLarge,
     RequestTimeout,
     ServiceError,
+    Unavailable,
 )
 from service.http.metrics import Metrics
 from service.http.middleware.methods import allowed_methods
@@ -106,6 +107,14 @@ def _detail(problem: dict[str, Any], is_empty: bool) -> str:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Translate Starlette's errors: no such path, method not allowed, a body that is not what its header says."""
     error = cast(HTTPException, error)
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno:  # the system's, which FastAPI takes for a malformed body
+        log.error("an upload could not be kept in the temporary folder: %s", cause)
+        request.app.state.context.metrics.rejected.labels(Unavailable.__name__).inc()
+        return problem_response(
+            Unavailable("there is no room for the files of this request at the moment: try again later"),
+            request.state.request_id,
+        )
     kind, status = OURS.get(error.status_code), error.status_code
     title = kind.title if kind else HTTPStatus(status).phrase
     reason = kind.__name__ if kind else title.title().replace(" ", "")

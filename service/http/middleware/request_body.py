@@ -79,8 +79,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         body = _Body(Headers(scope=scope), self._max_body_bytes, self._idle_s, self._budget, receive, send)
+        is_read = scope["method"] not in ("GET", "HEAD")  # else who receives waits for the client to leave
         try:
-            await self._app(scope, body.receive, body.send)
+            await self._app(scope, body.receive if is_read else receive, body.send)
         finally:
             self._budget.held_bytes -= body.counted_bytes
             await body.finish()

@@ -16,8 +16,15 @@ MEDIA_TYPE = "application/problem+json"
 DOCUMENTED: dict[int, type[ServiceError]] = {
     kind.status: kind
     for kind in (
-        *(errors.BadRequest, errors.Unauthorized, errors.NotFound, errors.NotAcceptable, errors.RequestTimeout),
-        *(errors.Conflict, errors.Gone, errors.PayloadTooLarge, errors.UnsupportedImage, errors.InvalidField),
+        *(errors.BadRequest, errors.Unauthorized, errors.Forbidden, errors.NotFound, errors.NotAcceptable),
+        *(
+            errors.RequestTimeout,
+            errors.Conflict,
+            errors.Gone,
+            errors.PayloadTooLarge,
+            errors.UnsupportedImage,
+            errors.InvalidField,
+        ),
         *(errors.TooManyRequests, errors.InternalError, errors.Unavailable, errors.DeadlinePassed),
     )
 }

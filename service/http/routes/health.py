@@ -24,8 +24,7 @@ async def live() -> Liveness:
 async def ready(context: ContextOfProcess) -> Readiness:
     """Tell whether Redis responds and a worker is ready."""
     status = await context.queue.status()
-    workers = sum(worker.is_ready(context.settings.lease_ms) for worker in status.workers)
-    if workers == 0:
+    if not (workers := status.live(context.settings.lease_ms)):
         raise NoWorker("no worker is ready" + _states(status.workers, context.settings.lease_ms))
     return Readiness(ready=True, queue_depth=status.depth, workers=workers)
 

@@ -71,7 +71,8 @@ def test_a_service_optimises(service: Service, folder: Path) -> None:
 
 
 def test_more_photos_than_the_queue_takes(start_service: Start, folder: Path) -> None:
-    service = start_service(max_queue=1)
+    service = start_service(request_timeout_s=3)
+    service.say_that_jobs_take(1.55)
     result = run(
         *("stylize", "photos", "--style", "first", "--size", "64", "-o", "painted", "--server", service.url),
         *("--in-flight", "5"),

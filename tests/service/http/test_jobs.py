@@ -397,15 +397,17 @@ def test_a_job_past_its_deadline_has_expired(by_hand: ByHand) -> None:
 
 
 def test_a_full_lane_answers_503_and_leaves_the_other_open(by_hand: ByHand) -> None:
-    jobs, _ = by_hand(max_queue=2, max_background_queue=1)
+    jobs, _ = by_hand()
+    jobs.service.say_that_jobs_take(1000, "background")
+    jobs.service.say_that_jobs_take(500)
     jobs.optimise(5)
     answer = jobs.send(styles=(LONG_STYLE,), method="gatys", steps=5)
-    problem(answer, 503, None, "1 jobs are waiting already: try again later")
-    assert answer.headers["retry-after"] == "30"
+    problem(answer, 503, None, "it would wait for about 1000 s, at most half of its time, 900 s, is allowed")
+    assert answer.headers["retry-after"] == "1000"
     paths = [jobs.send().headers["location"] for _ in range(2)]
     answer = jobs.send()
-    problem(answer, 503, None, "2 jobs are waiting already")
-    assert answer.headers["retry-after"] == "2"
+    problem(answer, 503, None, "it would wait for about 1000 s")
+    assert answer.headers["retry-after"] == "1000"
     jobs.client.delete(paths[0])
     assert jobs.send().status_code == 202
 

@@ -116,7 +116,7 @@ async def test_head_of_an_answer_without_an_end(settings: Settings) -> None:
         return StreamingResponse(numbers(), media_type="text/plain")
 
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.head("/endless")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"

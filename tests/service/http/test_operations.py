@@ -20,6 +20,8 @@ SERIES = (
     "stylize_queue_depth",
     "stylize_background_queue_depth",
     "stylize_queue_oldest_seconds",
+    "stylize_expected_wait_seconds",
+    "stylize_queue_memory_ratio",
     "stylize_worker_info",
     "stylize_worker_held_jobs",
     "stylize_batch_size",
@@ -128,7 +130,7 @@ async def get_in_process(settings: Settings, path: str) -> tuple[httpx.Response,
         raise RuntimeError("secret of /srv/internal.py")
 
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get(path, headers={"X-Request-ID": "find-me"})
         metrics = app.state.context.metrics.exposition(None, settings.lease_ms).decode()
     await app.state.context.close()

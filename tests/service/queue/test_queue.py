@@ -1,6 +1,7 @@
 """The queue's promises, on a real server."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -13,6 +14,7 @@ from service.queue.jobs import Job, JobProgress, Result, Saved, Standing
 from service.queue.keys import GROUP, Keys
 from service.queue.queue import CANCEL_GRACE_MS, JobQueue
 from service.queue.records import Accepted
+from service.queue.replies import Dispatcher
 from service.settings import Settings
 
 
@@ -282,18 +284,49 @@ async def test_released_jobs_are_claimed_at_once_and_not_counted(settings: Setti
         assert (await api.status()).depth == 0
 
 
-async def test_a_full_queue_refuses(settings: Settings) -> None:
+async def test_a_job_that_would_wait_for_more_than_half_of_its_time_is_refused(settings: Settings) -> None:
     async with queues(settings, "api", "worker") as (api, worker):
         await worker.prepare()
-        for index in range(settings.max_queue):
-            await api.enqueue(job(str(index)), 5)
-        with pytest.raises(QueueFull, match="8 jobs"):
-            await api.enqueue(job("one too many"), 5)
+        await api.enqueue(job("measured"), 60, workers=1)
         (claim,) = await worker.claim(1)
-        with pytest.raises(QueueFull):  # running jobs count
-            await api.enqueue(job("one too many"), 5)
-        await worker.complete(claim, Result(b"", {}))
-        await api.enqueue(job("fits"), 5)
+        assert await worker.complete(claim, Result(b"", {}), took_ms=10_000)
+        for index in range(4):
+            assert await api.enqueue(job(str(index)), 60, workers=1)
+        claims = await worker.claim(2)  # running jobs count
+        with pytest.raises(QueueFull, match="about 40 s, at most half of its time, 30 s,") as refused:
+            await api.enqueue(job("one too many"), 60, workers=1)
+        assert refused.value.retry_after_s == 40
+        assert not await api.enqueue(job("0"), 60, workers=1), "it was enqueued before"
+        assert await api.enqueue(job("more workers"), 60, workers=2)
+        assert await api.enqueue(job("more time"), 120, workers=1)
+        assert await api.enqueue(job("accepted before"), 60)
+        for claim in claims:
+            await worker.complete(claim, Result(b"", {}), took_ms=1000)
+        with pytest.raises(QueueFull):
+            await api.enqueue(job("one too many"), 60, workers=1)
+
+
+async def test_the_expected_wait_follows_the_time_that_jobs_take(settings: Settings) -> None:
+    async with queues(settings, "api", "worker") as (api, worker):
+        await worker.prepare()
+        await worker.heartbeat({"state": "ready"})
+
+        async def do(took_ms: float | None) -> None:
+            await api.enqueue(job(os.urandom(4).hex()), 5)
+            (claim,) = await worker.claim(1)
+            assert await worker.complete(claim, Result(b"", {}), took_ms)
+
+        await do(8000)
+        assert (await api.status()).job_s == 8
+        await do(None)  # one that was not begun says nothing
+        assert (await api.status()).job_s == 8
+        for _ in range(12):
+            await do(1000)
+        assert 1 < (await api.status()).job_s < 3
+        for index in range(4):
+            await api.enqueue(job(str(index)), 5)
+        status = await api.status()
+        assert status.expected_wait_s(1000) == pytest.approx(4 * status.job_s)
 
 
 async def test_a_redis_without_memory_is_a_full_queue(settings: Settings) -> None:
@@ -308,14 +341,39 @@ async def test_a_redis_without_memory_is_a_full_queue(settings: Settings) -> Non
             await redis.config_set("maxmemory", 1)
             with pytest.raises(QueueFull, match="no memory"):
                 await api.enqueue(big, 5)
+            assert (await api.status()).memory_share > 1
             assert await worker.begin(claim)
             await worker.extend([claim])
             await worker.heartbeat({"state": "ready"})
+            assert await worker.report(claim, JobProgress(1, 2), Saved(1, b"png")) is Standing.WANTED
             await worker.reclaim()
+            await worker.release([claim])
+            (claim,) = await worker.claim(1)
             assert await worker.complete(claim, Result(b"image", {}))  # answers still go out
         finally:
             await redis.config_set("maxmemory", before["maxmemory"])
             await redis.aclose()
+
+
+async def test_beyond_a_share_of_the_memory_no_jobs_are_taken(settings: Settings) -> None:
+    redis = Redis.from_url(settings.redis_url or "")
+    async with queues(settings, "api", "worker") as (api, worker):
+        dispatcher = Dispatcher(api, settings, lambda _info: None)
+        await worker.prepare()
+        await worker.heartbeat({"state": "ready"})
+        before = await redis.config_get("maxmemory")
+        try:
+            await redis.config_set("maxmemory", int((await redis.info("memory"))["used_memory"] / 0.9))
+            with pytest.raises(QueueFull, match=r"full to (89|9\d)%, jobs are taken up to 85%"):
+                await dispatcher.accept(job("a"), Accepted(0.0, "request", "png", None))
+            await redis.acl_setuser("default", commands=["-info"])
+            assert (await api.status()).memory_share == 0, "it is not told"
+        finally:
+            await redis.acl_setuser("default", enabled=True, nopass=True, commands=["+info"])
+            await redis.config_set("maxmemory", before["maxmemory"])
+            await redis.aclose()
+        await dispatcher.accept(job("a"), Accepted(0.0, "request", "png", None))
+        assert (await api.status()).depth == 1
 
 
 async def test_scripts_that_redis_has_forgotten_are_loaded_again(settings: Settings) -> None:
@@ -371,16 +429,11 @@ def long_job(name: str) -> Job:
 
 
 async def test_long_jobs_have_a_lane_of_their_own(settings: Settings) -> None:
-    narrow = settings.model_copy(update={"max_queue": 1, "max_background_queue": 2})
-    async with queues(narrow, "api", "worker") as (api, worker):
+    async with queues(settings, "api", "worker") as (api, worker):
         await worker.prepare()
         await api.enqueue(long_job("long"), 5)
-        await api.enqueue(job("short"), 5)
+        await api.enqueue(job("short"), 5, workers=1)
         await api.enqueue(long_job("longer"), 5)
-        with pytest.raises(QueueFull, match="2 jobs"):
-            await api.enqueue(long_job("one too many"), 5)
-        with pytest.raises(QueueFull, match="1 jobs"):
-            await api.enqueue(job("one too many"), 5)
         status = await api.status()
         assert (status.depth, status.background_depth) == (1, 2)
         (short,), (long, longer) = await worker.claim(4), await worker.claim(4, "background")
@@ -438,23 +491,26 @@ async def test_an_optimisation_is_preempted_by_a_picture_in_tiles_alone(settings
         assert await one.report(claim, told) is Standing.UNWANTED
 
 
-async def test_neither_kind_fills_the_background_lane_for_the_other(settings: Settings) -> None:
-    narrow = settings.model_copy(update={"max_queue": 1, "max_background_queue": 2})
-    async with queues(narrow, "api", "worker") as (api, worker):
+async def test_each_kind_of_the_background_lane_waits_for_those_that_go_before_it(settings: Settings) -> None:
+    async with queues(settings, "api", "worker") as (api, worker):
         await worker.prepare()
         for each in (long_job("x"), long_job("y"), tiled_job("a"), job("short"), tiled_job("b")):
             await api.enqueue(each, 5)
-        for each, retry_after_s in ((long_job("z"), 30), (tiled_job("c"), 10), (job("one too many"), 2)):
-            with pytest.raises(QueueFull, match="jobs are waiting") as refused:
-                await api.enqueue(each, 5)
-            assert refused.value.retry_after_s == retry_after_s
+        # As long as none was measured, one in tiles counts as 10 s, and an optimisation as 60 s.
+        for each, wait_s in ((long_job("z"), 140), (tiled_job("c"), 20)):
+            with pytest.raises(QueueFull, match=f"about {wait_s} s") as refused:
+                await api.enqueue(each, 2 * wait_s - 2, workers=1)
+            assert refused.value.retry_after_s == wait_s
         status = await api.status()
         assert (status.depth, status.background_depth) == (1, 4)
+        for _ in "ab":
+            (claim,) = await worker.claim(1, "background")
+            assert await worker.complete(claim, Result(b"image", {}), took_ms=30_000)
         (claim,) = await worker.claim(1, "background")
-        assert await worker.complete(claim, Result(b"image", {}))
-        await api.enqueue(tiled_job("c"), 5)
-        with pytest.raises(QueueFull, match="2 jobs"):
-            await api.enqueue(long_job("z"), 5)
+        assert claim.job.id == "x" and await worker.complete(claim, Result(b"image", {}), took_ms=4000)
+        await api.enqueue(tiled_job("c"), 5, workers=1)
+        with pytest.raises(QueueFull, match="about 34 s"):
+            await api.enqueue(long_job("z"), 5, workers=1)
 
 
 async def test_a_lane_is_extended_reclaimed_and_cancelled_by_itself(settings: Settings) -> None:

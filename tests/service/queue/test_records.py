@@ -204,10 +204,10 @@ async def test_a_job_that_outlives_its_workers_has_failed(settings: Settings) ->
 
 
 async def test_a_job_that_was_not_accepted_leaves_no_record(settings: Settings) -> None:
-    async with playing(settings.model_copy(update={"max_queue": 1})) as ends:
-        await ends.accept("a")
+    async with playing(settings) as ends:
+        await ends.api.enqueue(Job("a", {"tiled": True}, {}), 5)
         with pytest.raises(QueueFull):
-            await ends.accept("b")
+            await ends.api.enqueue(Job("b", {"tiled": True}, {}), 5, ACCEPTED, workers=1)
         assert await ends.records.status("b") is None
 
 

@@ -78,7 +78,7 @@ def test_an_offer_in_chunks_and_one_that_ends_the_connection(connection: Connect
 
 
 def test_requests_one_behind_the_other_each_with_an_offer(connection: Connection) -> None:
-    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     connection.send(request * 3)
     data = b""
     while data.count(b'{"status"') < 3:
@@ -129,14 +129,14 @@ def test_what_is_no_http(connection: Connection) -> None:
 )
 def test_a_header_has_a_size(connection: Connection, header: bytes) -> None:
     with contextlib.suppress(OSError):  # the connection ends meanwhile
-        connection.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n\r\n")
+        connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + header + b"\r\n\r\n")
     with contextlib.suppress(ConnectionResetError):
         problem(connection.answer(), 431, "more than 65536 bytes of header or trailer")
     assert connection.is_closed()
 
 
 def test_a_header_without_an_end_has_a_size(connection: Connection) -> None:
-    connection.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: ")
+    connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
 
     def is_ended() -> bool:
         try:
@@ -172,7 +172,7 @@ def test_a_trailer_changes_no_header(connection: Connection) -> None:
 
 def test_a_silent_connection_and_a_header_that_stops_are_ended(service: Service) -> None:
     with Connection(service.url) as silent, Connection(service.url) as slow:
-        slow.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+        slow.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
         problem(slow.answer(), 408, f"the header was not whole after {HEADER_WITHIN_S:g} s")
         assert slow.is_closed() and silent.is_closed()
 
@@ -241,7 +241,7 @@ def test_a_response_that_nobody_reads_is_given_up(service: Service) -> None:
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     with raw:
         raw.connect(address_of(service))
-        raw.sendall(f"GET /{script[0]} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 8)
+        raw.sendall(f"GET /{script[0]} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 8)
         time.sleep(UNREAD_S + 2.5)
         raw.settimeout(10)
         received = 0
@@ -260,7 +260,7 @@ def test_a_slow_reader_gets_all_and_one_that_drips_is_given_up(
     length = len(httpx.get(f"{service.url}/{script[0]}").content)
     raw, received, started = socket.socket(), 0, time.monotonic()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, piece_bytes)
-    request = f"GET /{script[0]} HTTP/1.1\r\nHost: a\r\n"
+    request = f"GET /{script[0]} HTTP/1.1\r\nHost: localhost\r\n"
     with raw, contextlib.suppress(ConnectionResetError):
         raw.connect(address_of(service))
         raw.sendall(f"{request}\r\n".encode() * 7 + f"{request}Connection: close\r\n\r\n".encode())

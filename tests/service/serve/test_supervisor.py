@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -101,6 +102,53 @@ def test_it_starts_everything_heals_and_ends_everything(served: Served) -> None:
     assert [pid for pid in everyone if Path(f"/proc/{pid}").exists()] == []
 
 
+def test_several_api_processes_share_a_port_and_count_together(tmp_path: Path, tiny_checkpoints: Path) -> None:
+    served = Served(tmp_path, tiny_checkpoints, api_processes=2)
+    try:
+        wait_for(lambda: "Stylize is ready" in served.log, 60)
+        apis = [pid for pid, command in children(served.process.pid).items() if "service api" in command]
+        assert len(apis) == 2
+
+        def paint() -> None:
+            """Paint once, over a new connection."""
+            data = {"style_id": "first", "size": "64"}
+            response = httpx.post(f"{served.url}/stylize", files={"content": photo(64, 64)}, data=data, timeout=60)
+            assert response.status_code == 200
+
+        def counted() -> int:
+            text = httpx.get(f"{served.url}/metrics").text
+            return int(float(re.findall(r"^stylize_batch_size_count (\S+)", text, re.MULTILINE)[0]))
+
+        for _ in range(12):
+            paint()
+        wait_for(lambda: counted() == 12, 10)
+        assert {counted() for _ in range(12)} == {12}, "each of the two knows of all"
+        os.kill(apis[0], signal.SIGKILL)
+        wait_for(lambda: "restarting it" in served.log)
+        for _ in range(4):
+            paint()  # by the other one
+        wait_for(lambda: counted() == 16, 10)
+    finally:
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(40) == 0
+
+
+def test_several_workers_run_under_one_supervisor(queue_url: str, tiny_checkpoints: Path) -> None:
+    settings = {"STYLIZE_REDIS_URL": queue_url, "STYLIZE_KEY_PREFIX": "several"}
+    settings["STYLIZE_CHECKPOINTS"] = str(tiny_checkpoints)
+    command = [sys.executable, "-m", "service", "worker", "--count", "2"]
+    process = subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.DEVNULL)
+    health = [sys.executable, "-m", "service", "worker-health"]
+    try:
+        wait_for(lambda: len(children(process.pid)) == 2, 30)
+        wait_for(lambda: subprocess.run(health, env={**os.environ, **settings}).returncode == 0, 60)
+        workers = children(process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+    assert not [pid for pid in workers if is_running(pid)]
+
+
 def is_ready(served: Served) -> bool:
     try:
         return httpx.get(f"{served.url}/readyz").status_code == 200
@@ -127,22 +175,49 @@ def test_a_dead_queue_is_started_again_with_what_it_held(served: Served, killed:
     wait_for(lambda: not is_running(server), 10)
     wait_for(lambda: is_ready(served), 60)
     assert httpx.get(f"{served.url}/styles?kind=registered").json()["styles"] == [style]
+    served.process.send_signal(signal.SIGHUP)
+    assert served.process.wait(40) == 0, "the end of its terminal is as SIGTERM"
+
+
+def family(served: Served) -> list[int]:
+    """All its processes but itself."""
+    pids = list(children(served.process.pid))
+    pids += [pid for child in pids for pid in children(child)]
+    assert len(pids) == 4
+    return pids
 
 
 @pytest.mark.timeout(200)
-def test_if_it_is_killed_its_children_end_and_another_can_start(served: Served, tiny_checkpoints: Path) -> None:
+def test_if_it_is_killed_with_the_queues_keeper_all_end_and_another_can_start(
+    served: Served, tiny_checkpoints: Path
+) -> None:
     wait_for(lambda: "Stylize is ready" in served.log, 60)
-    everyone = children(served.process.pid)
-    for child in list(everyone):
-        everyone |= children(child)
-    assert len(everyone) == 4
-    served.process.kill()
+    image = {"image": ("wave.png", photo(64, 64))}
+    style = httpx.post(f"{served.url}/styles", files=image, data={"title": "Wave"}, timeout=60).json()
+    everyone = family(served)
+    keeper = served.child("serve.embedded")
+    assert keeper is not None
+    for pid in (served.process.pid, keeper):
+        os.kill(pid, signal.SIGKILL)
     served.process.wait()
     wait_for(lambda: not [pid for pid in everyone if is_running(pid)], 20)
     second = Served(served.folder, tiny_checkpoints, port=int(served.url.rpartition(":")[2]))
     wait_for(lambda: "Stylize is ready" in second.log, 60)
-    second.process.send_signal(signal.SIGTERM)
-    assert second.process.wait(40) == 0
+    assert httpx.get(f"{second.url}/styles?kind=registered").json()["styles"] == [style]
+    everyone = family(second)
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(
+            httpx.post,
+            f"{second.url}/stylize",
+            files={"content": photo(900, 900)},
+            data={"style_id": "first", "size": "1400"},
+            timeout=60,
+        )
+        wait_for(lambda: "stylize_queue_depth 1.0" in httpx.get(f"{second.url}/metrics").text or under_way.done())
+        second.process.kill()  # alone: the queue leaves when nobody needs it any more
+        second.process.wait()
+        assert under_way.result().status_code == 200
+    wait_for(lambda: not [pid for pid in everyone if is_running(pid)], 20)
 
 
 @pytest.mark.slow
@@ -214,6 +289,6 @@ def test_a_folder_without_checkpoints_is_said_and_ends_it(tmp_path: Path) -> Non
 
 
 def test_a_bad_setting_names_itself(tmp_path: Path) -> None:
-    bad = Served(tmp_path, tmp_path, max_queue="lots")
+    bad = Served(tmp_path, tmp_path, max_styles="lots")
     assert bad.process.wait(30) == 2
-    assert "STYLIZE_MAX_QUEUE='lots'" in bad.log and "Traceback" not in bad.log
+    assert "STYLIZE_MAX_STYLES='lots'" in bad.log and "Traceback" not in bad.log

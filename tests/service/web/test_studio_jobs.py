@@ -177,11 +177,12 @@ WALL_IS_PAINTED = """() => document.querySelectorAll(".card-mine[src]").length >
 
 def test_a_full_queue_says_so_and_tries_again(chromium, services: Services, every_network: Path) -> None:
     with services.starter(every_network) as start:
-        service = start(max_queue=1)
+        service = start(request_timeout_s=6)
         studio = opener(chromium, service)()
         studio.page.wait_for_function(WALL_IS_PAINTED)
         studio.page.wait_for_timeout(1000)
         service.workers[0].send_signal(signal.SIGSTOP)
+        service.say_that_jobs_take(3.5)
         accepted = service.client.post(
             "/stylize",
             headers={"Prefer": "respond-async"},
@@ -193,7 +194,7 @@ def test_a_full_queue_says_so_and_tries_again(chromium, services: Services, ever
         studio.page.wait_for_function(
             "() => document.querySelector('#notice-text').textContent.includes('Trying again')"
         )
-        assert "jobs are waiting already" in studio.text("#notice-text small")
+        assert "it would wait for about" in studio.text("#notice-text small")
         assert studio.page.locator("#history li").count() == 0
         service.workers[0].send_signal(signal.SIGCONT)
         studio.page.wait_for_selector("#history li")

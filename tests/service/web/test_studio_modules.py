@@ -304,7 +304,7 @@ def test_problems_are_said_as_people_speak(page: Studio) -> None:
     said = page.module(
         "spoken",
         """({spoken}) => [
-          [503, "Queue full", "256 jobs are waiting"],
+          [503, "Queue full", "it would wait for about 31 s"],
           [503, "No worker", "no worker is running"],
           [422, "Invalid", "size: 9 is too small"],
         ].map(([status, title, detail]) => spoken({status, title, detail}))""",

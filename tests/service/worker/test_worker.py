@@ -13,7 +13,7 @@ from processes import photo
 from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput
 from service.engine.stylizer import Stylizer
-from service.errors import JobFailed
+from service.errors import DeadlinePassed, JobFailed
 from service.queue.jobs import Job, Result
 from service.queue.queue import JobQueue
 from service.request import StylePart, StylizeParameters
@@ -56,13 +56,13 @@ def job(name: str, alpha: float = 1.0, content: bytes = b"") -> Job:
     return Job(name, parameters.model_dump(), {"content": content or photo()})
 
 
-async def work(settings: Settings, stylizer: Stylizer, jobs: list[Job]) -> dict[str, Result]:
+async def work(settings: Settings, stylizer: Stylizer, jobs: list[Job], within_s: float = 20) -> dict[str, Result]:
     """Enqueue the jobs, run a worker until the queue is empty, drain it."""
     api = JobQueue(settings.redis_url or "", settings, "api")
     queue = JobQueue(settings.redis_url or "", settings, "worker")
     worker = Worker(queue, stylizer, settings)
     for each in jobs:
-        await api.enqueue(each, 20)
+        await api.enqueue(each, within_s)
     running = asyncio.create_task(worker.run())
     results: dict[str, Result] = {}
     try:
@@ -156,3 +156,16 @@ async def test_waiting_for_a_batch_fills_it(settings: Settings, tiny_checkpoints
     await work(patient, stylizer, [job(str(index)) for index in range(4)])
     assert stylizer.batches == [4]
     assert time.monotonic() - started < 5  # a full batch does not wait
+
+
+async def test_what_cannot_be_done_in_the_time_left_is_not_begun(settings: Settings, tiny_checkpoints: Path) -> None:
+    class Slow(FailingStylizer):
+        def paint(self, model: str, inputs: Sequence[StylizeInput]) -> list[Image.Image]:
+            time.sleep(0.3 * len(inputs))
+            return super().paint(model, inputs)
+
+    small = settings.model_copy(update={"max_batch_size": 4})
+    stylizer = Slow(tiny_checkpoints)
+    results = await work(small, stylizer, [job(str(index)) for index in range(16)], within_s=2)
+    late = [result for result in results.values() if isinstance(result.error, DeadlinePassed)]
+    assert late and len(results) - len(late) == sum(stylizer.batches) < 16
