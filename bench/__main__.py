@@ -24,7 +24,7 @@ from bench.service import measure_service, print_service
 from bench.soak import MINUTES, measure_soak, print_soak
 from bench.studio import measure_studio, print_studio
 from model_store.catalog import CatalogError, default_folder, read_catalog
-from service.engine.threads import sleep_while_waiting
+from service.engine.threads import remember_few_shapes, sleep_while_waiting
 from service.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -195,4 +195,5 @@ def _processor() -> str:
 
 if __name__ == "__main__":
     sleep_while_waiting()  # in child processes too, the baseline among them
+    remember_few_shapes()
     app()

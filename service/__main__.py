@@ -6,7 +6,7 @@ from service.cli.processes import api, key, serve, worker, worker_health
 from service.cli.status import status
 from service.cli.styles import styles
 from service.cli.stylize import stylize
-from service.engine.threads import sleep_while_waiting
+from service.engine.threads import remember_few_shapes, sleep_while_waiting
 
 app = typer.Typer(
     help="Style transfer as a service. Settings are STYLIZE_* environment variables.",
@@ -18,4 +18,5 @@ for command in (serve, api, worker, key, worker_health, stylize, styles, status)
 
 if __name__ == "__main__":
     sleep_while_waiting()
+    remember_few_shapes()
     app()

@@ -33,9 +33,6 @@ WARM_UP_PX = 512
 TIDY_EVERY = 8
 """Tiles after which freed memory is given back: every tile would cost time, rarely would cost memory."""
 
-TIDY_AFTER_SIZES = 64
-"""Different sizes of images after which it is given back, too: blocks of ever new sizes add up. It takes 50 ms."""
-
 
 class Stylizer:
     """The networks of a folder of checkpoints on one device."""
@@ -64,7 +61,6 @@ class Stylizer:
         self._models = ModelCache(self._watch, runtime, model_memory_bytes, usable_backend(backend, runtime))
         self._cache = StyleCache(style_cache_entries)
         self._rows = StyleRows(self._cache, runtime.device)
-        self._sizes: set[tuple[int, int]] = set()
         self._tile_px = tile_px
         self._warm_up_px = warm_up_px
         if all(model.problem is not None for model in self.catalog.models):
@@ -147,9 +143,7 @@ class Stylizer:
             for output, own_content, one in zip(painted.chunk(len(inputs)), contents, inputs, strict=True):
                 if one.color == "luminance":
                     output.copy_(keep_chroma(own_content, output))
-            outputs = to_images(painted)
-        self._tidy(inputs)
-        return outputs
+            return to_images(painted)
 
     @torch.inference_mode()
     def paint_tiled(self, model: str, one: StylizeInput) -> Generator[TiledProgress, None, None]:
@@ -232,13 +226,6 @@ class Stylizer:
         stored = [source for one in inputs for _, source in one.styles if isinstance(source, str)]
         self._watch.now(stored, [model])
         return self._models.get(model)
-
-    def _tidy(self, inputs: Sequence[StylizeInput]) -> None:
-        images = [source.image for one in inputs for _, source in one.styles if isinstance(source, StyleImage)]
-        self._sizes |= {image.size for image in (inputs[0].content, *images) if image is not None}
-        if len(self._sizes) > TIDY_AFTER_SIZES:
-            self._sizes.clear()
-            give_back_freed_memory()
 
     def _nothing_usable(self) -> CatalogError:
         problems = "; ".join(self.problems.values())
