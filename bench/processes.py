@@ -148,17 +148,24 @@ def child_pid(parent: int, command: str) -> int | None:
 
 
 def child_pids(parent: int, command: str) -> list[int]:
-    """Find all children ``stylize COMMAND`` of a process."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    """Find all children ``stylize COMMAND`` of a process, and of its children."""
+    wanted = [b"service", command.encode()]
+    return sorted(pid for pid, arguments in descendants(parent).items() if arguments[2:4] == wanted)
+
+
+def descendants(pid: int) -> dict[int, list[bytes]]:
+    """Find the children of a process, theirs, and so on: their ids and command lines; none without ``/proc``."""
+    parents, arguments = {}, {}
+    for folder in sorted(Path("/proc").glob("[0-9]*")):
         try:
-            arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            is_child = f"\nPPid:\t{parent}\n" in (folder / "status").read_text()
+            arguments[int(folder.name)] = (folder / "cmdline").read_bytes().split(b"\0")
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue  # it ended meanwhile
-        if is_child and arguments[2:4] == [b"service", command.encode()]:
-            found.append(int(folder.name))
-    return sorted(found)
+    found = [pid]
+    for one in found:  # which grows meanwhile
+        found += [child for child, parent in parents.items() if parent == one]
+    return {one: arguments[one] for one in found[1:]}
 
 
 def process_facts(pid: int) -> ProcessFacts:

@@ -6,7 +6,7 @@ from service.cli.paint import paint
 from service.cli.processes import api, key, serve, worker, worker_health
 from service.cli.status import status
 from service.cli.styles import styles
-from service.engine.threads import sleep_while_waiting
+from service.engine.threads import remember_few_shapes, sleep_while_waiting
 
 app = typer.Typer(
     help="Style transfer as a service. Settings are STYLIZE_* environment variables.",
@@ -20,6 +20,7 @@ for command in (serve, api, worker, key, worker_health, paint, styles, status):
 def main() -> None:
     """Run the command of the command line."""
     sleep_while_waiting()
+    remember_few_shapes()
     app(prog_name="stylize")
 
 

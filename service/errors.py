@@ -18,6 +18,7 @@
     ├── JobFailed 500            the job killed its worker, or failed in it
     ├── Unavailable 503          with Retry-After
     │   ├── QueueFull
+    │   ├── NoRoom               for one more body
     │   ├── NoWorker
     │   ├── TooManyListeners     to events
     │   ├── ModelUnavailable     a checkpoint that is damaged, or is being replaced
@@ -233,6 +234,12 @@ class QueueFull(Unavailable):
     """A job would wait for longer than is sensible, or the queue has little memory left."""
 
     title = "Queue full"
+
+
+class NoRoom(Unavailable):
+    """Bodies and responses on their way take as many bytes as one API process may hold."""
+
+    title = "No room"
 
 
 class NoWorker(Unavailable):

@@ -136,6 +136,11 @@ class HttpSettings(CommonSettings):
         description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
         " allows all. Without any, only pages of the API's own origin may.",
     )
+    bodies_mb: Count = Field(
+        256,
+        description="Bodies of requests, until they are answered, and large responses that one API process holds at"
+        " once, in MiB; one that takes more than half of what is left gets 503 before it is read.",
+    )
     allowed_hosts: Hosts = Field(
         (),
         description="Names under which the API is reached, comma-separated, like stylize.example; * allows all. Without"
@@ -148,7 +153,9 @@ class HttpSettings(CommonSettings):
         description="A body that stops arriving for so long, or comes at less than 1 kB/s after four times as long, is"
         " refused with 408.",
     )
-    unread_s: Seconds = Field(30.0, description="A response of which no byte could be sent for so long is given up.")
+    unread_s: Seconds = Field(
+        30.0, description="A response is given up when its client takes longer than this for 128 kB of it."
+    )
     keep_alive_s: Count = Field(
         75, description="Time for which an idle connection is kept: longer than a load balancer keeps it."
     )
@@ -238,7 +245,7 @@ class WorkerSettings(CommonSettings):
         768, description="Side of a tile. Larger ones waste less on margins, and take more memory and longer each."
     )
     style_cache_entries: Count = Field(
-        1024, description="Encoded styles of uploads that a worker remembers (4 kB each)."
+        1024, description="Encoded styles of uploads that a worker remembers: 4 to 7 kB each, taken with the first."
     )
     model_memory_mb: Count = Field(
         2048,
