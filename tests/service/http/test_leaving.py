@@ -58,7 +58,8 @@ def test_none_of_them_leaves_an_error(start_service: Callable[..., Service], cap
         connection.request(events)
         heard = b""
         while b"event: state" not in heard:
-            assert (data := connection.socket.recv(4096)), heard
+            data = connection.socket.recv(4096)
+            assert data, heard
             heard += data
     time.sleep(1)
     logged = capfd.readouterr().err
