@@ -58,7 +58,7 @@ def service_environment(settings: Settings, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def running(command: str, path: str, environment: Mapping[str, str], every_s: float = 0.1) -> Iterator[Running]:
-    """Run ``python -m service COMMAND`` on a free port, from its first good response to the end of the block.
+    """Run ``stylize COMMAND`` on a free port, from its first good response to the end of the block.
 
     Raises:
         StartError: It ended, or gave no good response at ``path`` in time.
@@ -76,7 +76,7 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
                 if process.poll() is not None or monotonic() > deadline:
                     log.seek(0)
                     tail = log.read().decode(errors="replace")[-2000:]
-                    raise StartError(f"`python -m service {command}` is not ready:\n{tail}")
+                    raise StartError(f"`stylize {command}` is not ready:\n{tail}")
                 sleep(every_s)
             yield Running(url, process.pid, perf_counter() - started)
         finally:
@@ -89,14 +89,14 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
 
 
 def child_pid(parent: int, command: str) -> int | None:
-    """Find the child ``python -m service COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
+    """Find the child ``stylize COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (folder / "cmdline").read_bytes().split(b"\0")
             is_child = f"\nPPid:\t{parent}\n" in (folder / "status").read_text()
         except OSError:
             continue  # it ended meanwhile
-        if is_child and arguments[-3:-1] == [b"service", command.encode()]:
+        if is_child and arguments[2:4] == [b"service", command.encode()]:
             return int(folder.name)
     return None
 

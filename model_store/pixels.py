@@ -37,7 +37,7 @@ def resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) ->
     """Resize an image as ``image_files.resized`` does, but RGB in a quarter of the time; pixels differ by rounding.
 
     Args:
-        image: Of any mode.
+        image: An image of any mode.
         size: Width and height of the result.
         box: The part of the image; by default all of it.
     """

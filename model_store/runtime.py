@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,18 +28,20 @@ class Runtime:
         return Runtime(torch.device("cpu"), self.dtype)
 
 
-def choose_runtime(device: str = "auto", dtype: str = "auto") -> Runtime:
+def choose_runtime(device: str = "auto", dtype: str = "auto", index: int = 0) -> Runtime:
     """Choose a device, and the fastest number type that it supports well.
 
     Args:
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1`` …
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        index: Number of this process among those of its machine, from 0: with ``auto`` each takes the next GPU.
 
     Raises:
         ValueError: The device is not there or the type is unknown.
     """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        count = torch.cuda.device_count()
+        device = f"cuda:{index % count}" if count else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError as err:
@@ -51,6 +54,14 @@ def choose_runtime(device: str = "auto", dtype: str = "auto") -> Runtime:
     if dtype not in dtypes:
         raise ValueError(f"unknown number type {dtype!r}: use auto, {', '.join(dtypes)}")
     return Runtime(chosen, dtypes[dtype])
+
+
+def share_device(runtime: Runtime, memory_fraction: float, threads: int) -> None:
+    """Leave others their part: of the GPU's memory, and of the cores unless ``OMP_NUM_THREADS`` says how many."""
+    if runtime.device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(memory_fraction, runtime.device)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, threads))
 
 
 def to_runtime(network: Network, runtime: Runtime) -> Network:

@@ -127,7 +127,7 @@ class HttpSettings(CommonSettings):
     api_keys: ApiKeys = Field(
         (),
         repr=False,
-        description="name:sha256 of each client's key, comma-separated; `python -m service key NAME` makes one. A name"
+        description="name:sha256 of each client's key, comma-separated; `stylize key NAME` makes one. A name"
         " may have several. Without any, everybody who reaches the API may use it; with them, everything asks for"
         " `Authorization: Bearer KEY` but /healthz, /readyz, /docs and the page.",
     )
@@ -211,7 +211,17 @@ class QueueSettings(CommonSettings):
 class WorkerSettings(CommonSettings):
     """A worker: its device, its batches, and how long it may take."""
 
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    workers: Annotated[Count | None, BeforeValidator(lambda value: None if value == "auto" else value)] = Field(
+        None,
+        description="Workers of this machine, which share its cores: so many does `serve` start. auto, which is the"
+        " default, is one for each GPU, and one without any.",
+    )
+    device: str = Field(
+        "auto", description="auto, cpu, cuda or cuda:N. With `auto` each worker of a machine takes the next GPU."
+    )
+    device_memory_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Part of a GPU's memory that one worker may take, where others use the same GPU."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Number type of the networks.")
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto",
@@ -250,7 +260,9 @@ class WorkerSettings(CommonSettings):
 class ServeSettings(CommonSettings):
     """The supervisor of ``serve``."""
 
-    workers: Count = Field(1, description="Worker processes that `serve` starts.")
+    api_processes: Count = Field(
+        1, description="Processes of the API that `serve` and `api` start, on one port. Each serves some 500 images/s."
+    )
     data_dir: Folder | None = Field(
         None,
         description="Folder where the embedded queue keeps its data: registered styles, jobs, pictures. When not given,"

@@ -1,8 +1,9 @@
 """Commands that run the processes of the service, and those for its operator."""
 
 import asyncio
+import os
 import platform
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -10,41 +11,56 @@ from service.cli.terminal import clear_errors, say
 from service.logs import set_up_logging
 from service.settings import Settings, SettingsError, load_settings
 
+if TYPE_CHECKING:
+    from service.serve.supervisor import Part
+
+
+Index = Annotated[int | None, typer.Option(hidden=True, help="Number among the supervisor's children, from 0.")]
+
 
 def serve() -> None:
     """Run everything on this machine: embedded Redis unless STYLIZE_REDIS_URL is set, the API and workers."""
-    from service.serve.supervisor import Supervisor
-
-    with clear_errors():
-        settings = load_settings()
-    raise typer.Exit(asyncio.run(Supervisor(settings).run()))
+    _supervise(_settings())
 
 
-def api() -> None:
-    """Run the HTTP API."""
+def api(index: Index = None) -> None:
+    """Run the HTTP API, in as many processes as STYLIZE_API_PROCESSES says."""
     from service.serve.api import make_server, serve
     from service.serve.parent import end_with_parent
 
     end_with_parent()
+    settings = _settings()
     with clear_errors():
-        settings = load_settings()
         _queue_url(settings)
+        if index is None and settings.api_processes > 1:
+            _supervise(settings, "api")
         set_up_logging(settings)
         server = make_server(settings)
-    serve(server)
+    serve(server, settings.api_processes > 1)
 
 
-def worker() -> None:
-    """Run one worker, on one device."""
+def worker(
+    count: Annotated[
+        str | None,
+        typer.Option(help="Several workers under one supervisor: a number, or `auto` for one on each GPU."),
+    ] = None,
+    index: Index = None,
+) -> None:
+    """Run one worker, on one device, or several."""
     from service.serve.parent import end_with_parent
 
     end_with_parent()
-    from service.serve.worker import run_worker
-
+    if count is not None:
+        os.environ["STYLIZE_WORKERS"] = count
+    settings = _settings()
     with clear_errors():
-        settings = load_settings()
+        redis_url = _queue_url(settings)
+        if count is not None:
+            _supervise(settings, "worker")
         set_up_logging(settings)
-        run_worker(settings, _queue_url(settings))
+        from service.serve.worker import run_worker
+
+        run_worker(settings, redis_url, index or 0)
 
 
 def key(name: Annotated[str, typer.Argument(help="Name of the client, which the log shows.")]) -> None:
@@ -72,6 +88,18 @@ def worker_health() -> None:
     with clear_errors():
         alive = asyncio.run(lives(load_settings()))
     raise typer.Exit(0 if alive else 1)
+
+
+def _settings() -> Settings:
+    with clear_errors():
+        return load_settings()
+
+
+def _supervise(settings: Settings, *parts: "Part") -> NoReturn:
+    """Run processes of these parts, by default of all, until a signal; then exit."""
+    from service.serve.supervisor import Supervisor
+
+    raise typer.Exit(asyncio.run(Supervisor(settings, *([parts] if parts else [])).run()))
 
 
 def _queue_url(settings: Settings) -> str:

@@ -1,12 +1,15 @@
 """Prometheus metrics: of one API process, of images that workers made, and of the queue as Redis knows it."""
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from service import VERSION
 from service.queue.heartbeat import QueueStatus
 from service.request import ResultInfo
 
@@ -38,6 +41,7 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32),
             registry=registry,
         )
+        Info("stylize_build", "The release that this process runs", registry=registry).info({"version": VERSION})
         self.rejected = Counter(
             "stylize_rejected_total", "Requests answered with an error", ["reason"], registry=registry
         )
@@ -51,7 +55,10 @@ class Metrics:
 
     def exposition(self, queue: QueueStatus | None, lease_ms: int) -> bytes:
         """Return the text that Prometheus reads; the queue's series are left out where Redis does not answer."""
-        own = generate_latest(self._registry)
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # several processes on one port count in files that all read
+            MultiProcessCollector(registry := CollectorRegistry())  # type: ignore[no-untyped-call]
+        own = generate_latest(registry)
         return own if queue is None else own + generate_latest(_QueueSeries(queue, lease_ms))
 
 

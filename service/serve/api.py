@@ -1,6 +1,7 @@
 """Process of the API: serves HTTP until a signal, then finishes the requests that it has accepted."""
 
 import contextlib
+import socket
 import sys
 from time import monotonic
 from types import FrameType
@@ -63,9 +64,28 @@ def make_server(settings: Settings) -> Server:
     return Server(application, config)
 
 
-def serve(server: Server) -> None:
-    """Serve until SIGTERM or SIGINT; exits with ``EXIT_NOT_STARTED`` if it cannot listen."""
+def shared_socket(config: uvicorn.Config) -> socket.socket:
+    """Listen on the server's address, which other processes may share (``SO_REUSEPORT``).
+
+    Raises:
+        OSError: Its system has no such option, or another service has the port.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listening.bind(address)
+    return listening
+
+
+def serve(server: Server, shares_port: bool) -> None:
+    """Serve until SIGTERM or SIGINT; exits with ``EXIT_NOT_STARTED`` if it cannot listen.
+
+    Args:
+        server: The server.
+        shares_port: True if other processes listen on the same port: the kernel divides the connections among them.
+    """
     with contextlib.suppress(KeyboardInterrupt):  # raised again when all has ended
-        server.run()
+        server.run([shared_socket(server.config)] if shares_port else None)
     if not server.started:
         sys.exit(EXIT_NOT_STARTED)

@@ -1,4 +1,4 @@
-"""``python -m service serve``: embedded Redis, the API and workers as child processes under one supervisor.
+"""Several processes under one supervisor: all of ``serve``, or several of ``api`` or of ``worker``.
 
 The children are started by the same commands as in production, and restarted when they die. Ctrl-C, SIGTERM or SIGHUP
 ends them in order: the API finishes its requests, the workers drain, the queue ends last. If the supervisor itself is
@@ -16,13 +16,16 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Literal, get_args
 
 from rich.console import Console
 
 from model_store.catalog import Catalog, CatalogError, default_folder, read_catalog
+from service.serve.devices import count_workers
 from service.serve.embedded import FLUSHED_WITHIN_S
 from service.serve.parent import VARIABLE as PARENT_PIPE
 from service.settings import EXIT_CONFIGURATION, Settings
@@ -36,6 +39,10 @@ SOCKET_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 PLAIN = re.compile(r"[\w./-]{1,60}", re.ASCII)
 
 QUEUE = "service.serve.embedded"
+Part = Literal["queue", "worker", "api"]
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""Prometheus' variable with the folder in which several API processes count together."""
+
 LIVED_LONG_S = 20.0
 LONGEST_PAUSE_S = 15.0
 LISTENS_WITHIN_S = 10.0
@@ -60,8 +67,9 @@ class Child:
 class Supervisor:
     """Starts the processes of one machine and ends them together."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, parts: Container[Part] = get_args(Part)) -> None:
         self._settings = settings
+        self._parts = parts
         self._console = Console(stderr=True)
         self._stop = asyncio.Event()
         self._exit_code = 0
@@ -75,7 +83,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as ``nohup`` has it
                 loop.add_signal_handler(number, self._stop.set)
-        if (reason := _unusable(self._settings.host, self._settings.port)) is not None:
+        if "api" in self._parts and (reason := _unusable(self._settings.host, self._settings.port)) is not None:
             self._console.print(f"{reason}; STYLIZE_HOST and STYLIZE_PORT choose another address", highlight=False)
             return EXIT_CONFIGURATION
         with tempfile.TemporaryDirectory(prefix="stylize-", dir=_socket_root(), ignore_cleanup_errors=True) as folder:
@@ -84,28 +92,41 @@ class Supervisor:
 
     async def _run_children(self, folder: Path) -> None:
         environment = dict(os.environ)
-        queue = None
-        if self._settings.redis_url is None:
-            path = folder / "queue.sock"
-            environment["STYLIZE_REDIS_URL"] = f"unix://{path}"
-            kept = [] if self._settings.data_dir is None else [str(self._settings.data_dir)]
-            command = (QUEUE, str(path), *kept)
-            queue = self._start(Child("queue", command, FLUSHED_WITHIN_S + 5, True), environment)
-            await self._wait_for(path)
+        queue = await self._start_queue(folder, environment) if "queue" in self._parts else []
         environment.setdefault("STYLIZE_LOG_FORMAT", "text")
-        patience_s = self._settings.request_timeout_s + self._settings.drain_timeout_s
-        workers = [
-            self._start(Child(f"worker {index + 1}", ("service", "worker"), patience_s), environment)
-            for index in range(self._settings.workers)
-        ]
-        api = self._start(Child("API", ("service", "api"), patience_s, True), environment)
-        announcement = asyncio.create_task(self._announce())
+        workers, api = [], []
+        if "worker" in self._parts:
+            environment["STYLIZE_WORKERS"] = str(await count_workers(self._settings))
+            workers = self._start_several("worker", int(environment["STYLIZE_WORKERS"]), environment)
+        if "api" in self._parts:
+            if self._settings.api_processes > 1:
+                environment[SHARED_METRICS] = str(folder)
+            api = self._start_several("api", self._settings.api_processes, environment)
+            announcement = asyncio.create_task(self._announce())
         await self._stop.wait()
-        announcement.cancel()
-        await self._end(api)
-        await asyncio.gather(*(self._end(worker) for worker in workers))
-        if queue is not None:
-            await self._end(queue)
+        if api:
+            announcement.cancel()
+        for children in (api, workers, queue):
+            await asyncio.gather(*(self._end(child) for child in children))
+
+    async def _start_queue(self, folder: Path, environment: dict[str, str]) -> "list[asyncio.Task[None]]":
+        """Start the embedded queue, unless the settings name one, and put its address into the environment."""
+        if self._settings.redis_url is not None:
+            return []
+        path = folder / "queue.sock"
+        environment["STYLIZE_REDIS_URL"] = f"unix://{path}"
+        kept = [] if self._settings.data_dir is None else [str(self._settings.data_dir)]
+        queue = self._start(Child("queue", (QUEUE, str(path), *kept), FLUSHED_WITHIN_S + 5, True), environment)
+        await self._wait_for(path)
+        return [queue]
+
+    def _start_several(self, command: Part, count: int, environment: dict[str, str]) -> "list[asyncio.Task[None]]":
+        patience_s = self._settings.request_timeout_s + self._settings.drain_timeout_s
+        children = [
+            Child(f"{command} {index + 1}", ("service", command, "--index", str(index)), patience_s, command == "api")
+            for index in range(count)
+        ]
+        return [self._start(child, environment) for child in children]
 
     def _start(self, child: Child, environment: dict[str, str]) -> "asyncio.Task[None]":
         return asyncio.create_task(self._keep_running(child, environment), name=child.name)

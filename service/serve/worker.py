@@ -7,9 +7,10 @@ import platform
 import signal
 
 from model_store.catalog import default_folder
-from model_store.runtime import choose_runtime, keep_freed_memory
+from model_store.runtime import choose_runtime, keep_freed_memory, share_device
 from service.engine.stylizer import Stylizer
 from service.queue.queue import JobQueue
+from service.serve.devices import available_cores
 from service.settings import Settings
 from service.worker.device import DeviceFailed
 from service.worker.pipeline import Worker
@@ -19,17 +20,24 @@ EXIT_DEVICE_FAILED = 70
 log = logging.getLogger(__name__)
 
 
-def run_worker(settings: Settings, redis_url: str) -> None:
+def run_worker(settings: Settings, redis_url: str, index: int) -> None:
     """Work until SIGTERM or SIGINT; exits with ``EXIT_DEVICE_FAILED`` if the device fails.
+
+    Args:
+        settings: The settings.
+        redis_url: URL of the queue.
+        index: Number of this worker among those of this machine, from 0: it chooses the GPU.
 
     Raises:
         CatalogError: There is no usable checkpoint.
         ValueError: There is no such device.
     """
     keep_freed_memory()
+    runtime = choose_runtime(settings.device, settings.dtype, index)
+    share_device(runtime, settings.device_memory_fraction, available_cores() // (settings.workers or 1))
     stylizer = Stylizer(
         settings.checkpoints or default_folder(),
-        choose_runtime(settings.device, settings.dtype),
+        runtime,
         settings.style_cache_entries,
         settings.model_memory_mb * 2**20,
         settings.tile_px,

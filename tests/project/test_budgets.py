@@ -17,8 +17,8 @@ ROOMS = {
 """Most lines of Python of these parts of ``service/`` together."""
 
 EXCEPTIONS = {
-    "request, http, queue, worker, engine": 6800,
-    "all of service": 9720,
+    "request, http, queue, worker, engine": 6900,
+    "all of service": 9970,
 }
 """What is beyond its budget, and how many lines it may have until it is mended."""
 

@@ -16,6 +16,7 @@ from service.settings import Settings
 
 IMAGES = ["api", "worker"]
 NOT_DEFAULTS = {
+    "CUDA_VISIBLE_DEVICES",
     "COMPOSE_FILE",
     "STYLIZE_CHECKPOINTS",
     "STYLIZE_API_KEYS",
@@ -199,4 +200,7 @@ def test_the_example_environment_names_what_compose_reads():
     for name, default in read.items():
         assert name in NOT_DEFAULTS or examples[name] == default, name
     assert set(read) <= set(examples)
-    assert {name for name in examples if not name.startswith("STYLIZE_")} - set(read) == {"COMPOSE_FILE"}
+    assert {name for name in examples if not name.startswith("STYLIZE_")} - set(read) == {
+        "COMPOSE_FILE",
+        "CUDA_VISIBLE_DEVICES",
+    }

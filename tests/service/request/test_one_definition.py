@@ -11,7 +11,6 @@ from commands import on_one_line, run
 from paths import ROOT
 
 from model_store.gatys import GatysOptions
-from service.cli.stylize import stylize
 from service.formats import FORMATS
 from service.http.app import create_app
 from service.http.forms import StylizeForm
@@ -68,7 +67,7 @@ def test_every_field_is_an_option_with_its_default_and_bounds(name: str) -> None
 
 def test_help_says_what_the_fields_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "10000")
-    said = on_one_line(run("stylize", "--help"))
+    said = on_one_line(run("paint", "--help"))
     for name in ("alpha", "size", "color", "steps", "quality", "model"):
         assert f"--{name}" in said
         assert str(FIELDS[name].description) in said
@@ -83,7 +82,7 @@ def test_an_option_out_of_its_bounds(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "photo.jpg").touch()
-    result = run("stylize", tmp_path / "photo.jpg", "--style", "first", "-o", tmp_path / "x.jpg", option, value)
+    result = run("paint", tmp_path / "photo.jpg", "--style", "first", "-o", tmp_path / "x.jpg", option, value)
     assert result.exit_code == 2
     assert re.search(rf"'{option}'.* than or equal to {allowed}\b", on_one_line(result)), result.output
 

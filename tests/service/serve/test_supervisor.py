@@ -1,4 +1,4 @@
-"""``python -m service serve``: all processes under one supervisor."""
+"""``stylize serve``: all processes under one supervisor."""
 
 import fcntl
 import os
@@ -100,6 +100,53 @@ def test_it_starts_everything_heals_and_ends_everything(served: Served) -> None:
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(40) == 0
     assert [pid for pid in everyone if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_several_api_processes_share_a_port_and_count_together(tmp_path: Path, tiny_checkpoints: Path) -> None:
+    served = Served(tmp_path, tiny_checkpoints, api_processes=2)
+    try:
+        wait_for(lambda: "Stylize is ready" in served.log, 60)
+        apis = [pid for pid, command in children(served.process.pid).items() if "service api" in command]
+        assert len(apis) == 2
+
+        def paint() -> None:
+            """Paint once, over a new connection."""
+            data = {"style_id": "first", "size": "64"}
+            response = httpx.post(f"{served.url}/stylize", files={"content": photo(64, 64)}, data=data, timeout=60)
+            assert response.status_code == 200
+
+        def counted() -> int:
+            text = httpx.get(f"{served.url}/metrics").text
+            return int(float(re.findall(r"^stylize_batch_size_count (\S+)", text, re.MULTILINE)[0]))
+
+        for _ in range(12):
+            paint()
+        wait_for(lambda: counted() == 12, 10)
+        assert {counted() for _ in range(12)} == {12}, "each of the two knows of all"
+        os.kill(apis[0], signal.SIGKILL)
+        wait_for(lambda: "restarting it" in served.log)
+        for _ in range(4):
+            paint()  # by the other one
+        wait_for(lambda: counted() == 16, 10)
+    finally:
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(40) == 0
+
+
+def test_several_workers_run_under_one_supervisor(queue_url: str, tiny_checkpoints: Path) -> None:
+    settings = {"STYLIZE_REDIS_URL": queue_url, "STYLIZE_KEY_PREFIX": "several"}
+    settings["STYLIZE_CHECKPOINTS"] = str(tiny_checkpoints)
+    command = [sys.executable, "-m", "service", "worker", "--count", "2"]
+    process = subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.DEVNULL)
+    health = [sys.executable, "-m", "service", "worker-health"]
+    try:
+        wait_for(lambda: len(children(process.pid)) == 2, 30)
+        wait_for(lambda: subprocess.run(health, env={**os.environ, **settings}).returncode == 0, 60)
+        workers = children(process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+    assert not [pid for pid in workers if is_running(pid)]
 
 
 def is_ready(served: Served) -> bool:
