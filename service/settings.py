@@ -185,7 +185,9 @@ class QueueSettings(CommonSettings):
     """The queue: for how long it holds jobs, and what else is kept in Redis."""
 
     max_requests_per_key: Count = Field(
-        64, description="POST requests of one key that may run at once, in all API processes together; more get 429."
+        64,
+        description="POST requests and jobs of one key that may run at once, in all API processes together; more get"
+        " 429.",
     )
     request_timeout_s: Seconds = Field(
         60.0,
