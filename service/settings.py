@@ -196,8 +196,8 @@ class QueueSettings(CommonSettings):
     )
     cold_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0,
-        description="Time within which an autoscaler starts a worker when there is none. Requests are taken meanwhile, if"
-        " half of their deadline is as long; with 0 they get 503.",
+        description="Time within which an autoscaler starts a worker when there is none. Requests are taken meanwhile,"
+        " if half of their deadline is as long; with 0 they get 503.",
     )
     job_timeout_s: Seconds = Field(
         1800.0, description="The same for an asynchronous request's job, from its acceptance to its end."
