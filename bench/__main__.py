@@ -22,9 +22,10 @@ from bench.overload import DEADLINE_S, FLOOD_S, measure_overload, print_overload
 from bench.processes import StartError
 from bench.remote import RemoteError
 from bench.service import measure_service, print_service
+from bench.soak import MINUTES, measure_soak, print_soak
 from bench.studio import measure_studio, print_studio
 from model_store.catalog import CatalogError, default_folder, read_catalog
-from service.engine.threads import sleep_while_waiting
+from service.engine.threads import remember_few_shapes, sleep_while_waiting
 from service.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -161,6 +162,20 @@ def studio(
     print_studio(visits, console)
 
 
+@app.command()
+def soak(
+    device: Device = None,
+    dtype: Dtype = None,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time for which requests are sent.")] = MINUTES,
+) -> None:
+    """Look at the memory of all processes under ever new styles and sizes; ends with 1 if one of them grows."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        report = measure_soak(settings, folder, minutes, say=progress.print)
+    print_soak(report, console)
+    raise typer.Exit(0 if report.is_flat else 1)
+
+
 @contextmanager
 def _clear_errors() -> Iterator[None]:
     """Print errors that a user can correct, and those of other processes, without our traceback."""
@@ -195,4 +210,5 @@ def _processor() -> str:
 
 if __name__ == "__main__":
     sleep_while_waiting()  # in child processes too, the baseline among them
+    remember_few_shapes()
     app()

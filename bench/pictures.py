@@ -34,6 +34,7 @@ class Ask:
     content: bytes
     upload: bytes | None = None
     style_id: str | None = None
+    style_size: int | None = None
 
     @property
     def size(self) -> str:
@@ -43,6 +44,8 @@ class Ask:
     def fields(self) -> dict[str, str]:
         """The text fields of the form."""
         fields = {"size": self.size, "alpha": str(self.alpha), "format": "jpeg"}
+        if self.style_size is not None:
+            fields["style_size"] = str(self.style_size)
         return fields if self.style_id is None else fields | {"style_id": self.style_id}
 
     def files(self) -> dict[str, bytes]:
@@ -56,6 +59,7 @@ class Ask:
             style=[] if self.upload is None else [self.upload],
             style_id=[] if self.style_id is None else [self.style_id],
             alpha=self.alpha,
+            style_size=self.style_size,
             size=self.size,
             format="jpeg",
         )
@@ -89,6 +93,24 @@ def request_mix(catalog: Catalog, shapes_px: Sequence[tuple[int, int]] = SHAPES_
                 asks.append(Ask(width, height, alpha, content, upload=upload))
     random.Random(0).shuffle(asks)
     return asks
+
+
+class EverNew(Sequence[Ask]):
+    """Requests of which no two have the same size or style image."""
+
+    def __init__(self, longest_px: int) -> None:
+        """Ask for outputs of 64 to ``longest_px``, in styles that are encoded at such sizes."""
+        self._longest_px = longest_px
+
+    def __len__(self) -> int:
+        return 2**31
+
+    def __getitem__(self, index: int) -> Ask:  # type: ignore[override]
+        dice = random.Random(index)
+        width, height, style_width, style_height = (dice.randint(64, self._longest_px) for _ in range(4))
+        upload = _jpeg(painting(2 * style_width, 2 * style_height, index))
+        content = _jpeg(photo(2 * width, 2 * height, index))
+        return Ask(width, height, 1.0, content, upload=upload, style_size=max(style_width, style_height))
 
 
 def _crop(path: Path, width: int, height: int, variant: int) -> Image.Image:

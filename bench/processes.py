@@ -63,7 +63,7 @@ def service_environment(settings: Settings, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def running(command: str, path: str, environment: Mapping[str, str], every_s: float = 0.1) -> Iterator[Running]:
-    """Run ``python -m service COMMAND`` on a free port, from its first good response to the end of the block.
+    """Run ``stylize COMMAND`` on a free port, from its first good response to the end of the block.
 
     Raises:
         StartError: It ended, or gave no good response at ``path`` in time.
@@ -81,7 +81,7 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
                 if process.poll() is not None or monotonic() > deadline:
                     log.seek(0)
                     tail = log.read().decode(errors="replace")[-2000:]
-                    raise StartError(f"`python -m service {command}` is not ready:\n{tail}")
+                    raise StartError(f"`stylize {command}` is not ready:\n{tail}")
                 sleep(every_s)
             yield Running(url, process.pid, perf_counter() - started)
         finally:
@@ -143,22 +143,29 @@ class QueueServer:
 
 
 def child_pid(parent: int, command: str) -> int | None:
-    """Find the child ``python -m service COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
+    """Find the child ``stylize COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
     return next(iter(child_pids(parent, command)), None)
 
 
 def child_pids(parent: int, command: str) -> list[int]:
-    """Find all children ``python -m service COMMAND`` of a process."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    """Find all children ``stylize COMMAND`` of a process, and of its children."""
+    wanted = [b"service", command.encode()]
+    return sorted(pid for pid, arguments in descendants(parent).items() if arguments[2:4] == wanted)
+
+
+def descendants(pid: int) -> dict[int, list[bytes]]:
+    """Find the children of a process, theirs, and so on: their ids and command lines; none without ``/proc``."""
+    parents, arguments = {}, {}
+    for folder in sorted(Path("/proc").glob("[0-9]*")):
         try:
-            arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            is_child = f"\nPPid:\t{parent}\n" in (folder / "status").read_text()
+            arguments[int(folder.name)] = (folder / "cmdline").read_bytes().split(b"\0")
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue  # it ended meanwhile
-        if is_child and arguments[-3:-1] == [b"service", command.encode()]:
-            found.append(int(folder.name))
-    return sorted(found)
+    found = [pid]
+    for one in found:  # which grows meanwhile
+        found += [child for child, parent in parents.items() if parent == one]
+    return {one: arguments[one] for one in found[1:]}
 
 
 def process_facts(pid: int) -> ProcessFacts:

@@ -18,6 +18,7 @@
     ├── JobFailed 500            the job killed its worker, or failed in it
     ├── Unavailable 503          with Retry-After
     │   ├── QueueFull
+    │   ├── NoRoom               for one more body
     │   ├── NoWorker
     │   ├── TooManyListeners     to events
     │   ├── ModelUnavailable     a checkpoint that is damaged, or is being replaced
@@ -185,13 +186,13 @@ class InvalidField(ServiceError):
 
 
 class TooManyRequests(ServiceError):
-    """As many requests with this key are running as one key may have at once."""
+    """As many requests and jobs of this key are running as one key may have at once."""
 
     status = 429
     title = "Too many requests"
     example = (
-        "{settings.max_requests_per_key} requests with this key run already, which is as many as one key may have: wait"
-        " for the answer of one"
+        "{settings.max_requests_per_key} requests and jobs of this key run already, which is as many as one key may"
+        " have: wait for the end of one"
     )
     usual_retry_s = 1  # one of the client's requests has probably ended then
     header_meanings = RETRY_AFTER
@@ -233,6 +234,12 @@ class QueueFull(Unavailable):
     """A job would wait for longer than is sensible, or the queue has little memory left."""
 
     title = "Queue full"
+
+
+class NoRoom(Unavailable):
+    """Bodies and responses on their way take as many bytes as one API process may hold."""
+
+    title = "No room"
 
 
 class NoWorker(Unavailable):

@@ -127,7 +127,7 @@ class HttpSettings(CommonSettings):
     api_keys: ApiKeys = Field(
         (),
         repr=False,
-        description="name:sha256 of each client's key, comma-separated; `python -m service key NAME` makes one. A name"
+        description="name:sha256 of each client's key, comma-separated; `stylize key NAME` makes one. A name"
         " may have several. Without any, everybody who reaches the API may use it; with them, everything asks for"
         " `Authorization: Bearer KEY` but /healthz, /readyz, /docs and the page.",
     )
@@ -135,6 +135,11 @@ class HttpSettings(CommonSettings):
         (),
         description="Origins whose pages may call the API from a browser, comma-separated, like https://app.example; *"
         " allows all. Without any, only pages of the API's own origin may.",
+    )
+    bodies_mb: Count = Field(
+        256,
+        description="Bodies of requests, until they are answered, and large responses that one API process holds at"
+        " once, in MiB; one that takes more than half of what is left gets 503 before it is read.",
     )
     allowed_hosts: Hosts = Field(
         (),
@@ -148,7 +153,9 @@ class HttpSettings(CommonSettings):
         description="A body that stops arriving for so long, or comes at less than 1 kB/s after four times as long, is"
         " refused with 408.",
     )
-    unread_s: Seconds = Field(30.0, description="A response of which no byte could be sent for so long is given up.")
+    unread_s: Seconds = Field(
+        30.0, description="A response is given up when its client takes longer than this for 128 kB of it."
+    )
     keep_alive_s: Count = Field(
         75, description="Time for which an idle connection is kept: longer than a load balancer keeps it."
     )
@@ -178,7 +185,9 @@ class QueueSettings(CommonSettings):
     """The queue: for how long it holds jobs, and what else is kept in Redis."""
 
     max_requests_per_key: Count = Field(
-        64, description="POST requests of one key that may run at once, in all API processes together; more get 429."
+        64,
+        description="POST requests and jobs of one key that may run at once, in all API processes together; more get"
+        " 429.",
     )
     request_timeout_s: Seconds = Field(
         60.0,
@@ -238,7 +247,7 @@ class WorkerSettings(CommonSettings):
         768, description="Side of a tile. Larger ones waste less on margins, and take more memory and longer each."
     )
     style_cache_entries: Count = Field(
-        1024, description="Encoded styles of uploads that a worker remembers (4 kB each)."
+        1024, description="Encoded styles of uploads that a worker remembers: 4 to 7 kB each, taken with the first."
     )
     model_memory_mb: Count = Field(
         2048,

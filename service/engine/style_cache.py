@@ -19,31 +19,47 @@ from service.errors import ModelUnavailable
 
 
 class StyleCache:
-    """The styles used last, at most ``entries``, by the hashes of encoder and style image; for several threads."""
+    """The styles used last, at most ``entries``, by the hashes of encoder and style image; for several threads.
+
+    They are copied to tables that are made once. Small tensors that stay, each taken between the large blocks of a
+    forward pass, would keep those blocks from being used again: half a gigabyte for a hundred styles.
+    """
 
     def __init__(self, entries: int) -> None:
         self._entries = entries
-        self._styles: OrderedDict[tuple[str, str], Style] = OrderedDict()
+        self._tables: dict[tuple[int, ...], Tensor] = {}  # by the widths of a style's tensors: (entries, Σ widths)
+        self._places: OrderedDict[tuple[str, str], tuple[tuple[int, ...], int]] = OrderedDict()  # table and row
         self._lock = threading.Lock()
 
     def get(self, key: tuple[str, str]) -> Style | None:
-        """Return the style, which becomes the one used last; ``None`` if it is not there."""
+        """Return a copy of the style, which becomes the one used last; ``None`` if it is not there."""
         with self._lock:
-            if key in self._styles:
-                self._styles.move_to_end(key)
-            return self._styles.get(key)
+            if key not in self._places:
+                return None
+            self._places.move_to_end(key)
+            widths, row = self._places[key]
+            parts = torch.split(self._tables[widths][row : row + 1].clone(), list(widths), dim=1)
+        return Style(parts[: len(parts) // 2], parts[len(parts) // 2 :])
 
     def put(self, key: tuple[str, str], style: Style) -> None:
-        """Remember a style; forget the one not used for longest."""
+        """Remember a style of one row; forget the one not used for longest."""
+        parts = (*style.scales, *style.shifts)
+        widths = tuple(part.shape[1] for part in parts)
         with self._lock:
-            self._styles[key] = style
-            while len(self._styles) > self._entries:
-                self._styles.popitem(last=False)
+            place = self._places.pop(key, None)
+            if place is None and len(self._places) == self._entries:
+                _, place = self._places.popitem(last=False)
+            row = len(self._places) if place is None else place[1]
+            if widths not in self._tables:
+                with torch.inference_mode(False):
+                    self._tables[widths] = torch.zeros(self._entries, sum(widths), device=style.device)
+            torch.cat(parts, dim=1, out=self._tables[widths][row : row + 1])
+            self._places[key] = widths, row
 
     def clear(self) -> None:
         """Forget all."""
         with self._lock:
-            self._styles.clear()
+            self._places.clear()
 
 
 class StyleRows:

@@ -1,9 +1,12 @@
-"""Waiting of torch's threads for one another; to be set before torch is imported."""
+"""Waiting of torch's threads for one another, and memory of its libraries; to be set before torch is imported."""
 
 import os
 
 SPINS = 1000
 """Tens of microseconds, which covers the pause between two operations of one forward pass."""
+
+REMEMBERED = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "16"}
+"""Operations that oneDNN keeps prepared, each for one shape: some three sizes of a network. By default each is 1024."""
 
 
 def sleep_while_waiting() -> None:
@@ -16,3 +19,14 @@ def sleep_while_waiting() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
+
+
+def remember_few_shapes() -> None:
+    """Have oneDNN keep few operations, unless the environment says how many.
+
+    What it keeps lies between the large blocks of the forward passes that needed it, and keeps those from being used
+    again: by ever new sizes a worker would grow by a gigabyte before its caches are full. To prepare an operation again
+    takes less time than can be measured beside its forward pass. 0 is not possible.
+    """
+    for name, capacity in REMEMBERED.items():
+        os.environ.setdefault(name, capacity)

@@ -50,8 +50,8 @@ class Connection(HttpToolsProtocol):
         self._silent_bytes = 0
         self._offered = False
         self._refusal: tuple[HTTPStatus, str] | None = None
-        self._unsent_bytes = 0
         self._sent_at = monotonic()
+        self._running: RequestResponseCycle | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -74,6 +74,12 @@ class Connection(HttpToolsProtocol):
             longest.transport.abort()
         super().connection_made(transport)
         self._waits_for_header_since = self._last_active = monotonic()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let what is still running know: ``cycle`` is that of the last request, which may wait behind it."""
+        if self._running is not None:
+            self._running.disconnected = True
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes."""
@@ -153,6 +159,11 @@ class Connection(HttpToolsProtocol):
         if not self._offered:
             super().on_message_complete()
 
+    def resume_writing(self) -> None:
+        """Called by the transport when most of what was written has been sent."""
+        self._sent_at = monotonic()
+        super().resume_writing()
+
     def on_response_complete(self) -> None:
         """Called when a response was handed to the transport."""
         self._last_active = monotonic()
@@ -163,9 +174,8 @@ class Connection(HttpToolsProtocol):
         if self.transport is None or (self.transport.is_closing() and not self.transport.get_write_buffer_size()):
             return
         unsent_bytes = self.transport.get_write_buffer_size()
-        if not self._unsent_bytes or unsent_bytes < self._unsent_bytes:
+        if not unsent_bytes:
             self._sent_at = now
-        self._unsent_bytes = unsent_bytes
         if now - self._sent_at > self.settings.unread_s:
             log.info("gave up a response that its client does not read", extra={"unsent_bytes": unsent_bytes})
             self.transport.abort()
@@ -195,6 +205,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
         super()._start_asgi_task(cycle, _without_chunks(cycle, app) if cycle.scope["http_version"] == "1.0" else app)
 
 

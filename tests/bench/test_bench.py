@@ -20,6 +20,7 @@ from bench.pictures import SHAPES_PX, painting, photo, request_mix
 from bench.reference import ReferencePainter, reference_networks
 from bench.remote import Remote, RemoteError
 from bench.service import measure_service, print_service
+from bench.soak import SoakReport, measure_soak, print_soak
 from bench.studio import measure_studio, print_studio
 from model_store import checkpoint
 from model_store.catalog import Catalog, default_folder, read_catalog
@@ -144,6 +145,17 @@ def test_service(folder):
     assert report.api is None or not report.api.has_torch
     text = printed(print_service, report)
     assert "bare loop" in text and "libtorch" in text
+
+
+def test_soak(folder):
+    report = measure_soak(Settings(), folder, minutes=0.08, longest_px=80)
+    assert report.requests > 4 and set(report.resident_mb) == {"worker", "api", "queue"}
+    assert all(min(values) > 1 for values in report.resident_mb.values())
+    assert "MB a minute" in printed(print_soak, report)
+    minutes = [second / 60 for second in range(60)]
+    grows = SoakReport(minutes, {"worker": [100 + 10 * minute for minute in minutes], "api": [80.0] * 60})
+    assert (round(grows.slope("worker"), 3), grows.slope("api"), grows.is_flat) == (10, 0, False)
+    assert "missed" in printed(print_soak, grows)
 
 
 def test_overload(folder):

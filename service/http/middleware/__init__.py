@@ -1,6 +1,6 @@
 """Middleware: each request passes it on its way to an endpoint, and each response on its way out.
 
-    BodyLimit            413, 408; the connection of an unread body is closed
+    BodyLimit            413, 408, 503; the connection of an unread body is closed; responses are sent in pieces
     └ RequestScope       id, log line, metrics, headers for browsers
       └ Cors             if other origins are allowed
         └ Problems       errors raised below, as problem+json, which a page of another origin can read too
@@ -38,4 +38,9 @@ def add_middleware(app: FastAPI, context: Context) -> None:
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)
     app.add_middleware(RequestScope, metrics=metrics, is_shared=bool(settings.cors_origins))
-    app.add_middleware(BodyLimit, max_body_bytes=settings.max_body_bytes, idle_s=settings.body_idle_s)
+    app.add_middleware(
+        BodyLimit,
+        max_body_bytes=settings.max_body_bytes,
+        idle_s=settings.body_idle_s,
+        most_bytes=settings.bodies_mb * 2**20,
+    )

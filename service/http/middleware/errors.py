@@ -14,6 +14,7 @@ from service.errors import (
     BadRequest,
     ClientLeft,
     InternalError,
+    NoRoom,
     NotFound,
     PayloadTooLarge,
     RequestTimeout,
@@ -26,7 +27,7 @@ from service.http.middleware.request_body import EndsEarly
 from service.http.responses.problems import plain_problem_response, problem_response
 from service.http.schemas import FieldProblem
 
-OURS = {kind.status: kind for kind in (BadRequest, NotFound, RequestTimeout, PayloadTooLarge, ClientLeft)}
+OURS = {kind.status: kind for kind in (BadRequest, NotFound, RequestTimeout, PayloadTooLarge, ClientLeft, NoRoom)}
 """Errors of our tree that are raised as an ``HTTPException``."""
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ class Problems:
 
         async def noted_send(message: Message) -> None:
             nonlocal has_begun
-            has_begun = True
             await send(message)
+            has_begun = True  # unless the outermost middleware refused it
 
         try:
             await self._app(scope, receive, noted_send)

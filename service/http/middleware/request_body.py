@@ -1,4 +1,4 @@
-"""``BodyLimit``: limits the size and the pauses of a request's body, and closes the connection of an unread one.
+"""``BodyLimit``: limits the size and the pauses of bodies, and closes the connection of a request that was not read.
 
 A body that is too long gets 413 as soon as that is known: by its header, or while it arrives. One that stops arriving
 gets 408, so that no client occupies a connection with a header alone. These and any other response that comes before
@@ -10,6 +10,10 @@ sending may lose the response. So the response is sent, then the rest of the bod
 closes or ``LINGER_S`` is over; only then is the connection closed.
 
 A form that ends before its closing delimiter gets 400: the parser would silently drop its last part.
+
+All bodies that a process holds share a ``Budget``: one that does not fit in gets 503 before it is read. It counts until
+its request is answered, since a job's files are kept so long. A response counts, too, and is sent in pieces, each when
+the client has read most of those before.
 """
 
 import asyncio
@@ -21,7 +25,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.errors import NoRoom
+
 LINGER_S = 2.0
+
+PIECE_BYTES = 2**16
+"""A response is sent in pieces of so many bytes."""
 
 LEAST_BYTES_PER_S = 1000
 LONGEST_PAUSES = 4
@@ -40,32 +49,50 @@ class EndsEarly(HTTPException):
         )
 
 
+class Budget:
+    """Bytes of bodies and responses that one process holds, and the most that it may hold."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self.held_bytes = 0
+
+    def refusal(self, count: int) -> NoRoom | None:
+        """Refuse more than half of the room that is left, so that small bodies find some; the first is not refused."""
+        if not self.held_bytes or 2 * count <= self._most_bytes - self.held_bytes:
+            return None
+        return NoRoom(f"other requests hold {self.held_bytes} bytes, {count} more are too many: try again later")
+
+
 class BodyLimit:
     """Stops reading bodies that are too long or do not arrive, and closes connections whose body was not read."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, idle_s: float) -> None:
-        """Wrap ``app``; ``idle_s`` is the longest pause within a body."""
+    def __init__(self, app: ASGIApp, max_body_bytes: int, idle_s: float, most_bytes: int) -> None:
+        """Wrap ``app``; ``idle_s`` is the longest pause within a body, ``most_bytes`` is for all bodies together."""
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._idle_s = idle_s
+        self._budget = Budget(most_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(Headers(scope=scope), self._max_body_bytes, self._idle_s, receive, send)
+        body = _Body(Headers(scope=scope), self._max_body_bytes, self._idle_s, self._budget, receive, send)
         is_read = scope["method"] not in ("GET", "HEAD")  # else who receives waits for the client to leave
         try:
             await self._app(scope, body.receive if is_read else receive, body.send)
         finally:
+            self._budget.held_bytes -= body.counted_bytes
             await body.finish()
 
 
 class _Body:
     """A request's body, and its response."""
 
-    def __init__(self, headers: Headers, max_bytes: int, idle_s: float, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, headers: Headers, max_bytes: int, idle_s: float, budget: Budget, receive: Receive, send: Send
+    ) -> None:
         declared = headers.get("content-length", "0")
         self._declared_bytes = int(declared) if declared.isdecimal() else 0
         self._has_ended = self._declared_bytes == 0 and "transfer-encoding" not in headers
@@ -75,6 +102,8 @@ class _Body:
         self._waited_s = 0.0
         self._max_bytes = max_bytes
         self._idle_s = idle_s
+        self._budget = budget
+        self.counted_bytes = 0
         self._receive = receive
         self._send = send
         self._closes = False
@@ -84,8 +113,8 @@ class _Body:
         """Receive a part of the body.
 
         Raises:
-            HTTPException: 400, 408, 413, or 499 if the client left before the body's end; FastAPI's parsing of a body
-                lets this type pass.
+            HTTPException: 400, 408, 413, 503, or 499 if the client left before the body's end; FastAPI's parsing of a
+                body lets this type pass.
         """
         if self._ends_early:
             self._ends_early = False
@@ -94,6 +123,11 @@ class _Body:
             return await self._receive()  # a disconnect
         if self._declared_bytes > self._max_bytes:
             raise self._too_long(f"{self._declared_bytes} bytes")
+        if not self.counted_bytes:
+            count = self._declared_bytes or self._max_bytes
+            if (refusal := self._budget.refusal(count)) is not None:
+                raise HTTPException(refusal.status, refusal.detail, refusal.headers)
+            self._count(count)
         started = monotonic()
         try:
             async with asyncio.timeout(self._idle_s):
@@ -107,27 +141,50 @@ class _Body:
         if self._received_bytes > self._max_bytes:
             raise self._too_long(f"more than {self._max_bytes} bytes")
         self._waited_s += monotonic() - started
+        self._check_rate()
+        self._end.see(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._has_ended = True
+            self._count(self._received_bytes - self.counted_bytes)
+            self._ends_early = message["more_body"] = self._end.is_missing
+        return message
+
+    def _check_rate(self) -> None:
         if self._waited_s > LONGEST_PAUSES * self._idle_s and self._received_bytes < LEAST_BYTES_PER_S * self._waited_s:
             raise HTTPException(
                 408,
                 f"the body came at less than {LEAST_BYTES_PER_S} bytes a second, {self._received_bytes} in"
                 f" {self._waited_s:.0f} s: send it faster",
             )
-        self._end.see(message.get("body", b""))
-        if not message.get("more_body", False):
-            self._has_ended = True
-            self._ends_early = message["more_body"] = self._end.is_missing
-        return message
 
     async def send(self, message: Message) -> None:
-        """Send a part of the response, but not its end if the connection is to be closed."""
-        if message["type"] == "http.response.start" and not self._has_ended:
-            self._closes = True
-            MutableHeaders(scope=message)["Connection"] = "close"
+        """Send a part of the response, but not its end if the connection is to be closed.
+
+        Raises:
+            NoRoom: The request had no body, and its response is too long at the moment.
+        """
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            if (length := int(headers.get("content-length", "0"))) > PIECE_BYTES:
+                refusal = self._budget.refusal(length)
+                if refusal is not None and not self._received_bytes:
+                    raise refusal
+                self._count(length)
+            if not self._has_ended:
+                self._closes = True
+                headers["Connection"] = "close"
         if self._closes and message["type"] == "http.response.body" and not message.get("more_body", False):
             self._is_answered = True
             message["more_body"] = True  # the server closes after the last message, which ``finish`` sends
-        await self._send(message)
+        body = message.get("body", b"")
+        last = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
+        for at in range(0, last, PIECE_BYTES):
+            await self._send({"type": message["type"], "body": body[at : at + PIECE_BYTES], "more_body": True})
+        await self._send({**message, "body": body[last:]} if body else message)
+
+    def _count(self, more: int) -> None:
+        self._budget.held_bytes += more
+        self.counted_bytes += more
 
     async def finish(self) -> None:
         """Discard the rest of the body, and close the connection, if the response asked for it."""

@@ -177,11 +177,36 @@ def test_the_cache_forgets_what_was_not_used_for_longest() -> None:
     cache, style = StyleCache(2), Style((torch.ones(1, 2),), (torch.zeros(1, 2),))
     for digest in "ab":
         cache.put(("adain", digest), style)
-    assert cache.get(("adain", "a")) is style
+    assert cache.get(("adain", "a")) is not None
     cache.put(("adain", "c"), style)
     assert [cache.get(("adain", digest)) is not None for digest in "abc"] == [True, False, True]
     cache.clear()
     assert cache.get(("adain", "a")) is None
+
+
+def test_the_cache_gives_back_what_it_was_given_and_has_its_memory_from_the_beginning() -> None:
+    def style(value: int, *widths: int) -> Style:
+        scales = tuple(torch.full((1, width), float(value + layer)) for layer, width in enumerate(widths))
+        return Style(scales, tuple(-scale for scale in scales))
+
+    cache = StyleCache(3)
+    kinds = {"adain": (512,), "swift": (3, 5, 2)}
+    for value in range(20):
+        name = ("adain", "swift")[value % 2]
+        cache.put((name, str(value)), style(value, *kinds[name]))
+        for earlier in range(value - 2, value + 1):
+            name = ("adain", "swift")[earlier % 2]
+            if (found := cache.get((name, str(earlier)))) is not None:
+                expected = style(earlier, *kinds[name])
+                assert all(map(torch.equal, found.scales + found.shifts, expected.scales + expected.shifts))
+        if value == 3:
+            kept, tables = cache.get(("swift", "3")), [table.data_ptr() for table in cache._tables.values()]
+    assert [table.data_ptr() for table in cache._tables.values()] == tables
+    assert kept is not None and torch.equal(kept.scales[0], torch.full((1, 3), 3.0)), "a copy outlives its place"
+    cache.put(("adain", "19"), style(7, 512))
+    cache.put(("swift", "19"), style(8, 3, 5, 2))
+    again = cache.get(("swift", "19"))
+    assert again is not None and again.shifts[2][0, 0] == -10
 
 
 def test_warming_up_leaves_nothing_behind(make: Make) -> None:

@@ -1,5 +1,7 @@
 """Bodies that are too long, too slow or not what they say: what a client sees, and what becomes of its connection."""
 
+import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,3 +233,44 @@ def test_accept_headers_that_nobody_sends(post: Post, accept: str) -> None:
     answer = post(headers={"Accept": accept.encode("latin-1")})
     assert answer.status_code in (406, 503), answer.text
     assert len(answer.content) < 1500
+
+
+# ---- all bodies together ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def narrow(services: Services, tiny_checkpoints: Path) -> Service:
+    """An API process that holds one MiB at once."""
+    return services.shared(tiny_checkpoints, workers=0, max_body_bytes=800_000, bodies_mb=1)
+
+
+def begin(connection: Connection, *headers: str) -> bytes | Answer:
+    """Offer a body: the permission to send it, or a refusal."""
+    connection.request("POST /stylize", MULTIPART, *headers, "Expect: 100-continue")
+    if connection.socket.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 100":
+        return connection.socket.recv(100)
+    return connection.answer()
+
+
+def test_what_does_not_fit_in_is_refused_before_it_is_read_and_small_bodies_are_not(narrow: Service) -> None:
+    large, chunks = "Content-Length: 400000", "Transfer-Encoding: chunked"
+    with Connection(narrow.url) as first:
+        assert begin(first, large) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        for headers in (large, chunks):
+            with Connection(narrow.url) as second:
+                answer = begin(second, headers)
+                assert isinstance(answer, Answer) and answer.headers["retry-after"] == "2"
+                refused(answer, 503, "other requests hold 400000 bytes")
+        small = httpx.post(f"{narrow.url}/stylize", files={"content": b"no picture"})
+        assert small.status_code == 415
+        script = re.search(r"docs/[^\"]*swagger-ui-bundle.js", httpx.get(f"{narrow.url}/docs").text)
+        assert script is not None
+        problem(httpx.get(f"{narrow.url}/{script[0]}"), 503, None, "more are too many: try again later")
+    wait_for(lambda: httpx.get(f"{narrow.url}/{script[0]}").status_code == 200, 5)
+    for headers in (chunks, large, chunks):  # nothing is held any more
+        with Connection(narrow.url) as second:
+            assert isinstance(begin(second, headers), bytes)
+            if headers == chunks:
+                second.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(PART) + 9, PART + b"\r\n--b--\r\n"))
+                assert second.answer().status == 422
+        wait_for(lambda: httpx.get(f"{narrow.url}/{script[0]}").status_code == 200, 5)

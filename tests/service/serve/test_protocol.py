@@ -251,15 +251,27 @@ def test_a_response_that_nobody_reads_is_given_up(service: Service) -> None:
     assert received < 2**22  # of some twelve megabytes, what the system had taken
 
 
-def test_a_slow_reader_gets_all(service: Service) -> None:
-    with socket.create_connection(address_of(service)) as raw:
-        raw.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        data = b""
-        while piece := raw.recv(10_000):
-            data += piece
-            time.sleep(0.2)
-    head, _, body = data.partition(b"\r\n\r\n")
-    assert f"content-length: {len(body)}".encode() in head
+@pytest.mark.parametrize(("piece_bytes", "pause_s", "gets_all"), [(100_000, 0.03, True), (300, 0.1, False)])
+def test_a_slow_reader_gets_all_and_one_that_drips_is_given_up(
+    service: Service, piece_bytes: int, pause_s: float, gets_all: bool
+) -> None:
+    script = re.search(r"docs/[^\"]*swagger-ui-bundle.js", httpx.get(f"{service.url}/docs").text)
+    assert script is not None
+    length = len(httpx.get(f"{service.url}/{script[0]}").content)
+    raw, received, started = socket.socket(), 0, time.monotonic()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, piece_bytes)
+    request = f"GET /{script[0]} HTTP/1.1\r\nHost: localhost\r\n"
+    with raw, contextlib.suppress(ConnectionResetError):
+        raw.connect(address_of(service))
+        raw.sendall(f"{request}\r\n".encode() * 7 + f"{request}Connection: close\r\n\r\n".encode())
+        while piece := raw.recv(piece_bytes):
+            received += len(piece)
+            if time.monotonic() - started < 3 * UNREAD_S:  # then, what the system holds
+                time.sleep(pause_s)
+            else:
+                piece_bytes = 2**20
+    assert (received > 8 * length) == gets_all
+    assert time.monotonic() - started > UNREAD_S, "as long as a response may stand still"
 
 
 @pytest.mark.processes
