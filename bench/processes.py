@@ -91,7 +91,7 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
 def child_pid(parent: int, command: str) -> int | None:
     """Find the child ``python -m service COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
     wanted = [b"service", command.encode()]
-    return next((pid for pid, arguments in descendants(parent).items() if arguments[-3:-1] == wanted), None)
+    return next((pid for pid, arguments in descendants(parent).items() if arguments[2:4] == wanted), None)
 
 
 def descendants(pid: int) -> dict[int, list[bytes]]:

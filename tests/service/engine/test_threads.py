@@ -29,7 +29,9 @@ print("torch" in sys.modules, os.environ.get("GOMP_SPINCOUNT"), os.environ.get("
     ],
     ids=["default", "spins given", "policy given"],
 )
-def test_they_spin_and_remember_little_unless_the_environment_says_otherwise(given: Mapping[str, str], expected: str) -> None:
+def test_they_spin_and_remember_little_unless_the_environment_says_otherwise(
+    given: Mapping[str, str], expected: str
+) -> None:
     """Before torch is imported: its libraries read the environment then."""
     ours = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "LRU_CACHE_CAPACITY")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
