@@ -34,7 +34,7 @@ COPY constraints.txt ./
 FROM base AS requirements
 COPY pyproject.toml ./
 RUN python3 -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-        print(*project["dependencies"], sep="\n", file=open("api.txt", "w")); \
+        print(*(name for name in project["dependencies"] if "stylize" not in name), sep="\n", file=open("api.txt", "w")); \
         print(*project["optional-dependencies"]["worker"], sep="\n", file=open("worker.txt", "w"))'
 
 
@@ -48,7 +48,7 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY model_store model_store
 COPY service service
 COPY stylize_client stylize_client
-RUN pip install --no-deps .
+RUN pip install --no-deps ./stylize_client .
 
 
 FROM base AS runtime
@@ -59,7 +59,7 @@ ENV PATH=/venv/bin:$PATH \
     STYLIZE_PORT=8000
 # By number, so that Kubernetes can tell that it is not root.
 USER 10001:10001
-ENTRYPOINT ["python", "-m", "service"]
+ENTRYPOINT ["stylize"]
 
 
 FROM runtime AS api
@@ -96,5 +96,5 @@ COPY --from=torch /venv /venv
 COPY --from=api-dependencies /venv /venv
 COPY --from=package /venv /venv
 HEALTHCHECK --interval=15s --timeout=10s --start-period=120s --retries=3 \
-    CMD ["python", "-m", "service", "worker-health"]
+    CMD ["stylize", "worker-health"]
 CMD ["worker"]

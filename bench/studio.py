@@ -106,7 +106,7 @@ def _chromium() -> "Iterator[Browser]":
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as err:
-        raise StartError("Playwright is not installed: pip install 'stylize[test]'") from err
+        raise StartError("Playwright is not installed: pip install 'stylize-server[test]'") from err
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

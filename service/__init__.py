@@ -1,1 +1,5 @@
-"""The inference service: HTTP API, queue, worker. ``python -m service --help``."""
+"""The inference service: HTTP API, queue, worker. ``stylize --help``."""
+
+from importlib import metadata
+
+VERSION = metadata.version("stylize-server")

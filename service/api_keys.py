@@ -74,7 +74,7 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
         if not NAME.fullmatch(key.name) or not DIGEST.fullmatch(key.sha256):
             raise ValueError(
                 f"entry {number} is not name:sha256, a name of a-z, A-Z, 0-9, `_`, `.`, `-` and 64 hexadecimal digits:"
-                " `python -m service key NAME` makes a key and its entry"
+                " `stylize key NAME` makes a key and its entry"
             )
         if key.sha256 in (known.sha256 for known in keys):
             raise ValueError(f"entry {number} has the same key as an earlier one: each client needs a key of its own")

@@ -186,13 +186,13 @@ class InvalidField(ServiceError):
 
 
 class TooManyRequests(ServiceError):
-    """As many requests with this key are running as one key may have at once."""
+    """As many requests and jobs of this key are running as one key may have at once."""
 
     status = 429
     title = "Too many requests"
     example = (
-        "{settings.max_requests_per_key} requests with this key run already, which is as many as one key may have: wait"
-        " for the answer of one"
+        "{settings.max_requests_per_key} requests and jobs of this key run already, which is as many as one key may"
+        " have: wait for the end of one"
     )
     usual_retry_s = 1  # one of the client's requests has probably ended then
     header_meanings = RETRY_AFTER

@@ -127,7 +127,7 @@ class HttpSettings(CommonSettings):
     api_keys: ApiKeys = Field(
         (),
         repr=False,
-        description="name:sha256 of each client's key, comma-separated; `python -m service key NAME` makes one. A name"
+        description="name:sha256 of each client's key, comma-separated; `stylize key NAME` makes one. A name"
         " may have several. Without any, everybody who reaches the API may use it; with them, everything asks for"
         " `Authorization: Bearer KEY` but /healthz, /readyz, /docs and the page.",
     )
@@ -185,7 +185,9 @@ class QueueSettings(CommonSettings):
     """The queue: for how long it holds jobs, and what else is kept in Redis."""
 
     max_requests_per_key: Count = Field(
-        64, description="POST requests of one key that may run at once, in all API processes together; more get 429."
+        64,
+        description="POST requests and jobs of one key that may run at once, in all API processes together; more get"
+        " 429.",
     )
     request_timeout_s: Seconds = Field(
         60.0,

@@ -1,1 +1,1 @@
-"""The commands of ``python -m service``."""
+"""The commands of ``stylize``."""

@@ -5,10 +5,10 @@ This process never decodes pixels and never imports torch, so it is small and sc
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import metadata
 
 from fastapi import FastAPI
 
+from service import VERSION
 from service.http.context import make_context
 from service.http.middleware import add_middleware
 from service.http.middleware.errors import add_problem_handlers
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="Stylize",
-        version=metadata.version("stylize"),
+        version=VERSION,
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=TAGS,

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from service import VERSION
 from service.queue.heartbeat import QueueStatus
 from service.request import ResultInfo
 
@@ -40,6 +41,7 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32),
             registry=registry,
         )
+        Info("stylize_build", "The release that this process runs", registry=registry).info({"version": VERSION})
         self.rejected = Counter(
             "stylize_rejected_total", "Requests answered with an error", ["reason"], registry=registry
         )

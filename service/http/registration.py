@@ -7,9 +7,12 @@ returns the painting that is to be kept beside it.
 import hashlib
 import re
 import unicodedata
+from dataclasses import replace
 from functools import cache
 from time import time
 from uuid import uuid4
+
+from starlette.datastructures import State
 
 from model_store.catalog import Catalog, default_folder
 from service.errors import Conflict
@@ -34,9 +37,9 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 async def register_style(
-    form: RegisterStyleForm, request_id: str, keyed: KeyedRequest | None, catalog: Catalog, context: Context
+    form: RegisterStyleForm, state: State, keyed: KeyedRequest | None, catalog: Catalog, context: Context
 ) -> tuple[RegisteredStyle, bool]:
-    """Have the preview painted, and keep the style.
+    """Have the preview painted, and keep the style; ``state`` has the request's id and its client.
 
     Returns:
         The style, and whether it is new: an earlier request with the same ``Idempotency-Key`` may have registered it.
@@ -63,9 +66,9 @@ async def register_style(
     if earlier is not None and earlier.state == "succeeded":
         result = await context.records.result(job_id)
     if result is None:
-        accepted = None if keyed is None else Accepted(time(), request_id, "webp", None, keyed.fingerprint)
-        job = _job(job_id, image, header.decoded_pixels, request_id, model.id, settings)
-        result = await context.dispatcher.submit(job, accepted)
+        accepted = None if keyed is None else Accepted(time(), state.request_id, "webp", None, keyed.fingerprint)
+        job = _job(job_id, image, header.decoded_pixels, state.request_id, model.id, settings)
+        result = await context.dispatcher.submit(replace(job, client=state.client or ""), accepted)
     painting = result.blobs["painting"]
     style = RegisteredStyle(style_id, form.title, form.artist, form.year, form.rights, digest_of(painting))
     if not await store.add(style, painting, result.image):

@@ -4,6 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from service import VERSION
+
 CONTROLS = (
     "The fields among `style`, `style_size`, `weights`, `alpha`, `seed`, `mask` and `color` that the network supports;"
     " the others are refused. `color=match` and `style_size` are for styles whose painting is there: uploads, and"
@@ -136,9 +138,10 @@ class ModelList(Frozen):
 class Liveness(Frozen):
     """The process is alive."""
 
-    example: ClassVar[dict[str, Any]] = {"status": "ok"}
+    example: ClassVar[dict[str, Any]] = {"status": "ok", "version": VERSION}
 
     status: Literal["ok"] = "ok"
+    version: str = Field(VERSION, description="The release that this process runs.")
 
 
 class Readiness(Frozen):

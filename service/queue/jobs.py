@@ -18,11 +18,12 @@ BLOB = "blob:"
 
 @dataclass(frozen=True)
 class Job:
-    """Work to be done: JSON parameters and named blobs."""
+    """Work to be done: JSON parameters and named blobs. Clients take turns; ``client`` is the name of its, if any."""
 
     id: str
     parameters: Mapping[str, Any]
     blobs: Mapping[str, bytes]
+    client: str = field(default="", compare=False)
 
     @property
     def lane(self) -> Lane:
@@ -100,6 +101,7 @@ class Claim:
         deliveries: Number of workers that have begun it; this one counts from the claim on.
         saved: The state that an earlier worker saved, if any.
         claimed_at: Time of the claim, on the same clock as the deadline.
+        enqueued_ms: Time of its enqueuing, on Redis' clock, as Redis has it.
     """
 
     job: Job
@@ -111,6 +113,7 @@ class Claim:
     deliveries: int = 1
     saved: Saved | None = None
     claimed_at: float = field(default_factory=monotonic)
+    enqueued_ms: bytes = b""
 
     @classmethod
     def from_fields(
@@ -126,6 +129,7 @@ class Claim:
             waited_ms=max(0.0, now_ms - float(fields[b"enqueued_ms"])),
             deliveries=int(fields.get(b"begun", 0)) + 1,
             saved=Saved.from_fields(fields),
+            enqueued_ms=fields[b"enqueued_ms"],
         )
 
     @property

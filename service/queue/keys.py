@@ -1,6 +1,7 @@
 """``Keys``: every Redis key of ours. Code that reads or writes one takes its name from here; its content stands here.
 
     jobs, jobs:LANE     streams, one per lane: the ids of waiting and running jobs         queue
+      …:turns           hash: each client's last turn in a lane, and the last of all       queue
     job:ID              hash, the job's life: parameters, uploads, progress                queue
     result:ID           hash: an image and how it was made, or an error                    queue, records
     uncounted           list: how images were made, for the metrics                        queue
@@ -14,7 +15,7 @@
     pictures            size-capped store: the results of such jobs                        records, queue
     style:ID            hash: a registered style; has no expiry                            styles
     styles              sorted set: the ids of registered styles, by number                styles
-    running:CLIENT      sorted set: the requests of an API key that run now                limits
+    running:CLIENT      sorted set: the requests and jobs of an API key that run now       limits, queue
     staged:RANDOM       hash: what a script is about to make a job, a result or a style    queue, styles
 All have one prefix. ``scripts.lua`` says what a size-capped store is.
 """
@@ -80,5 +81,5 @@ class Keys:
         return f"{self._prefix}:style:{style_id}"
 
     def running(self, client: str) -> str:
-        """The running requests of one client, by the time until which they count."""
+        """The running requests and jobs of one client, by the time until which they count."""
         return f"{self._prefix}:running:{client}"

@@ -2,7 +2,8 @@
 
 A client's are a sorted set, ``PREFIX:running:CLIENT``: one random id per request, by the time (on Redis' clock) until
 which it counts. Its API process renews that lease, and removes the id when its response begins. So a count is exact
-with any number of processes, and none leaks: the requests of a process that died count for one lease more.
+with any number of processes, and none leaks: the requests of a process that died count for one lease more. Jobs of
+asynchronous requests are counted there too, from their acceptance to their end (``JobQueue``).
 """
 
 import asyncio

@@ -15,6 +15,8 @@ cancelled job is never computed, and late work costs one look-up.
   After ``max_deliveries`` it is dead-lettered.
 - A stream holds waiting and running jobs and nothing else. Its length × the measured time per job ÷ the live workers is
   a new job's expected wait: beyond half of its time it is refused.
+- Clients take turns in every lane: a new job goes before those that are a later turn of theirs. Asynchronous ones count
+  towards their client's limit (``limits``) until they end.
 - Jobs that take longer have a lane of their own, a stream like the first: ``background``. They do not fill the queue of
   those that take moments, and keep the same promises. Their workers ``report`` how far they are, into the job's hash.
 - In that lane, pictures in tiles, which someone may wait for, go before optimisations, which take minutes: those that
@@ -30,7 +32,7 @@ Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -105,7 +107,8 @@ class JobQueue:
         fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
         fields += ["reply_to", self.name if is_awaited else ""]
         about: list[str | int] = [workers or 1, most_wait_ms, *USUAL_JOB_MS[job.lane]]
-        about += [lives_ms, job.id, int(job.is_preemptible), record, *record_ms]
+        about += [lives_ms, job.id, int(job.is_preemptible), keys.running(job.client) if job.client else ""]
+        about += [int(bool(job.client) and not is_awaited), record, *record_ms]
         names = [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id), keys.pace(job.lane)]
         if job.blobs:
             names.append(await self.redis.stage(keys.staged(), blob_fields(job.blobs)))
@@ -117,8 +120,13 @@ class JobQueue:
         return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
-        """Take a job out, unless a worker is computing it this moment."""
-        await self.redis.run("cancel", [self._keys.job(job_id)], [GROUP])
+        """Take out a job that this process waits for; a worker that has it drops it."""
+        await self.redis.run("cancel", [self._keys.job(job_id)], [GROUP, self.name])
+
+    async def are_known(self, job_ids: Sequence[str]) -> list[bool]:
+        """Tell for each job whether it waits, runs or has its result."""
+        keys = [key for job_id in job_ids for key in (self._keys.job(job_id), self._keys.result(job_id))]
+        return [bool(count) for count in await self.redis.run("are_known", keys)]
 
     async def progress(self, job_id: str) -> JobProgress | None:
         """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
@@ -176,20 +184,21 @@ class JobQueue:
 
     async def begin(self, claim: Claim) -> bool:
         """Note that the job's decoding begins: if this worker dies, it may be why; ``False`` if it is not wanted."""
-        return bool(await self.redis.run("begin", [self._keys.job(claim.job.id)], [claim.deliveries]))
+        return bool(await self.redis.run("begin", [self._keys.job(claim.job.id)], [claim.entry, claim.deliveries]))
 
     async def reclaim(self) -> int:
         """Put back the jobs of workers that were silent for a lease, return their number; forget those long dead."""
         keys = [self._keys.workers, self._keys.redelivered, self._keys.job(""), *self._keys.streams]
         return int(await self.redis.run("reclaim", keys, [GROUP, self._settings.lease_ms, FORGET_WORKER_MS]))
 
-    async def still_wanted(self, claims: Iterable[Claim]) -> list[bool]:
-        """Tell for each job whether it is still wanted."""
+    async def still_wanted(self, claims: Sequence[Claim]) -> list[bool]:
+        """Tell for each job whether it is still wanted, and was not put back for others."""
+        entries = [claim.entry for claim in claims]
         async with self.redis.translated():
             pipe = self.redis.commands.pipeline(transaction=False)
             for claim in claims:
-                pipe.exists(self._keys.job(claim.job.id))
-            return [bool(exists) for exists in await pipe.execute()]
+                pipe.hget(self._keys.job(claim.job.id), "entry")
+            return [found == entry for found, entry in zip(await pipe.execute(), entries, strict=True)]
 
     async def extend(self, claims: Iterable[Claim]) -> None:
         """Renew the lease of held jobs."""
@@ -227,6 +236,7 @@ class JobQueue:
         args: list[str | bytes | int] = [
             GROUP,
             claim.entry,
+            claim.enqueued_ms,
             job_id,
             int(claim.job.is_preemptible),
             "" if took_ms is None else f"{took_ms:.3f}",

@@ -36,13 +36,15 @@ RECONNECT_S = 0.5
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Awaited:
-    """A job that a coroutine of this process awaits."""
+    """A job that a coroutine of this process awaits; ``is_enqueued`` once Redis has it, and may forget it."""
 
     job: Job
+    accepted: Accepted | None
     deadline: float
     future: asyncio.Future[Result]
+    is_enqueued: bool = False
 
 
 class Dispatcher:
@@ -61,7 +63,7 @@ class Dispatcher:
         self._reader: asyncio.Task[None] | None = None
         self._workers = 0
         self._workers_counted_at = -float("inf")
-        self._full: tuple[float, QueueFull] | None = None
+        self._full: dict[str, tuple[float, QueueFull]] = {}
         self._other_versions: set[str] = set()
 
     async def start(self) -> None:
@@ -75,14 +77,15 @@ class Dispatcher:
         for awaited in self._awaited.values():
             _resolve(awaited.future, Unavailable("the service is stopping: try again"))
 
-    def require_room(self) -> None:
-        """Refuse a request that has not been read, if one like it was refused a moment ago.
+    def require_room(self, client: str) -> None:
+        """Refuse a request that has not been read, if one of the same client was refused a moment ago.
 
         Raises:
             QueueFull: It would wait for too long, or Redis has little memory left.
         """
-        if self._full is not None and monotonic() < self._full[0]:
-            raise QueueFull(self._full[1].detail, retry_after_s=self._full[1].retry_after_s)
+        until, refusal = self._full.get(client, (-float("inf"), QueueFull("")))
+        if monotonic() < until:
+            raise QueueFull(refusal.detail, retry_after_s=refusal.retry_after_s)
 
     async def submit(self, job: Job, accepted: Accepted | None = None) -> Result:
         """Enqueue a job and wait for its result. If the waiting is cancelled, so is the job.
@@ -101,17 +104,18 @@ class Dispatcher:
             raise already_awaited()
         workers = await self._live_workers()
         deadline = monotonic() + self._timeout_s
-        awaited = Awaited(job, deadline, asyncio.get_running_loop().create_future())
+        awaited = Awaited(job, accepted, deadline, asyncio.get_running_loop().create_future())
         self._awaited[job.id] = awaited
         try:
             is_new = await self._queue.enqueue(job, self._timeout_s, accepted, workers=workers)
             if not is_new and accepted is not None:
                 raise already_awaited()
+            awaited.is_enqueued = True
             async with asyncio.timeout(deadline - monotonic()):
                 result = await awaited.future
         except QueueFull as err:
             if job.lane == "interactive":
-                self._full = (monotonic() + FULL_FOR_S, err)
+                self._full[job.client] = (monotonic() + FULL_FOR_S, err)
             raise
         except (TimeoutError, asyncio.CancelledError) as err:
             await self._cancel(job.id)
@@ -198,12 +202,14 @@ class Dispatcher:
     async def _sweep(self) -> None:
         """Find results whose reply was lost, and enqueue again what Redis has forgotten."""
         await self._deliver([job_id for job_id, awaited in self._awaited.items() if not awaited.future.done()])
-        for job_id, awaited in list(self._awaited.items()):
-            if awaited.future.done() or awaited.deadline <= monotonic():
+        left = [awaited for awaited in self._awaited.values() if awaited.is_enqueued and not awaited.future.done()]
+        are_known = await self._queue.are_known([awaited.job.id for awaited in left])
+        for awaited in (awaited for awaited, is_known in zip(left, are_known, strict=True) if not is_known):
+            if awaited.future.done() or (left_s := awaited.deadline - monotonic()) <= 0:
                 continue
-            await self._queue.enqueue(awaited.job, awaited.deadline - monotonic())
-            if job_id not in self._awaited:  # the client left while we enqueued
-                await self._cancel(job_id)
+            await self._queue.enqueue(awaited.job, left_s, awaited.accepted)
+            if awaited.job.id not in self._awaited:  # the client left while we enqueued
+                await self._cancel(awaited.job.id)
 
 
 def already_awaited() -> Conflict:

@@ -57,6 +57,7 @@ local function unstage(staged, outcome)
 end
 
 local function last_delivered(stream, group)
+  if redis.call('EXISTS', stream) == 0 then return '0-0' end
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local info = {}
     for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
@@ -70,33 +71,92 @@ local function is_preemptible(entry)
   return entry[2][4] == '1'
 end
 
-local function append(stream, job, job_id, preemptible)
-  local entry = redis.call('XADD', stream, '*', 'job', job_id, 'preemptible', preemptible)
+local function rank_of(entry)
+  return tonumber(entry[2][6] or 0)
+end
+
+local function append(stream, job, job_id, preemptible, rank)
+  local entry = redis.call('XADD', stream, '*', 'job', job_id, 'preemptible', preemptible, 'rank', rank)
   redis.call('HSET', job, 'stream', stream, 'entry', entry)
 end
 
--- Appends a job to a lane. Preemptible jobs that wait there go behind one that is not; they are the last that wait.
-local function put(stream, group, job, job_id, preemptible)
-  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
-  append(stream, job, job_id, preemptible)
-  if preemptible == '1' or not last or not is_preemptible(last) then return end
-  local prefix = string.sub(job, 1, -1 - #job_id)
-  for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last_delivered(stream, group), last[1])) do
-    if is_preemptible(entry) then
-      redis.call('XDEL', stream, entry[1])
-      append(stream, prefix .. entry[2][2], entry[2][2], '1')
+-- Each entry that goes behind a new one is deleted and appended: so many cost a few milliseconds.
+local most_behind = 128
+
+-- Finds the place of a job among those that wait in a lane: preemptible ones are last, and clients take turns. The first
+-- job of each has the rank of the turn that is on, each further one a rank more; without a client it has none. `turns`
+-- holds each client's last rank, and the highest of all: a new turn begins when none waits. Returns the rank, and the
+-- entries that are to go behind the job, the last first.
+local function place(stream, group, client, preemptible)
+  local delivered, rank = last_delivered(stream, group), 0
+  if client ~= '' then
+    local first = redis.call('XRANGE', stream, '(' .. delivered, '+', 'COUNT', 1)[1]
+    local last, top = unpack(redis.call('HMGET', stream .. ':turns', client, ''))
+    local turn = first and rank_of(first) or tonumber(top or 0) + 1
+    local next_own = math.min(tonumber(last or 0) + 1, turn + redis.call('ZCARD', client)) -- some may have been cancelled
+    rank = math.max(turn, next_own)
+  end
+  local behind, upto, count = {}, '+', 1
+  while true do
+    local entries = redis.call('XREVRANGE', stream, upto, '(' .. delivered, 'COUNT', count)
+    for _, entry in ipairs(entries) do
+      local goes_behind = rank_of(entry) > rank and #behind < most_behind
+      if is_preemptible(entry) ~= (preemptible == '1') then goes_behind = preemptible == '0' end
+      if not goes_behind then return rank, behind end
+      table.insert(behind, entry)
+      upto = '(' .. entry[1]
     end
+    if #entries < count then return rank, behind end
+    count = 2 * count
   end
 end
 
+local function put_at(rank, behind, stream, job, job_id, preemptible, client)
+  append(stream, job, job_id, preemptible, rank)
+  local prefix = string.sub(job, 1, -1 - #job_id)
+  for i = #behind, 1, -1 do
+    local entry = behind[i]
+    local moved = prefix .. entry[2][2]
+    redis.call('XDEL', stream, entry[1])
+    if redis.call('EXISTS', moved) == 1 then append(stream, moved, entry[2][2], entry[2][4], rank_of(entry)) end
+  end
+  if client == '' then return end
+  local turns = stream .. ':turns'
+  local top = tonumber(redis.call('HGET', turns, '') or 0)
+  redis.call('HSET', turns, client, rank, '', math.max(top, rank))
+  redis.call('EXPIRE', turns, 3600)
+end
+
+local function put(stream, group, job, job_id, preemptible)
+  local client = redis.call('HGET', job, 'client') or ''
+  local rank, behind = place(stream, group, client, preemptible)
+  put_at(rank, behind, stream, job, job_id, preemptible, client)
+end
+
+-- A client's running requests and jobs are a sorted set, by the time until which each counts.
+local function count_until(client, member, ends_ms)
+  redis.call('ZADD', client, ends_ms, member)
+  redis.call('PEXPIREAT', client, redis.call('ZRANGE', client, -1, -1, 'WITHSCORES')[2])
+end
+
+local function end_job(job)
+  local client, counts = unpack(redis.call('HMGET', job, 'client', 'counts'))
+  if counts == '1' then redis.call('ZREM', client, job) end
+  return redis.call('DEL', job)
+end
+
 -- Time in ms that one worker would take for the jobs which a new one of a lane has to wait for: the ordinary ones, and if
--- it is preemptible, the preemptible ones too. `pace` holds the measured ms per job of both kinds.
-local function work_before_ms(stream, pace, preemptible, ordinary_ms, preemptible_ms)
+-- it is preemptible, the preemptible ones too, but those behind it. `pace` holds the measured ms per job of both kinds.
+local function work_before_ms(stream, pace, preemptible, behind, ordinary_ms, preemptible_ms)
   local measured = redis.call('HMGET', pace, '0', '1')
   local count, preemptibles = redis.call('XLEN', stream), 0
   local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
   for _, entry in ipairs(last and is_preemptible(last) and redis.call('XRANGE', stream, '-', '+') or {}) do
     if is_preemptible(entry) then preemptibles = preemptibles + 1 end
+  end
+  for _, entry in ipairs(behind) do
+    count = count - 1
+    if is_preemptible(entry) then preemptibles = preemptibles - 1 end
   end
   local work_ms = (count - preemptibles) * (measured[1] or ordinary_ms)
   return preemptible == '0' and work_ms or work_ms + preemptibles * (measured[2] or preemptible_ms)
@@ -134,33 +194,45 @@ end
 -- Returns 1 if the job is new; 2 if it was enqueued before, and waits, runs or has its result; or the time in ms for which
 -- it would wait, negative, if that is longer than `most_wait_ms`. The next two are what jobs take before one was measured.
 -- With `accepted` a record is opened, in place of that of an earlier try that failed.
-function steps.enqueue(group, workers, most_wait_ms, ordinary_ms, preemptible_ms, lives_ms, job_id, preemptible, accepted,
-                       picture_ms, record_ms, ...)
+-- With `counts`, the job counts towards its client's limit until it ends.
+function steps.enqueue(group, workers, most_wait_ms, ordinary_ms, preemptible_ms, lives_ms, job_id, preemptible, client,
+                       counts, accepted, picture_ms, record_ms, ...)
   local stream, job, result, record, pace, staged = unpack(KEYS)
   if redis.call('EXISTS', job) == 1 then return unstage(staged, 2) end
   if redis.call('EXISTS', result) == 1 and (accepted == '' or redis.call('HEXISTS', result, 'error') == 0) then
     return unstage(staged, 2)
   end
-  local wait_ms = work_before_ms(stream, pace, preemptible, ordinary_ms, preemptible_ms) / workers
+  local rank, behind = place(stream, group, client, preemptible)
+  local wait_ms = work_before_ms(stream, pace, preemptible, behind, ordinary_ms, preemptible_ms) / workers
   if wait_ms > tonumber(most_wait_ms) then return unstage(staged, -math.ceil(wait_ms)) end
   if staged then redis.call('RENAME', staged, job) end
-  redis.call('HSET', job, 'enqueued_ms', now_ms(), ...) -- without files the first write: refused where Redis has no memory left
+  local now = now_ms() -- without files, the next is the first write: refused where Redis has no memory left
+  redis.call('HSET', job, 'enqueued_ms', now, 'client', client, 'counts', counts, ...)
   redis.call('PEXPIRE', job, lives_ms)
+  if counts == '1' then count_until(client, job, now + lives_ms) end
   if accepted ~= '' then
     redis.call('UNLINK', result, record)
     redis.call('HSET', record, 'accepted', accepted, 'picture_ms', picture_ms, 'record_ms', record_ms)
     redis.call('PEXPIRE', record, record_ms + lives_ms)
   end
-  put(stream, group, job, job_id, preemptible)
+  put_at(rank, behind, stream, job, job_id, preemptible, client)
   return 1
 end
 
-function steps.cancel(group)
+-- Cancels a job for the process that waits for it; under the same id, another may wait by now.
+function steps.cancel(group, reply_to)
   local job = KEYS[1]
-  local entry, stream = unpack(redis.call('HMGET', job, 'entry', 'stream'))
-  if not entry then return 0 end
+  local entry, stream, waits = unpack(redis.call('HMGET', job, 'entry', 'stream', 'reply_to'))
+  if not entry or waits ~= reply_to then return 0 end
   remove_entry(stream, group, entry)
-  return redis.call('DEL', job)
+  return end_job(job)
+end
+
+-- Returns for each job whether it waits, runs or has its result. KEYS: each job, then its result.
+function steps.are_known()
+  local known = {}
+  for i = 1, #KEYS, 2 do table.insert(known, redis.call('EXISTS', KEYS[i], KEYS[i + 1])) end
+  return known
 end
 
 -- KEYS: each lane's stream.
@@ -180,10 +252,10 @@ function steps.claim_suspect(group, worker)
   return taken and taken[1][2] or {}
 end
 
--- Returns 0 if the job is not wanted any more.
-function steps.begin(deliveries)
+-- Returns 0 if the job is not wanted any more, or was put back for others.
+function steps.begin(entry, deliveries)
   local job = KEYS[1]
-  if redis.call('EXISTS', job) == 0 then return 0 end
+  if redis.call('HGET', job, 'entry') ~= entry then return 0 end
   go_on_without_memory(job)
   redis.call('HSET', job, 'begun', deliveries)
   return 1
@@ -228,15 +300,16 @@ end
 -- Returns 1 if this was the first result of a job that is still wanted. It begins with a write that needs no memory.
 -- A result is kept for a job with a record, and for who waits for the job, until it is taken. `info` says how its image
 -- was made: one API process counts it. `took_ms` is the worker's time for it, if it counts.
-function steps.complete(group, entry, job_id, preemptible, took_ms, awaited, lives_ms, outcome, limit_bytes, bytes, info,
-                        ...)
+-- Under the same id, another may have been enqueued after this one: `enqueued_ms` tells them apart.
+function steps.complete(group, entry, enqueued_ms, job_id, preemptible, took_ms, awaited, lives_ms, outcome, limit_bytes,
+                        bytes, info, ...)
   local stream, job, result, replies, record, pictures, pictures_bytes, uncounted, pace, staged = unpack(KEYS)
   if staged and redis.call('EXISTS', staged) == 0 then return redis.error_reply('no such key: the staged result') end
   remove_entry(stream, group, entry)
-  local new_entry, new_stream = unpack(redis.call('HMGET', job, 'entry', 'stream'))
-  if not new_entry then return unstage(staged, 0) end
+  local new_entry, new_stream, begun = unpack(redis.call('HMGET', job, 'entry', 'stream', 'enqueued_ms'))
+  if not new_entry or begun ~= enqueued_ms then return unstage(staged, 0) end
   if new_entry ~= entry then remove_entry(new_stream, group, new_entry) end -- it was put back meanwhile
-  redis.call('DEL', job)
+  end_job(job)
   if took_ms ~= '' then note_pace(pace, preemptible, took_ms) end
   if info ~= '' then
     redis.call('RPUSH', uncounted, info)
@@ -315,7 +388,7 @@ function steps.cancel_recorded(group, outcome)
   local entry, stream = unpack(redis.call('HMGET', job, 'entry', 'stream'))
   if entry then
     remove_entry(stream, group, entry)
-    redis.call('DEL', job)
+    end_job(job)
     redis.call('HSET', record, 'outcome', outcome)
     redis.call('PEXPIRE', record, record_ms)
   end
@@ -345,14 +418,13 @@ end
 
 ---- concurrency limits -----------------------------------------------------------------------------------------------
 
--- Returns 0 if as many requests run as are allowed.
+-- Returns 0 if as many requests and jobs run as are allowed.
 function steps.start_request(request_id, lease_ms, limit)
   local running = KEYS[1]
   local now = now_ms()
   redis.call('ZREMRANGEBYSCORE', running, '-inf', now)
   if not redis.call('ZSCORE', running, request_id) and redis.call('ZCARD', running) >= tonumber(limit) then return 0 end
-  redis.call('ZADD', running, now + lease_ms, request_id)
-  redis.call('PEXPIRE', running, lease_ms)
+  count_until(running, request_id, now + lease_ms)
   return 1
 end
 
@@ -360,8 +432,7 @@ function steps.renew_requests(lease_ms, ...)
   local running = KEYS[1]
   local ends = now_ms() + lease_ms
   redis.call('ZREMRANGEBYSCORE', running, '-inf', now_ms()) -- goes on without memory
-  for _, request_id in ipairs({...}) do redis.call('ZADD', running, ends, request_id) end
-  redis.call('PEXPIRE', running, lease_ms)
+  for _, request_id in ipairs({...}) do count_until(running, request_id, ends) end
   return 1
 end
 

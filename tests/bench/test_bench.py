@@ -11,6 +11,7 @@ from studio import chromium_path
 from tiny import ADAIN, SWIFT, adain, add_painting, learned_checkpoint, swift
 
 from bench import gallery
+from bench.chaos import measure_chaos, print_chaos
 from bench.controls import measure_controls, print_controls
 from bench.engine import OURS, REFERENCE, Way, measure_engine, print_engine
 from bench.large import measure_large, print_large, styles_of_each_kind
@@ -162,6 +163,14 @@ def test_overload(folder):
     assert {answer.status for answer in flood.answers} <= {200, 503} and flood.useful_per_s > 0
     assert len(flood.answers) > 2 * flood.capacity_per_s
     assert "wanted ≥ 0.95" in printed(print_overload, [flood])
+
+
+def test_chaos(folder):
+    faults = [(0.2, "a worker is killed"), (0.4, "the queue is killed and started")]
+    report = measure_chaos(Settings(), folder, span_s=4, clients=4, faults=faults)
+    assert [fault for _, fault in report.faults] == [fault for _, fault in faults]
+    assert report.count("right") > 4 and report.before.memory_mb["worker"] > 0
+    assert "left: met" in printed(print_chaos, report)
 
 
 def test_what_fails_in_the_other_process_is_said():

@@ -1,4 +1,4 @@
-"""``python -m service`` as a test runs it: in this process, or as a process of its own."""
+"""``stylize`` as a test runs it: in this process, or as a process of its own."""
 
 import os
 import subprocess

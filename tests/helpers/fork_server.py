@@ -1,6 +1,6 @@
 """Processes of the service that start in milliseconds: forked from one that has imported all they need.
 
-``python -m service worker`` imports torch and FastAPI for seconds before it does anything. Here one server process per
+``stylize worker`` imports torch and FastAPI for seconds before it does anything. Here one server process per
 test run imports them, once, and forks. What comes out is a process like any other: a pid and signals of its own, its
 own environment, and the output, working folder and arguments that it was given.
 
@@ -101,7 +101,7 @@ class Forks:
         stderr: int = 2,
         before: str = "",
     ) -> ForkedProcess:
-        """``python -m service ARGUMENTS``.
+        """``stylize ARGUMENTS``.
 
         Args:
             arguments: Of the command.

@@ -83,7 +83,7 @@ def test_the_api_image_gets_no_torch(stages):
     assert "torch" not in reached(stages, "api")
     assert "torch" in reached(stages, "worker")
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert not [line for line in dependencies if re.match(r"(torch|numpy|safetensors|stylize)\b", line)]
+    assert not [line for line in dependencies if re.match(r"(torch|numpy|safetensors|stylize-server)\b", line)]
 
 
 def test_code_comes_in_after_torch(stages):

@@ -19,7 +19,7 @@ PYTHON = [
     for page in ("README.md", "docs/client.md")
     for code in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 ]
-COMMANDS = re.findall(r"^\$ (.*python -m service .*)$", (ROOT / "docs/command-line.md").read_text(), re.MULTILINE)
+COMMANDS = re.findall(r"^\$ ((?:.*\| )?stylize .*)$", (ROOT / "docs/command-line.md").read_text(), re.MULTILINE)
 SMALL = [("size=1024", "size=64"), ("alpha=0.8)", "alpha=0.8, size=64)"), ("steps=80", "steps=2, size=64")]
 
 
@@ -51,8 +51,8 @@ def test_commands(shipped_service: Service, folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("STYLIZE_PORT", shipped_service.settings["STYLIZE_PORT"])
     for number, command in enumerate(COMMANDS):
         command = command.replace("http://127.0.0.1:8000", shipped_service.url).replace("-o painted ", "-o there ")
-        command = command.replace("python -m service", f"{shlex.quote(sys.executable)} -m service")
-        command = command.replace("service stylize", "service stylize --size 64")
+        command = re.sub(r"(^|\| )stylize ", rf"\1{shlex.quote(sys.executable)} -m service ", command)
+        command = command.replace("service paint", "service paint --size 64")
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, ""), COMMANDS[number]
     painted = ("painted.jpg", "painted/one.jpg", "painted.webp", "there/one.jpg")

@@ -60,12 +60,12 @@ def test_its_curl_returns_a_picture(shipped_service: Service, tmp_path: Path) ->
 
 
 def test_its_offline_commands_paint_files(tmp_path: Path) -> None:
-    commands = re.findall(r"\$ \.venv/bin/python (-m service stylize .*)", README)
+    commands = re.findall(r"\$ \.venv/bin/stylize (paint .*)", README)
     assert len(commands) == 2
     for command in commands:
         words = [re.sub(r"^(photos/\*\.jpg|photo\.jpg)$", str(SAMPLE), word) for word in shlex.split(command)]
         words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
-        subprocess.run([sys.executable, *words, "--size", "128"], cwd=tmp_path, check=True)
+        subprocess.run([sys.executable, "-m", "service", *words, "--size", "128"], cwd=tmp_path, check=True)
     assert Image.open(BytesIO((tmp_path / "painted/sample.jpg").read_bytes())).size == (128, 90)
     assert Image.open(BytesIO((tmp_path / "painted.png").read_bytes())).format == "PNG"
 

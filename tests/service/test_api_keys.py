@@ -45,7 +45,7 @@ def test_what_is_around_entries_does_not_count() -> None:
         ("stylize_SECRET", "entry 1 is not name:sha256"),
         (f"a:{ONE},stylize_SECRET", "entry 2 is not name:sha256"),
         ("alice:SECRET", "entry 1 is not name:sha256"),
-        (f"alice:{ONE[1:]}", "`python -m service key NAME` makes a key and its entry"),
+        (f"alice:{ONE[1:]}", "`stylize key NAME` makes a key and its entry"),
         (f"SECRET name:{ONE}", "entry 1 is not"),
         (f":{ONE}", "entry 1 is not"),
         (f"a:{ONE},b:{ONE}", "entry 2 has the same key as an earlier one"),

@@ -27,7 +27,7 @@ def usable_backend(asked: BackendName, runtime: Runtime) -> BackendName:
     if asked != "openvino":
         return "torch"
     if find_spec("openvino") is None:
-        problem = "it is not installed: pip install 'stylize[openvino]'"
+        problem = "it is not installed: pip install 'stylize-server[openvino]'"
     elif runtime.device.type != "cpu":
         problem = f"it is for CPUs, and the device is {runtime.device}"
     else:

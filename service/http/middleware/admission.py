@@ -29,5 +29,5 @@ class Admission:
         if scope["type"] == "http" and scope["method"] == "POST":
             headers = Headers(scope=scope)
             if FIELD not in headers and not prefers_async(headers.get("prefer")):
-                self._dispatcher.require_room()
+                self._dispatcher.require_room(scope["state"]["client"] or "")
         await self._app(scope, receive, send)

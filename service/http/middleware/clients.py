@@ -7,7 +7,7 @@ since it shows what others do: Prometheus sends a key with ``authorization: {cre
 
 Only POST counts, since other requests bring no work. A request counts from its header to the beginning of its response,
 not to the end: so a client that sends one request after the other is never stopped by its own last one, nor by a
-response that is read slowly.
+response that is read slowly. A job that it brings counts until that has ended (``queue.scripts``).
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Clients:
 
         Raises:
             Unauthorized: It has no key, or an unknown one.
-            TooManyRequests: As many requests of this client are running as are allowed.
+            TooManyRequests: As many requests and jobs of this client are running as are allowed.
             QueueUnreachable: Redis does not answer.
         """
         client = None
@@ -56,8 +56,8 @@ class Clients:
         request_id = await self._running.start(client)
         if request_id is None:
             raise TooManyRequests(
-                f"{self._most} requests with this key run already, which is as many as one key may have: wait for the"
-                " answer of one"
+                f"{self._most} requests and jobs of this key run already, which is as many as one key may have: wait"
+                " for the end of one"
             )
 
         async def end() -> None:

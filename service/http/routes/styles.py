@@ -79,7 +79,7 @@ async def register_style(
     """Keep a painting as a style with an id, for every later request."""
     views = _views(context, model_ids=[context.settings.default_model])
     keyed = await read_key(request, idempotency_key)
-    work = registration.register_style(form, request.state.request_id, keyed, views.catalog, context)
+    work = registration.register_style(form, request.state, keyed, views.catalog, context)
     style, is_new = await while_connected(request, work)
     body = views.registered(style).model_dump_json()
     response = Response(body, 201, {"Location": f"/styles/{style.id}"}, "application/json")

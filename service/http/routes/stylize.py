@@ -56,7 +56,8 @@ async def stylize(
         return response
     asked = await form.read()
     parameters = await _parameters(asked, accept_of_output(accept, prefer), request.state.request_id, context)
-    job = Job(uuid4().hex if keyed is None else keyed.job_id, parameters.travelling(), asked.blobs())
+    job_id = uuid4().hex if keyed is None else keyed.job_id
+    job = Job(job_id, parameters.travelling(), asked.blobs(), request.state.client or "")
     fingerprint = "" if keyed is None else keyed.fingerprint
     accepted = Accepted(time(), parameters.request_id, parameters.format, parameters.seed, fingerprint)
     if prefers_async(prefer):

@@ -1,4 +1,4 @@
-"""``python -m service stylize``: files in, files out, no server."""
+"""``stylize paint``: files in, files out, no server."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPat
 
 
 def stylize(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["stylize", "--size", "64", *map(str, arguments)])
+    return CliRunner().invoke(app, ["paint", "--size", "64", *map(str, arguments)])
 
 
 def painted(folder: Path, name: str, *arguments: object) -> bytes:

@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_service_paints_a_folder(service: Service, folder: Path) -> None:
     (folder / "photos" / "text.jpg").write_text("I am not a photo.")
-    arguments = ["stylize", "photos", "--style", "first", "--style", "style.png", "--weights", "1,3", "--size", "64"]
+    arguments = ["paint", "photos", "--style", "first", "--style", "style.png", "--weights", "1,3", "--size", "64"]
     result = run(*arguments, "--format", "png", "-o", "painted", "--server", service.url)
     assert result.exit_code == 1
     assert on_one_line(result) == "photos/text.jpg: got a text, allowed are jpeg, png, webp, avif: convert the file"
@@ -54,14 +54,14 @@ def test_a_service_paints_a_folder(service: Service, folder: Path) -> None:
 
 def test_a_service_stands_in_a_pipe(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLIZE_URL", service.url)
-    result = run("stylize", "-", "--style", "first", "--size", "64", "--quality", "5", stdin=PHOTO)
+    result = run("paint", "-", "--style", "first", "--size", "64", "--quality", "5", stdin=PHOTO)
     assert (result.exit_code, result.stderr) == (0, "")
     with Client(service.url) as client:
         assert result.stdout_bytes == client.stylize(PHOTO, style_ids="first", size=64, quality=5).data
 
 
 def test_a_service_optimises(service: Service, folder: Path) -> None:
-    arguments = ["stylize", "photos/0.jpg", "--method", "gatys", "--steps", "3", "--size", "64", "-o", "x.png"]
+    arguments = ["paint", "photos/0.jpg", "--method", "gatys", "--steps", "3", "--size", "64", "-o", "x.png"]
     result = run(*arguments, "--style", "style.png", "--server", service.url)
     assert (result.exit_code, result.output) == (0, "")
     assert picture(folder / "x.png").size == (64, 43)
@@ -74,7 +74,7 @@ def test_more_photos_than_the_queue_takes(start_service: Start, folder: Path) ->
     service = start_service(request_timeout_s=3)
     service.say_that_jobs_take(1.55)
     result = run(
-        *("stylize", "photos", "--style", "first", "--size", "64", "-o", "painted", "--server", service.url),
+        *("paint", "photos", "--style", "first", "--size", "64", "-o", "painted", "--server", service.url),
         *("--in-flight", "5"),
     )
     assert (result.exit_code, result.output) == (0, "")
@@ -86,7 +86,7 @@ def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path, n
     service = start_service(workers=0)
     worker = WorkerByHand(service)
     arguments = ["photos/0.jpg", "--style", "style.png", "--method", "gatys", "--size", "64", "-o", "x.png"]
-    process = start("stylize", *arguments, "--server", service.url, folder=folder, stderr=subprocess.PIPE)
+    process = start("paint", *arguments, "--server", service.url, folder=folder, stderr=subprocess.PIPE)
     claims: list = []
     wait_for(lambda: claims.extend(worker.claim(lane="background")) or claims, 60)
     assert worker.tell(claims[0], 1, 3)
@@ -112,7 +112,7 @@ def test_who_stops_waiting_cancels_the_job(start_service: Start, folder: Path, n
     ],
 )
 def test_what_a_service_refuses(api_alone: Service, arguments: list[str], exit_code: int, message: str) -> None:
-    result = run("stylize", "photos/0.jpg", "-o", "x.png", "--server", api_alone.url, *arguments)
+    result = run("paint", "photos/0.jpg", "-o", "x.png", "--server", api_alone.url, *arguments)
     assert (result.exit_code, "Traceback" in result.output) == (exit_code, False)
     assert message in on_one_line(result)
 
@@ -234,7 +234,7 @@ def test_a_picture_of_a_job_comes_whole(start_service: Start, folder: Path) -> N
     service = start_service(workers=0)
     worker = WorkerByHand(service)
     process = start(
-        *("stylize", "photos/0.jpg", "--style", "first", "--size", "original", "-o", "x.jpg", "--server", service.url),
+        *("paint", "photos/0.jpg", "--style", "first", "--size", "original", "-o", "x.jpg", "--server", service.url),
         folder=folder,
     )
     claims: list = []

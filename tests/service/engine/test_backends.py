@@ -32,7 +32,8 @@ NETWORKS = {
 }
 
 needs_openvino = pytest.mark.skipif(
-    usable_backend("openvino", FP32) == "torch", reason="OpenVINO is not installed: pip install 'stylize[openvino]'"
+    usable_backend("openvino", FP32) == "torch",
+    reason="OpenVINO is not installed: pip install 'stylize-server[openvino]'",
 )
 
 
@@ -149,7 +150,7 @@ def test_without_openvino_torch_is_used_and_it_is_said(
     assert usable_backend("auto", FP32) == usable_backend("torch", FP32) == "torch"
     assert not caplog.records
     assert usable_backend("openvino", FP32) == "torch"
-    assert "pip install 'stylize[openvino]'" in caplog.text
+    assert "pip install 'stylize-server[openvino]'" in caplog.text
 
 
 @needs_openvino

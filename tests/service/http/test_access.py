@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from answers import PHOTO, problem
+from by_hand import WorkerByHand
 from processes import Service, wait_for
 from raw_http import MULTIPART, PART, Connection
 from redis import Redis
@@ -202,7 +203,7 @@ def is_refused(answer: httpx.Response) -> bool:
     if answer.status_code != 429:
         assert answer.status_code == 503, answer.text
         return False
-    body = problem(answer, 429, None, "2 requests with this key run already", "wait for the answer of one")
+    body = problem(answer, 429, None, "2 requests and jobs of this key run already", "wait for the end of one")
     assert body["title"] == "Too many requests"
     assert int(answer.headers["retry-after"]) >= 1
     return True
@@ -245,6 +246,30 @@ def test_a_process_that_is_killed_holds_nothing_for_longer_than_a_lease(
             assert dying.api is not None
             dying.api.send_signal(signal.SIGKILL)
             wait_for(lambda: not is_refused(paint(service.client, ALICE)))
+
+
+def test_jobs_count_until_they_end_and_clients_take_turns(services: Services, tiny_checkpoints: Path) -> None:
+    with services.starter(tiny_checkpoints) as start:
+        alone = start(workers=0, **{**SETTINGS, "max_requests_per_key": 3})
+        worker = WorkerByHand(alone)
+
+        def accepted(secret: str) -> tuple[int, str | None]:
+            answer = paint(alone.client, secret, Prefer="respond-async")
+            return answer.status_code, answer.headers.get("location")
+
+        jobs = [accepted(ALICE) for _ in range(3)]
+        assert [status for status, _ in jobs] == [202] * 3
+        assert accepted(ALICE_NEXT) == (429, None) and paint(alone.client, ALICE).status_code == 429
+        bobs = accepted(BOB)
+        assert bobs[0] == 202, "other clients are not hurt"
+        first, second = worker.claim(2)
+        assert [f"/jobs/{claim.job.id}" for claim in (first, second)] == [jobs[0][1], bobs[1]]
+        assert accepted(ALICE)[0] == 429, "it runs"
+        worker.paint(first)
+        assert accepted(ALICE)[0] == 202
+        assert accepted(ALICE)[0] == 429
+        assert alone.client.delete(str(jobs[1][1]), headers=bearer(ALICE)).status_code == 204
+        assert accepted(ALICE)[0] == 202
 
 
 def test_many_at_once(service: Service, held: Callable[[], int]) -> None:

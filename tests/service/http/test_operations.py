@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from importlib import metadata
 
 import httpx
 import pytest
@@ -41,7 +42,9 @@ def count(client: httpx.Client, name: str) -> float:
 
 
 def test_live_and_ready(client: httpx.Client) -> None:
-    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/healthz").json() == {"status": "ok", "version": metadata.version("stylize-server")}
+    assert client.get("/openapi.json").json()["info"]["version"] == metadata.version("stylize-server")
+    assert f'stylize_build_info{{version="{metadata.version("stylize-server")}"}} 1.0' in client.get("/metrics").text
     assert client.get("/readyz").json() == {"ready": True, "queue_depth": 0, "workers": 1}
 
 

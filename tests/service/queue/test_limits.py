@@ -95,6 +95,22 @@ async def test_a_renewal_does_not_bring_back_what_has_ended(three: Settings) -> 
             assert await other.start("alice")
 
 
+async def test_a_redis_without_memory_renews_them(three: Settings) -> None:
+    redis = Redis.from_url(three.redis_url or "")
+    async with two_processes(three) as (one, other):
+        request_ids = {await one.start("alice") or "" for _ in range(3)}
+        before = await redis.config_get("maxmemory")
+        try:
+            await redis.config_set("maxmemory", 1)
+            await asyncio.sleep(0.6 * three.lease_ms / 1000)
+            await one._renew("alice", request_ids)
+            assert await redis.pttl(one._keys.running("alice")) > 0.8 * three.lease_ms
+            assert await other.start("alice") is None
+        finally:
+            await redis.config_set("maxmemory", before["maxmemory"])
+            await redis.aclose()
+
+
 async def test_a_process_that_stops_ends_all(three: Settings) -> None:
     async with two_processes(three) as (one, other):
         for _ in range(3):

@@ -11,7 +11,7 @@ from commands import on_one_line, run
 from paths import ROOT
 
 from model_store.gatys import GatysOptions
-from service.cli.stylize import stylize
+from service.cli.paint import paint
 from service.formats import FORMATS
 from service.http.app import create_app
 from service.http.forms import StylizeForm
@@ -21,7 +21,7 @@ from stylize_client import JobOptions
 
 FIELDS = StylizeForm.model_fields
 TABLE = runpy.run_path(str(ROOT / "docs" / "field_table.py"))
-OPTIONS = inspect.signature(stylize).parameters
+OPTIONS = inspect.signature(paint).parameters
 
 
 def test_the_page_has_the_table_as_it_is_made() -> None:
@@ -68,7 +68,7 @@ def test_every_field_is_an_option_with_its_default_and_bounds(name: str) -> None
 
 def test_help_says_what_the_fields_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "10000")
-    said = on_one_line(run("stylize", "--help"))
+    said = on_one_line(run("paint", "--help"))
     for name in ("alpha", "size", "color", "steps", "quality", "model"):
         assert f"--{name}" in said
         assert str(FIELDS[name].description) in said
@@ -83,7 +83,7 @@ def test_an_option_out_of_its_bounds(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "photo.jpg").touch()
-    result = run("stylize", tmp_path / "photo.jpg", "--style", "first", "-o", tmp_path / "x.jpg", option, value)
+    result = run("paint", tmp_path / "photo.jpg", "--style", "first", "-o", tmp_path / "x.jpg", option, value)
     assert result.exit_code == 2
     assert re.search(rf"'{option}'.* than or equal to {allowed}\b", on_one_line(result)), result.output
 

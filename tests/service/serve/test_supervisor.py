@@ -1,4 +1,4 @@
-"""``python -m service serve``: all processes under one supervisor."""
+"""``stylize serve``: all processes under one supervisor."""
 
 import fcntl
 import os

@@ -9,12 +9,14 @@ import pytest
 import torch
 from PIL import Image
 from processes import photo
+from redis import Redis
 
 from model_store.runtime import Runtime
 from service.engine.stylize_input import StylizeInput
 from service.engine.stylizer import Stylizer
 from service.errors import DeadlinePassed, JobFailed
 from service.queue.jobs import Job, Result
+from service.queue.keys import Keys
 from service.queue.queue import JobQueue
 from service.request import StylePart, StylizeParameters
 from service.settings import Settings
@@ -169,3 +171,22 @@ async def test_what_cannot_be_done_in_the_time_left_is_not_begun(settings: Setti
     results = await work(small, stylizer, [job(str(index)) for index in range(16)], within_s=2)
     late = [result for result in results.values() if isinstance(result.error, DeadlinePassed)]
     assert late and len(results) - len(late) == sum(stylizer.batches) < 16
+
+
+async def test_a_full_redis_takes_no_lease_from_the_living(settings: Settings, tiny_checkpoints: Path) -> None:
+    with Redis.from_url(settings.redis_url or "") as redis:
+        before = redis.config_get("maxmemory")["maxmemory"]
+
+        class Slow(FailingStylizer):
+            def paint(self, model: str, inputs: Sequence[StylizeInput]) -> list[Image.Image]:
+                redis.config_set("maxmemory", 1)
+                time.sleep(2.5 * settings.lease_ms / 1000)  # the worker itself looks for orphans meanwhile
+                return super().paint(model, inputs)
+
+        stylizer = Slow(tiny_checkpoints)
+        try:
+            results = await work(settings, stylizer, [job("a")])
+        finally:
+            redis.config_set("maxmemory", before)
+        assert results["a"].error is None and stylizer.batches == [1]
+        assert not redis.exists(Keys(settings.key_prefix).redelivered)

@@ -1,4 +1,4 @@
-"""``python -m service stylize`` on folders and in pipes, in its own process, and killed; see also ``test_offline``."""
+"""``stylize paint`` on folders and in pipes, in its own process, and killed; see also ``test_offline``."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, tiny_checkpoints: Path, monkeypatch: pytest.MonkeyPat
 
 
 def stylize(*arguments: object, stdin: bytes | None = None) -> Result:
-    return run("stylize", "--size", 64, *arguments, stdin=stdin)
+    return run("paint", "--size", 64, *arguments, stdin=stdin)
 
 
 def names(folder: Path) -> list[str]:
@@ -78,7 +78,7 @@ def test_a_run_that_was_killed_is_continued(folder: Path, monkeypatch: pytest.Mo
     many.mkdir()
     for index in range(300):
         (many / f"{index:03}.jpg").write_bytes(files.saved(files.photo(120, 80, seed=index), "jpeg"))
-    arguments = ["stylize", "many", "--style", "first", "--size", "256", "-o", "painted"]
+    arguments = ["paint", "many", "--style", "first", "--size", "256", "-o", "painted"]
     process = start(*arguments, folder=folder)
     wait_for(lambda: painted.is_dir() and len(list(painted.glob("*.jpg"))) >= 3, 100)
     process.kill()
@@ -105,7 +105,7 @@ def test_a_run_that_was_killed_is_continued(folder: Path, monkeypatch: pytest.Mo
 def test_it_stands_in_a_pipe(folder: Path) -> None:
     photo = (folder / "photos" / "a.jpg").read_bytes()
     process = start(
-        *("stylize", "-", "--style", "first", "--size", "64", "--format", "webp"),
+        *("paint", "-", "--style", "first", "--size", "64", "--format", "webp"),
         folder=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -129,7 +129,7 @@ def test_a_pipe_has_the_format_of_the_photo_and_nothing_where_it_fails(folder: P
 
 def test_a_picture_is_nothing_for_a_terminal(folder: Path) -> None:
     shown, terminal = os.openpty()
-    process = start("stylize", "photos/a.jpg", "--style", "first", "-o", "-", folder=folder, stdout=terminal)
+    process = start("paint", "photos/a.jpg", "--style", "first", "-o", "-", folder=folder, stdout=terminal)
     assert process.wait(60) == 2
     os.close(terminal)
     os.close(shown)

@@ -1,4 +1,4 @@
-"""``stylize``: paints files, folders and pipes, in this process or by a running service."""
+"""``stylize paint``: paints files, folders and pipes, in this process or by a running service."""
 
 import asyncio
 import sys
@@ -22,7 +22,7 @@ MOST_NAMED = 3
 
 
 @request_options
-def stylize(
+def paint(
     photos: Annotated[list[str], typer.Argument(help="Files, folders with all that is below them, or - for stdin.")],
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="A file for one photo, a folder for several, - for stdout.")
