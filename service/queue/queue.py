@@ -124,12 +124,6 @@ class JobQueue:
         keys = [key for job_id in job_ids for key in (self._keys.job(job_id), self._keys.result(job_id))]
         return [bool(count) for count in await self.redis.run("are_known", keys)]
 
-    async def progress(self, job_id: str) -> JobProgress | None:
-        """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
-        async with self.redis.translated():
-            entry, *fields = await self.redis.commands.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
-        return None if entry is None else JobProgress.from_fields(fields)
-
     async def replies(self) -> list[str]:
         """Ids of jobs of this API process that have been answered; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
@@ -224,12 +218,8 @@ class JobQueue:
             self._keys.uncounted,
             self._keys.pace(claim.job.lane),
         ]
-        args: list[str | bytes | int] = [
-            GROUP,
-            claim.entry,
-            claim.enqueued_ms,
-            job_id,
-            int(claim.job.is_preemptible),
+        args: list[str | bytes | int] = [GROUP, claim.entry, claim.enqueued_ms, job_id, int(claim.job.is_preemptible)]
+        args += [
             "" if took_ms is None else f"{took_ms:.3f}",
             int(bool(claim.reply_to)),
             int(settings.result_ttl_s * 1000),
