@@ -193,6 +193,11 @@ class QueueSettings(CommonSettings):
         60.0, description="A request's deadline. One that would wait for more than half of it gets 503 at once."
     )
     job_timeout_s: Seconds = Field(1800.0, description="The same for the job of an asynchronous request.")
+    cold_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0,
+        description="Time within which an autoscaler starts a worker when there is none. Requests are taken meanwhile,"
+        " if half of their deadline is as long; with 0 they get 503.",
+    )
     result_ttl_s: Seconds = Field(60.0, description="Time for which an unfetched result is kept.")
     job_picture_ttl_s: Seconds = Field(
         3600.0,
@@ -234,6 +239,11 @@ class WorkerSettings(CommonSettings):
     max_batch_size: Count = Field(8, description="Most images in one forward pass.")
     max_batch_pixels: Count = Field(
         8 * 1024 * 1024, description="Most pixels in one forward pass; one image always runs."
+    )
+    max_decoding_pixels: Count = Field(
+        8192 * 8192,
+        description="Pixels of files that are decoded at once, each of which may take 20 bytes; those of a JPEG count a"
+        " quarter. One file is always decoded.",
     )
     max_wait_ms: Annotated[int, Field(ge=0)] = Field(
         0,
