@@ -135,6 +135,8 @@ def chaos(
         settings, folder = _prepare(device, dtype)
         report = measure_chaos(settings, folder, span_s, clients, say=progress.print)
     print_chaos(report, console)
+    if not report.is_met:
+        raise typer.Exit(1)
 
 
 @app.command()
