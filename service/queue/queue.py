@@ -99,20 +99,18 @@ class JobQueue:
         Raises:
             QueueFull: It would wait for more than half of its time, or Redis has no memory left.
         """
-        keys, settings = self._keys, self._settings
-        most_wait_ms = sys.maxsize if workers is None else int(time_left_s * 1000 / 2)
-        lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        record = "" if accepted is None else accepted.to_json()
-        record_ms = (int(ttl_s * 1000) for ttl_s in (settings.job_picture_ttl_s, settings.job_record_ttl_s))
-        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
-        fields += ["reply_to", self.name if is_awaited else ""]
-        about: list[str | int] = [workers or 1, most_wait_ms, *USUAL_JOB_MS[job.lane]]
-        about += [lives_ms, job.id, int(job.is_preemptible), keys.running(job.client) if job.client else ""]
-        about += [int(bool(job.client) and not is_awaited), record, *record_ms]
+        keys, time_ms = self._keys, max(1, int(time_left_s * 1000))
+        most_wait_ms = sys.maxsize if workers is None else time_ms // 2
+        record_ms = (int(ttl_s * 1000) for ttl_s in (self._settings.job_picture_ttl_s, self._settings.job_record_ttl_s))
+        args: list[str | int] = [GROUP, workers or 1, most_wait_ms, *USUAL_JOB_MS[job.lane]]
+        args += [time_ms + CANCEL_GRACE_MS, job.id, int(job.is_preemptible)]
+        args += [keys.running(job.client) if job.client else "", int(bool(job.client) and not is_awaited)]
+        args += ["" if accepted is None else accepted.to_json(), *record_ms, "parameters", json.dumps(job.parameters)]
+        args += ["contract", CONTRACT, "reply_to", self.name if is_awaited else ""]
         names = [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id), keys.pace(job.lane)]
         if job.blobs:
             names.append(await self.redis.stage(keys.staged(), blob_fields(job.blobs)))
-        outcome = await self.redis.run("enqueue", names, [GROUP, *about, *fields])
+        outcome = await self.redis.run("enqueue", names, args)
         if outcome < 0:
             wait_s = ceil(-outcome / 1000)
             about_time = f"about {wait_s} s, at most half of its time, {most_wait_ms / 1000:g} s, is allowed"
@@ -127,12 +125,6 @@ class JobQueue:
         """Tell for each job whether it waits, runs or has its result."""
         keys = [key for job_id in job_ids for key in (self._keys.job(job_id), self._keys.result(job_id))]
         return [bool(count) for count in await self.redis.run("are_known", keys)]
-
-    async def progress(self, job_id: str) -> JobProgress | None:
-        """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
-        async with self.redis.translated():
-            entry, *fields = await self.redis.commands.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
-        return None if entry is None else JobProgress.from_fields(fields)
 
     async def replies(self) -> list[str]:
         """Ids of jobs of this API process that have been answered; waits up to ``block_ms`` for the first."""
@@ -169,8 +161,7 @@ class JobQueue:
     async def claim(self, count: int, lane: Lane = "interactive") -> list[Claim]:
         """Up to ``count`` waiting jobs, oldest first; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
-            streams = {self._keys.stream(lane): ">"}
-            block_ms = self._settings.block_ms
+            streams, block_ms = {self._keys.stream(lane): ">"}, self._settings.block_ms
             answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=block_ms)
         return await self._load(lane, [entry for _, stream in answer for entry in stream])
 
@@ -200,9 +191,8 @@ class JobQueue:
                 pipe.hget(self._keys.job(claim.job.id), "entry")
             return [found == entry for found, entry in zip(await pipe.execute(), entries, strict=True)]
 
-    async def extend(self, claims: Iterable[Claim]) -> None:
+    async def extend(self, claims: Sequence[Claim]) -> None:
         """Renew the lease of held jobs."""
-        claims = list(claims)
         async with self.redis.translated():
             for lane in LANES:
                 if entries := [claim.entry for claim in claims if claim.lane == lane]:
@@ -222,23 +212,11 @@ class JobQueue:
 
         Returns ``False`` if the job was answered before, cancelled or late.
         """
-        job_id, settings = claim.job.id, self._settings
-        keys = [
-            self._keys.stream(claim.lane),
-            self._keys.job(job_id),
-            self._keys.result(job_id),
-            self._keys.replies(claim.reply_to),
-            self._keys.record(job_id),
-            *self._keys.pictures,
-            self._keys.uncounted,
-            self._keys.pace(claim.job.lane),
-        ]
-        args: list[str | bytes | int] = [
-            GROUP,
-            claim.entry,
-            claim.enqueued_ms,
-            job_id,
-            int(claim.job.is_preemptible),
+        keys, job_id, settings = self._keys, claim.job.id, self._settings
+        names = [keys.stream(claim.lane), keys.job(job_id), keys.result(job_id), keys.replies(claim.reply_to)]
+        names += [keys.record(job_id), *keys.pictures, keys.uncounted, keys.pace(claim.job.lane)]
+        args: list[str | bytes | int] = [GROUP, claim.entry, claim.enqueued_ms, job_id, int(claim.job.is_preemptible)]
+        args += [
             "" if took_ms is None else f"{took_ms:.3f}",
             int(bool(claim.reply_to)),
             int(settings.result_ttl_s * 1000),
@@ -250,9 +228,9 @@ class JobQueue:
         fields = result.to_fields()
         if result.image:
             with contextlib.suppress(QueueFull):  # the script goes on without memory: fields are its arguments then
-                keys.append(await self.redis.stage(self._keys.staged(), fields))
+                names.append(await self.redis.stage(keys.staged(), fields))
                 fields = []
-        return bool(await self.redis.run("complete", keys, [*args, *fields]))
+        return bool(await self.redis.run("complete", names, [*args, *fields]))
 
     async def drop(self, claim: Claim) -> None:
         """Acknowledge a job that is not wanted any more."""
@@ -261,11 +239,9 @@ class JobQueue:
     async def release(self, claims: Iterable[Claim]) -> None:
         """Give jobs back, for another worker to claim at once; this delivery does not count."""
         for claim in claims:
-            await self.redis.run(
-                "release",
-                [self._keys.stream(claim.lane), self._keys.job(claim.job.id)],
-                [GROUP, claim.entry, claim.job.id, int(claim.job.is_preemptible), claim.deliveries - 1],
-            )
+            keys = [self._keys.stream(claim.lane), self._keys.job(claim.job.id)]
+            how = (int(claim.job.is_preemptible), claim.deliveries - 1)
+            await self.redis.run("release", keys, [GROUP, claim.entry, claim.job.id, *how])
 
     async def heartbeat(self, about: Mapping[str, Any]) -> None:
         """Tell that this worker lives; ``about`` is its description of itself."""

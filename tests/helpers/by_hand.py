@@ -71,3 +71,9 @@ class WorkerByHand:
 
         with ThreadPoolExecutor(1) as pool:  # the test may have an event loop of its own
             return pool.submit(asyncio.run, asked()).result()
+
+
+async def progress_of(queue: JobQueue, job_id: str) -> JobProgress | None:
+    """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
+    fields = await queue.redis.commands.hmget(queue._keys.job(job_id), "entry", "progress", "preview")
+    return None if fields[0] is None else JobProgress.from_fields(fields[1:])

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 import pytest
+from by_hand import progress_of
 from redis.asyncio import Redis
 
 from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
@@ -574,23 +575,23 @@ async def test_a_lane_is_extended_reclaimed_and_cancelled_by_itself(settings: Se
 async def test_progress_is_told_and_a_later_worker_goes_on_from_what_was_saved(settings: Settings) -> None:
     async with queues(settings, "api", "one", "two") as (api, one, two):
         await one.prepare()
-        assert await api.progress("a") is None
+        assert await progress_of(api, "a") is None
         await api.enqueue(long_job("a"), 5)
-        assert await api.progress("a") == JobProgress()
+        assert await progress_of(api, "a") == JobProgress()
         (claim,) = await one.claim(1, "background")
         assert claim.saved is None
         told = JobProgress(3, 12, {"style": 0.5}, b"small")
         assert await one.report(claim, told, Saved(2, b"large"))
-        assert await api.progress("a") == told and told.share == 0.25
+        assert await progress_of(api, "a") == told and told.share == 0.25
         assert await one.report(claim, JobProgress(4, 12, {"style": 0.4}))  # the rest stays
-        assert await api.progress("a") == JobProgress(4, 12, {"style": 0.4}, b"small")
+        assert await progress_of(api, "a") == JobProgress(4, 12, {"style": 0.4}, b"small")
         await one.release([claim])
         (claim,) = await two.claim(1, "background")
         assert claim.saved == Saved(2, b"large") and claim.job == long_job("a")
         assert await two.complete(claim, Result(b"image", {}))
-        assert await api.progress("a") is None
+        assert await progress_of(api, "a") is None
         assert not await one.report(claim, told)
-        assert await api.progress("a") is None
+        assert await progress_of(api, "a") is None
 
 
 async def test_a_released_job_keeps_its_earlier_deliveries(settings: Settings) -> None:
@@ -607,3 +608,31 @@ async def test_a_released_job_keeps_its_earlier_deliveries(settings: Settings) -
             assert claim.deliveries == deliveries + 1
             await two.begin(claim)
             await two.release([claim])
+
+
+async def test_a_streams_length_counts_what_waits_and_runs(settings: Settings) -> None:
+    """Autoscalers read it. The group's lag, which they offer too, is unknown once jobs ended out of order."""
+    redis = Redis.from_url(settings.redis_url or "")
+    stream = Keys(settings.key_prefix).stream("interactive")
+    async with queues(settings, "api", "slow", "quick") as (api, slow, quick):
+        await slow.prepare()
+        for number in range(8):
+            await api.enqueue(job(str(number)), 30)
+        held = await slow.claim(2)
+        done = await quick.claim(3)
+        assert await redis.xlen(stream) == 8
+        for claim in reversed(done):  # out of order
+            assert await quick.complete(claim, Result(b"image"))
+        assert await redis.xlen(stream) == 5
+        await api.cancel("7")  # it waits
+        await api.cancel(held[0].job.id)  # it runs
+        assert await slow.still_wanted(held) == [False, True]
+        assert await redis.xlen(stream) <= 4
+        assert await slow.complete(held[1], Result(b"image"))
+        left = await quick.claim(8)
+        assert sorted(claim.job.id for claim in left) == ["5", "6"]
+        for claim in left:
+            assert await quick.complete(claim, Result(b"image"))
+        await slow.drop(held[0])
+        assert await redis.xlen(stream) == 0
+    await redis.aclose()
