@@ -124,18 +124,11 @@ class JobQueue:
         keys = [key for job_id in job_ids for key in (self._keys.job(job_id), self._keys.result(job_id))]
         return [bool(count) for count in await self.redis.run("are_known", keys)]
 
-    async def progress(self, job_id: str) -> JobProgress | None:
-        """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
-        async with self.redis.translated():
-            entry, *fields = await self.redis.commands.hmget(self._keys.job(job_id), "entry", *JobProgress.FIELDS)
-        return None if entry is None else JobProgress.from_fields(fields)
-
     async def replies(self) -> list[str]:
         """Ids of jobs of this API process that have been answered; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
-            popped = await self.redis.blocking.blmpop(
-                self._settings.block_ms / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
-            )
+            block_s, key = self._settings.block_ms / 1000, self._keys.replies(self.name)
+            popped = await self.redis.blocking.blmpop(block_s, 1, key, direction="LEFT", count=64)
         return [job_id.decode() for job_id in popped[1]] if popped else []
 
     async def uncounted(self) -> list[dict[str, Any]]:
@@ -213,17 +206,14 @@ class JobQueue:
 
         Returns ``False`` if the job was answered before, cancelled or late.
         """
-        job_id, settings = claim.job.id, self._settings
-        keys = [
-            self._keys.stream(claim.lane),
-            self._keys.job(job_id),
-            self._keys.result(job_id),
-            self._keys.replies(claim.reply_to),
-            self._keys.record(job_id),
-            *self._keys.pictures,
-            self._keys.uncounted,
-            self._keys.pace(claim.job.lane),
-        ]
+        job_id, settings, keys = claim.job.id, self._settings, self._keys
+        most_bytes = settings.job_pictures_mb * 2**20
+        if not claim.reply_to and result.size_bytes > most_bytes:
+            why = f"it has {result.size_bytes} bytes, all that are kept may have {most_bytes} together"
+            error = JobFailed(f"the result is too large, {why}: ask for a smaller size, or another format")
+            result = Result(error=error)
+        names = [keys.stream(claim.lane), keys.job(job_id), keys.result(job_id), keys.replies(claim.reply_to)]
+        names += [keys.record(job_id), *keys.pictures, keys.uncounted, keys.pace(claim.job.lane)]
         args: list[str | bytes | int] = [
             GROUP,
             claim.entry,
@@ -234,11 +224,11 @@ class JobQueue:
             int(bool(claim.reply_to)),
             int(settings.result_ttl_s * 1000),
             Outcome.of(result.error).to_json(),
-            settings.job_pictures_mb * 2**20,
-            len(result.image) + sum(map(len, result.blobs.values())),
+            most_bytes,
+            result.size_bytes,
             "" if result.info is None else json.dumps(result.info),
         ]
-        return bool(await self.redis.run("complete", keys, [*args, *result.to_fields()]))
+        return bool(await self.redis.run("complete", names, [*args, *result.to_fields()]))
 
     async def drop(self, claim: Claim) -> None:
         """Acknowledge a job that is not wanted any more."""
@@ -247,11 +237,9 @@ class JobQueue:
     async def release(self, claims: Iterable[Claim]) -> None:
         """Give jobs back, for another worker to claim at once; this delivery does not count."""
         for claim in claims:
-            await self.redis.run(
-                "release",
-                [self._keys.stream(claim.lane), self._keys.job(claim.job.id)],
-                [GROUP, claim.entry, claim.job.id, int(claim.job.is_preemptible), claim.deliveries - 1],
-            )
+            keys = [self._keys.stream(claim.lane), self._keys.job(claim.job.id)]
+            kind, begun = int(claim.job.is_preemptible), claim.deliveries - 1
+            await self.redis.run("release", keys, [GROUP, claim.entry, claim.job.id, kind, begun])
 
     async def heartbeat(self, about: Mapping[str, Any]) -> None:
         """Tell that this worker lives; ``about`` is its description of itself."""

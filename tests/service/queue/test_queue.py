@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 import pytest
+from by_hand import progress_of
 from redis.asyncio import Redis
 
 from service.errors import InvalidField, JobFailed, QueueFull, QueueUnreachable
@@ -540,23 +541,23 @@ async def test_a_lane_is_extended_reclaimed_and_cancelled_by_itself(settings: Se
 async def test_progress_is_told_and_a_later_worker_goes_on_from_what_was_saved(settings: Settings) -> None:
     async with queues(settings, "api", "one", "two") as (api, one, two):
         await one.prepare()
-        assert await api.progress("a") is None
+        assert await progress_of(api, "a") is None
         await api.enqueue(long_job("a"), 5)
-        assert await api.progress("a") == JobProgress()
+        assert await progress_of(api, "a") == JobProgress()
         (claim,) = await one.claim(1, "background")
         assert claim.saved is None
         told = JobProgress(3, 12, {"style": 0.5}, b"small")
         assert await one.report(claim, told, Saved(2, b"large"))
-        assert await api.progress("a") == told and told.share == 0.25
+        assert await progress_of(api, "a") == told and told.share == 0.25
         assert await one.report(claim, JobProgress(4, 12, {"style": 0.4}))  # the rest stays
-        assert await api.progress("a") == JobProgress(4, 12, {"style": 0.4}, b"small")
+        assert await progress_of(api, "a") == JobProgress(4, 12, {"style": 0.4}, b"small")
         await one.release([claim])
         (claim,) = await two.claim(1, "background")
         assert claim.saved == Saved(2, b"large") and claim.job == long_job("a")
         assert await two.complete(claim, Result(b"image", {}))
-        assert await api.progress("a") is None
+        assert await progress_of(api, "a") is None
         assert not await one.report(claim, told)
-        assert await api.progress("a") is None
+        assert await progress_of(api, "a") is None
 
 
 async def test_a_released_job_keeps_its_earlier_deliveries(settings: Settings) -> None:

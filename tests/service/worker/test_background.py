@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from by_hand import progress_of
 from PIL import Image
 from processes import photo
 
@@ -140,7 +141,7 @@ async def test_a_long_job_tells_its_progress_and_comes_back_as_a_picture(
     async with playing(settings, stylizer) as stage:
         await stage.api.enqueue(long_job(steps=12), 20)
         told: list[JobProgress] = []
-        while (progress := await stage.api.progress("long")) is not None:
+        while (progress := await progress_of(stage.api, "long")) is not None:
             told.append(progress)
             await asyncio.sleep(0.01)
         steps = [progress.step for progress in told if progress.steps]
@@ -208,7 +209,7 @@ async def test_draining_gives_it_back_and_another_worker_goes_on(settings: Setti
         await stage.running
         status = await stage.api.status()
         assert (status.background_depth, status.redelivered, status.workers) == (1, 0, ())
-        progress = await stage.api.progress("long")
+        progress = await progress_of(stage.api, "long")
         assert progress is not None and progress.step == 4
     async with playing(settings, second, "second") as stage:
         assert (await stage.result("long")).error is None

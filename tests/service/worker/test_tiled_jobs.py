@@ -10,6 +10,7 @@ import image_files as files
 import numpy as np
 import pytest
 import torch
+from by_hand import progress_of
 from PIL import Image
 
 from model_store.runtime import Runtime
@@ -91,7 +92,7 @@ async def test_it_tells_its_progress_with_a_picture(settings: Settings, tiny_che
     async with playing(settings, NotedStylizer(tiny_checkpoints, 1, 0.05)) as stage:
         await stage.api.enqueue(large_job(), 30)
         told: list[JobProgress] = []
-        while (progress := await stage.api.progress("large")) is not None:
+        while (progress := await progress_of(stage.api, "large")) is not None:
             told.append(progress)
             await asyncio.sleep(0.01)
         steps = [progress.step for progress in told if progress.steps]
@@ -119,7 +120,7 @@ async def test_a_large_picture_preempts_an_optimisation_which_goes_on_afterwards
     async with playing(settings, NotedStylizer(tiny_checkpoints)) as stage:
 
         async def step() -> int:
-            progress = await stage.api.progress("long")
+            progress = await progress_of(stage.api, "long")
             assert progress is not None
             return progress.step
 
