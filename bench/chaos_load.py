@@ -22,7 +22,7 @@ TOLERANCE = 2
 """Most by which a channel of an output may differ from the known one, of 255: batches round differently."""
 
 KINDS = {"plain": 55, "keyed": 20, "job": 15, "leaver": 10}
-"""How often a client sends a request of each kind, in per cent."""
+"""Share of each kind among the requests, in per cent."""
 
 REFUSED = (409, 429, 503)
 PAUSE_S = 0.3

@@ -17,7 +17,6 @@ from service.queue.records import LATE
 RETRY_S = 0.5
 
 MEASURED = 16
-"""Jobs whose mean is the measured time per job: more than a batch, whose jobs end together."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -26,11 +25,14 @@ log = logging.getLogger(__name__)
 class HeldJobs:
     """All jobs that one worker holds, those of its batches and those of its background lane."""
 
-    def __init__(self, queue: JobQueue) -> None:
+    def __init__(self, queue: JobQueue, most_at_once: int) -> None:
+        """Hold nothing yet; the ``most_at_once`` jobs of a batch end together, so more are measured together."""
         self._queue = queue
         self._claims: dict[tuple[str, bytes], Claim] = {}
         self._last_end: dict[tuple[str, bool], float] = {}
-        self._took_s: defaultdict[tuple[str, bool], deque[float]] = defaultdict(lambda: deque(maxlen=MEASURED))
+        self._took_s: defaultdict[tuple[str, bool], deque[float]] = defaultdict(
+            lambda: deque(maxlen=max(MEASURED, 2 * most_at_once))
+        )
         self._changed = asyncio.Condition()
 
     @property

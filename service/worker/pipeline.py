@@ -49,7 +49,7 @@ class Worker:
         self._queue = queue
         self._stylizer = stylizer
         self._settings = settings
-        self._held = HeldJobs(queue)
+        self._held = HeldJobs(queue, settings.max_batch_size)
         self._codecs = Codecs(stylizer, StyleStore(queue.redis, settings), settings)
         limits = BatchLimits(settings.max_batch_size, settings.max_batch_pixels)
         self._device = Device(stylizer, limits, settings.forward_timeout_s)
