@@ -45,6 +45,11 @@ class Header:
     height: int
     has_alpha: bool
 
+    @property
+    def decoded_pixels(self) -> int:
+        """Pixels, by the memory that it takes to decode them: 3 bytes each for a JPEG, up to 20 for others."""
+        return self.width * self.height // (4 if self.format == "jpeg" else 1)
+
 
 def read_header(data: bytes, field: str, limits: ImageLimits) -> Header:
     """Check a file by its header, without decoding pixels.

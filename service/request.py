@@ -190,6 +190,7 @@ class StylizeParameters(StylizeOptions):
         style_size: Longer side at which style images are encoded, in pixels.
         tiled: Paint in tiles, on the background lane.
         registers: Give the painting that is to be kept of the upload back, too.
+        decoded_pixels: Pixels of the file that takes most memory to decode; those of a JPEG count a quarter.
     """
 
     model_config = TRAVELLING
@@ -203,6 +204,7 @@ class StylizeParameters(StylizeOptions):
     style_size: int = STYLE_SIZE_PX
     tiled: bool = False
     registers: bool = False
+    decoded_pixels: int = 0
 
     def travelling(self) -> dict[str, Any]:
         """JSON values, without defaults: ``model_validate`` reads them."""

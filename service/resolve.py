@@ -55,7 +55,7 @@ def resolve(
     with_painting = _ids_with_painting(request, catalog, registered, model)
     upload_pixels = _upload_pixels(request, uploads, with_painting, settings)
     _check_options(request, with_painting, max(width, height), settings)
-    _check_masks(request, limits)
+    masks = _check_masks(request, limits)
     styles = _style_parts(request, registered, with_painting)
     style_size = request.style_size or STYLE_SIZE_PX
     is_encoded = any(part.digest is not None or part.from_painting for part in styles)  # at most at this size squared
@@ -63,6 +63,7 @@ def resolve(
     found = {"request_id": request_id, "model": model.id, "width": width, "height": height, "styles": styles}
     found |= {"format": choose_format(accept, request.format, photo.has_alpha), "seed": _seed(request, model)}
     found |= {"style_size": style_size, "tiled": largest > settings.tile_above_pixels}
+    found["decoded_pixels"] = max(header.decoded_pixels for header in (photo, *uploads, *masks))
     return StylizeParameters.model_validate({**dict(request), **found})
 
 
@@ -213,14 +214,14 @@ def _check_optimisation(request: Request, without: str | None, longer_px: int, s
             )
 
 
-def _check_masks(request: Request, limits: ImageLimits) -> None:
+def _check_masks(request: Request, limits: ImageLimits) -> list[Header]:
     if len(request.mask) not in (0, request.style_count):
         raise InvalidField(
             f"got {len(request.mask)} masks for {request.style_count} styles: send one for each, uploads first, then"
             " ids, or none",
             "mask",
         )
-    _headers(request.mask, "mask", limits)
+    return _headers(request.mask, "mask", limits)
 
 
 def _style_parts(

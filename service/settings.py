@@ -239,6 +239,11 @@ class WorkerSettings(CommonSettings):
     max_batch_pixels: Count = Field(
         8 * 1024 * 1024, description="Most pixels in one forward pass; one image always runs."
     )
+    max_decoding_pixels: Count = Field(
+        8192 * 8192,
+        description="Pixels of files that are decoded at once, each of which may take 20 bytes; those of a JPEG count a"
+        " quarter. One file is always decoded.",
+    )
     max_wait_ms: Annotated[int, Field(ge=0)] = Field(
         0,
         description="Time for which an idle device waits for a batch to fill. 0: a busy device makes the batches.",

@@ -51,7 +51,7 @@ async def register_style(
     settings, store = context.settings, context.styles
     image = await form.image.read()
     limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
-    await context.read_headers(lambda: read_header(image, "image", limits))
+    header = await context.read_headers(lambda: read_header(image, "image", limits))
     job_id = uuid4().hex if keyed is None else keyed.job_id
     style_id = make_id(form.title, job_id)
     earlier = None if keyed is None else await earlier_job(keyed, context.records)
@@ -66,8 +66,8 @@ async def register_style(
         result = await context.records.result(job_id)
     if result is None:
         accepted = None if keyed is None else Accepted(time(), state.request_id, "webp", None, keyed.fingerprint)
-        job = replace(_job(job_id, image, state.request_id, model.id), client=state.client or "")
-        result = await context.dispatcher.submit(job, accepted)
+        job = _job(job_id, image, header.decoded_pixels, state.request_id, model.id)
+        result = await context.dispatcher.submit(replace(job, client=state.client or ""), accepted)
     painting = result.blobs["painting"]
     style = RegisteredStyle(style_id, form.title, form.artist, form.year, form.rights, digest_of(painting))
     if not await store.add(style, painting, result.image):
@@ -89,7 +89,7 @@ def sample_photo() -> bytes:
     return (default_folder() / "sample.jpg").read_bytes()
 
 
-def _job(job_id: str, image: bytes, request_id: str, model_id: str) -> Job:
+def _job(job_id: str, image: bytes, decoded_pixels: int, request_id: str, model_id: str) -> Job:
     """Make the job: paint the sample in the new style, and return the painting."""
     photo = read_header(sample_photo(), "content", OWN_FILES)
     width, height = fitted(photo.width, photo.height, SAMPLE_PX)
@@ -101,5 +101,6 @@ def _job(job_id: str, image: bytes, request_id: str, model_id: str) -> Job:
         styles=(StylePart(weight=1, upload="style-0"),),
         format="webp",
         registers=True,
+        decoded_pixels=decoded_pixels,
     )
     return Job(job_id, parameters.travelling(), {"content": sample_photo(), "style-0": image})

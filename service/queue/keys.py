@@ -16,8 +16,11 @@
     style:ID            hash: a registered style; has no expiry                            styles
     styles              sorted set: the ids of registered styles, by number                styles
     running:CLIENT      sorted set: the requests and jobs of an API key that run now       limits, queue
+    staged:RANDOM       hash: what a script is about to make a job, a result or a style    queue, styles
 All have one prefix. ``scripts.lua`` says what a size-capped store is.
 """
+
+from uuid import uuid4
 
 from service.queue.jobs import LANES, Lane
 
@@ -68,6 +71,10 @@ class Keys:
     def replies(self, api_name: str) -> str:
         """Replies for one API process."""
         return f"{self._prefix}:replies:{api_name}"
+
+    def staged(self) -> str:
+        """A new key of a hash that a script is to rename."""
+        return f"{self._prefix}:staged:{uuid4().hex}"
 
     def style(self, style_id: str) -> str:
         """A registered style."""

@@ -24,6 +24,8 @@ cancelled job is never computed, and late work costs one look-up.
 - A job may have a record (``records``): then its result is kept to be fetched. An asynchronous request's job is not
   awaited, so no reply is sent.
 
+- Files travel by plain commands. A script gets the key of a hash that was written for it, and renames it.
+
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
 """
 
@@ -108,7 +110,9 @@ class JobQueue:
         about += [lives_ms, job.id, int(job.is_preemptible), keys.running(job.client) if job.client else ""]
         about += [int(bool(job.client) and not is_awaited), record, *record_ms]
         names = [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id), keys.pace(job.lane)]
-        outcome = await self.redis.run("enqueue", names, [GROUP, *about, *fields, *blob_fields(job.blobs)])
+        if job.blobs:
+            names.append(await self.redis.stage(keys.staged(), blob_fields(job.blobs)))
+        outcome = await self.redis.run("enqueue", names, [GROUP, *about, *fields])
         if outcome < 0:
             wait_s = ceil(-outcome / 1000)
             about_time = f"about {wait_s} s, at most half of its time, {most_wait_ms / 1000:g} s, is allowed"
@@ -139,10 +143,16 @@ class JobQueue:
 
     async def take_results(self, job_ids: Iterable[str]) -> dict[str, Result]:
         """Read the results that are there, by job id; one that is not kept for its record is removed."""
-        job_ids = list(job_ids)
-        found = await self.redis.run("take_results", [self._keys.result(job_id) for job_id in job_ids])
-        hashes = [dict(zip(fields[::2], fields[1::2], strict=True)) for fields in found]
-        return {job_id: Result.from_fields(fields) for job_id, fields in zip(job_ids, hashes, strict=True) if fields}
+        keys = {job_id: self._keys.result(job_id) for job_id in job_ids}
+        async with self.redis.translated():
+            pipe = self.redis.commands.pipeline(transaction=False)
+            for key in keys.values():
+                pipe.hgetall(key)
+            found = {job_id: fields for job_id, fields in zip(keys, await pipe.execute(), strict=True) if fields}
+            for job_id, fields in found.items():
+                pipe.hdel(keys[job_id], "untaken") if b"is_kept" in fields else pipe.unlink(keys[job_id])
+            await pipe.execute()
+        return {job_id: Result.from_fields(fields) for job_id, fields in found.items()}
 
     # ---- the worker's side ----------------------------------------------------------------------------------------
 
@@ -228,7 +238,12 @@ class JobQueue:
             result.size_bytes,
             "" if result.info is None else json.dumps(result.info),
         ]
-        return bool(await self.redis.run("complete", names, [*args, *result.to_fields()]))
+        fields = result.to_fields()
+        if result.image:
+            with contextlib.suppress(QueueFull):  # the script goes on without memory: fields are its arguments then
+                names.append(await self.redis.stage(keys.staged(), fields))
+                fields = []
+        return bool(await self.redis.run("complete", names, [*args, *fields]))
 
     async def drop(self, claim: Claim) -> None:
         """Acknowledge a job that is not wanted any more."""

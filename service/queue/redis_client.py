@@ -23,6 +23,9 @@ from service.errors import QueueFull, QueueUnreachable, Unavailable
 
 SOCKET_TIMEOUT_S = 5.0
 
+STAGED_MS = 30_000
+"""Time in which a script must take a hash that was staged for it."""
+
 LOG_AGAIN_S = 60.0
 """A reason that was not met for so long is logged again."""
 
@@ -73,6 +76,22 @@ class RedisClient:
         """
         async with self.translated():
             return await self._scripts(keys=keys, args=[step, *args])
+
+    async def stage(self, key: str, fields: Sequence[str | bytes]) -> str:
+        """Write a hash that the script is to rename; returns its key. An argument of a script would be copied twice.
+
+        Args:
+            key: Unused by others; it expires soon.
+            fields: Alternating names and values.
+
+        Raises:
+            QueueUnreachable: Redis cannot do it now.
+            QueueFull: Redis has no memory left.
+        """
+        await self.run("stage", [key], [STAGED_MS])  # so that it expires whatever becomes of this process
+        async with self.translated():
+            await self.commands.hset(key, items=list(fields))
+        return key
 
     @asynccontextmanager
     async def translated(self) -> AsyncIterator[None]:

@@ -46,6 +46,18 @@ local function go_on_without_memory(hash)
   redis.call('HDEL', hash, '')
 end
 
+-- Files do not pass through a script, which would copy them: they are written to a hash that was staged for it, and which
+-- expires soon. A step either renames it, or unlinks it and returns.
+function steps.stage(lives_ms)
+  redis.call('HSET', KEYS[1], '', '')
+  return redis.call('PEXPIRE', KEYS[1], lives_ms)
+end
+
+local function unstage(staged, outcome)
+  if staged then redis.call('UNLINK', staged) end
+  return outcome
+end
+
 local function last_delivered(stream, group)
   if redis.call('EXISTS', stream) == 0 then return '0-0' end
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -187,15 +199,16 @@ end
 -- With `counts`, the job counts towards its client's limit until it ends.
 function steps.enqueue(group, workers, most_wait_ms, ordinary_ms, preemptible_ms, lives_ms, job_id, preemptible, client,
                        counts, accepted, picture_ms, record_ms, ...)
-  local stream, job, result, record, pace = unpack(KEYS)
-  if redis.call('EXISTS', job) == 1 then return 2 end
+  local stream, job, result, record, pace, staged = unpack(KEYS)
+  if redis.call('EXISTS', job) == 1 then return unstage(staged, 2) end
   if redis.call('EXISTS', result) == 1 and (accepted == '' or redis.call('HEXISTS', result, 'error') == 0) then
-    return 2
+    return unstage(staged, 2)
   end
   local rank, behind = place(stream, group, client, preemptible)
   local wait_ms = work_before_ms(stream, pace, preemptible, behind, ordinary_ms, preemptible_ms) / workers
-  if wait_ms > tonumber(most_wait_ms) then return -math.ceil(wait_ms) end
-  local now = now_ms() -- the next is the first write: refused where Redis has no memory left
+  if wait_ms > tonumber(most_wait_ms) then return unstage(staged, -math.ceil(wait_ms)) end
+  if staged then redis.call('RENAME', staged, job) end
+  local now = now_ms() -- without files, the next is the first write: refused where Redis has no memory left
   redis.call('HSET', job, 'enqueued_ms', now, 'client', client, 'counts', counts, ...)
   redis.call('PEXPIRE', job, lives_ms)
   if counts == '1' then count_until(client, job, now + lives_ms) end
@@ -292,10 +305,11 @@ end
 -- Under the same id, another may have been enqueued after this one: `enqueued_ms` tells them apart.
 function steps.complete(group, entry, enqueued_ms, job_id, preemptible, took_ms, awaited, lives_ms, outcome, limit_bytes,
                         bytes, info, ...)
-  local stream, job, result, replies, record, pictures, pictures_bytes, uncounted, pace = unpack(KEYS)
+  local stream, job, result, replies, record, pictures, pictures_bytes, uncounted, pace, staged = unpack(KEYS)
+  if staged and redis.call('EXISTS', staged) == 0 then return redis.error_reply('no such key: the staged result') end
   remove_entry(stream, group, entry)
   local new_entry, new_stream, begun = unpack(redis.call('HMGET', job, 'entry', 'stream', 'enqueued_ms'))
-  if not new_entry or begun ~= enqueued_ms then return 0 end
+  if not new_entry or begun ~= enqueued_ms then return unstage(staged, 0) end
   if new_entry ~= entry then remove_entry(new_stream, group, new_entry) end -- it was put back meanwhile
   end_job(job)
   if took_ms ~= '' then note_pace(pace, preemptible, took_ms) end
@@ -310,8 +324,8 @@ function steps.complete(group, entry, enqueued_ms, job_id, preemptible, took_ms,
     redis.call('PEXPIRE', record, record_ms)
   end
   local is_kept = picture_ms and bytes ~= '0' and tonumber(bytes) <= tonumber(limit_bytes)
-  if awaited == '0' and not is_kept then return 1 end
-  redis.call('HSET', result, ...)
+  if awaited == '0' and not is_kept then return unstage(staged, 1) end
+  if staged then redis.call('RENAME', staged, result) else redis.call('HSET', result, ...) end
   redis.call('PEXPIRE', result, is_kept and picture_ms or lives_ms)
   if is_kept then
     redis.call('HSET', result, 'is_kept', '1')
@@ -323,17 +337,6 @@ function steps.complete(group, entry, enqueued_ms, job_id, preemptible, took_ms,
     redis.call('PEXPIRE', replies, lives_ms)
   end
   return 1
-end
-
--- KEYS: the results. One that is not kept is given out once.
-function steps.take_results()
-  local results = {}
-  for i, result in ipairs(KEYS) do
-    results[i] = redis.call('HGETALL', result)
-    redis.call('HDEL', result, 'untaken')
-    if redis.call('HEXISTS', result, 'is_kept') == 0 then redis.call('UNLINK', result) end
-  end
-  return results
 end
 
 -- Gives a job back. `begun`: its earlier deliveries.
@@ -399,11 +402,12 @@ end
 ---- registered styles ------------------------------------------------------------------------------------------------
 
 -- Returns the style's number; 0 if there are too many, -1 if the id is taken.
-function steps.add_style(limit, style_id, ...)
-  local style, styles, last_number = unpack(KEYS)
-  if redis.call('EXISTS', style) == 1 then return -1 end
-  if redis.call('ZCARD', styles) >= tonumber(limit) then return 0 end
-  redis.call('HSET', style, ...)
+function steps.add_style(limit, style_id)
+  local style, styles, last_number, staged = unpack(KEYS)
+  if redis.call('EXISTS', style) == 1 then return unstage(staged, -1) end
+  if redis.call('ZCARD', styles) >= tonumber(limit) then return unstage(staged, 0) end
+  redis.call('RENAME', staged, style)
+  redis.call('PERSIST', style)
   local number = redis.call('INCR', last_number)
   redis.call('ZADD', styles, number, style_id)
   return number

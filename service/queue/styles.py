@@ -72,8 +72,9 @@ class StyleStore:
             Conflict: As many are registered as are allowed to.
         """
         values: list[str | bytes] = ["about", json.dumps(asdict(style)), "preview", preview, "painting", painting]
-        keys = [self._keys.style(style.id), *self._keys.styles]
-        number = await self._redis.run("add_style", keys, [self._limit, style.id, *values])
+        staged = await self._redis.stage(self._keys.staged(), values)
+        keys = [self._keys.style(style.id), *self._keys.styles, staged]
+        number = await self._redis.run("add_style", keys, [self._limit, style.id])
         if number == 0:
             raise self._full(self._limit)
         return bool(number > 0)

@@ -109,9 +109,10 @@ class BackgroundLane:
     async def _work(self, claim: Claim) -> None:
         """Take a job's steps and complete it; or give it back, or drop it if it is not wanted any more."""
         try:
-            if not await self._held.begin(claim):
-                return await self._held.drop(claim)
-            decoded = await self._codecs.decode(claim)
+            async with self._codecs.room(claim):
+                if not await self._held.begin(claim):
+                    return await self._held.drop(claim)
+                decoded = await self._codecs.decode(claim)
             job = await self._codecs.run(partial(LongJob, claim, decoded, self._stylizer))
             while not job.is_done:
                 async with self._idle_device():

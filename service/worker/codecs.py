@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from service.images import ImageLimits, check_style_size, naming
 from service.queue.jobs import Claim, Job, Result
 from service.queue.styles import StyleStore, digest_of
 from service.request import ResultInfo, StylePart, StylizeParameters
-from service.settings import CommonSettings
+from service.settings import WorkerSettings
 from service.worker.batching import Shape
 from service.worker.held_jobs import log_fields, patiently
 
@@ -59,13 +59,9 @@ class Decoded:
 
 
 class Codecs:
-    """Decodes claimed jobs and encodes their outputs, while the device works.
+    """Decodes claimed jobs and encodes their outputs, while the device works."""
 
-    Attributes:
-        decoders: As many as jobs can be decoded at a time.
-    """
-
-    def __init__(self, stylizer: Stylizer, styles: StyleStore, settings: CommonSettings) -> None:
+    def __init__(self, stylizer: Stylizer, styles: StyleStore, settings: WorkerSettings) -> None:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
         self._styles = styles
@@ -75,7 +71,30 @@ class Codecs:
         )
         threads = max(2, (os.cpu_count() or 2) // 2)
         self._pool = ThreadPoolExecutor(threads, "codec")
-        self.decoders = asyncio.Semaphore(threads)
+        self._most_pixels = settings.max_decoding_pixels
+        self._least_pixels = self._most_pixels // threads  # a job counts for as many, so there are not more of them
+        self._decoding_pixels = 0
+        self._turn = asyncio.Lock()
+        self._room = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def room(self, claim: Claim) -> AsyncIterator[None]:
+        """Wait, in order of arrival, for a thread and for the memory that a job's largest file may take.
+
+        Its header decides how much that is: a WebP of 38 bytes may have 67 million pixels.
+        """
+        pixels = max(self._least_pixels, claim.job.parameters.get("decoded_pixels", 0))
+        async with self._turn, self._room:
+            await self._room.wait_for(
+                lambda: not self._decoding_pixels or self._decoding_pixels + pixels <= self._most_pixels
+            )
+            self._decoding_pixels += pixels
+        try:
+            yield
+        finally:
+            self._decoding_pixels -= pixels
+            async with self._room:
+                self._room.notify_all()
 
     async def decode(self, claim: Claim) -> Decoded:
         """Decode a job's images.

@@ -138,7 +138,7 @@ class Worker:
     async def _decode(self, claim: Claim) -> Decoded | None:
         """Decode a job's images; ``None`` if it is not wanted any more."""
         try:
-            async with self._codecs.decoders:  # a job that waits for a thread has not begun
+            async with self._codecs.room(claim):  # a job that waits for it has not begun
                 self._held.require_time(claim)
                 if await self._held.begin(claim):
                     return await self._codecs.decode(claim)

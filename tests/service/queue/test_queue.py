@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -16,6 +17,7 @@ from service.queue.keys import GROUP, Keys
 from service.queue.queue import CANCEL_GRACE_MS, JobQueue
 from service.queue.records import Accepted
 from service.queue.replies import Dispatcher
+from service.queue.styles import RegisteredStyle, StyleStore
 from service.settings import Settings
 
 
@@ -375,6 +377,38 @@ async def test_beyond_a_share_of_the_memory_no_jobs_are_taken(settings: Settings
             await redis.aclose()
         await dispatcher.accept(job("a"), Accepted(0.0, "request", "png", None))
         assert (await api.status()).depth == 1
+
+
+async def test_files_pass_through_no_script_and_none_is_left_over(settings: Settings) -> None:
+    file, redis = bytes(300_000), Redis.from_url(settings.redis_url or "")
+    async with queues(settings, "api", "worker") as (api, worker):
+        await worker.prepare()
+        before = await redis.config_get("slowlog-log-slower-than")
+        try:
+            await redis.config_set("slowlog-log-slower-than", 0)
+            await redis.slowlog_reset()
+            for name in ("a", "b"):
+                assert await api.enqueue(Job(name, {}, {"content": file, "style-0": file}), 5)
+                assert not await api.enqueue(Job(name, {}, {"content": file}), 5)
+            claims = await worker.claim(2)
+            await api.cancel("b")
+            outcomes = [await worker.complete(claim, Result(file, {}, blobs={"painting": file})) for claim in claims]
+            assert outcomes == [True, False]
+            taken = await api.take_results(["a", "b"])
+            assert taken == {"a": Result(file, {}, blobs={"painting": file})}
+            style = RegisteredStyle("s", "S", "", None, "", "digest")
+            styles = StyleStore(api.redis, settings)
+            assert await styles.add(style, file, b"preview") and not await styles.add(style, file, b"preview")
+            assert await styles.painting("s") == file
+            assert await redis.ttl(Keys(settings.key_prefix).style("s")) == -1
+            commands = [entry["command"] for entry in await redis.slowlog_get(128)]
+        finally:
+            await redis.config_set("slowlog-log-slower-than", before["slowlog-log-slower-than"])
+        long = {command.split()[0] for command in commands if re.search(rb"\(\d{5,} more bytes\)", command)}
+        assert long == {b"HSET"} and any(command.startswith(b"EVALSHA") for command in commands)
+        keys = [key.decode() async for key in redis.scan_iter(f"{settings.key_prefix}:staged:*")]
+        await redis.aclose()
+    assert keys == []
 
 
 async def test_scripts_that_redis_has_forgotten_are_loaded_again(settings: Settings) -> None:
