@@ -23,7 +23,6 @@ cancelled job is never computed, and late work costs one look-up.
   wait stay behind, one that runs is preempted (``report`` says so) and goes on later.
 - A job may have a record (``records``): then its result is kept to be fetched. An asynchronous request's job is not
   awaited, so no reply is sent.
-
 - Files travel by plain commands. A script gets the key of a hash that was written for it, and renames it.
 
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
@@ -102,21 +101,19 @@ class JobQueue:
         keys, settings = self._keys, self._settings
         most_wait_ms = sys.maxsize if workers is None else int(time_left_s * 1000 / 2)
         lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        record = "" if accepted is None else accepted.to_json()
         record_ms = (int(ttl_s * 1000) for ttl_s in (settings.job_picture_ttl_s, settings.job_record_ttl_s))
         fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
         fields += ["reply_to", self.name if is_awaited else ""]
         about: list[str | int] = [workers or 1, most_wait_ms, *USUAL_JOB_MS[job.lane]]
         about += [lives_ms, job.id, int(job.is_preemptible), keys.running(job.client) if job.client else ""]
-        about += [int(bool(job.client) and not is_awaited), record, *record_ms]
+        about += [int(bool(job.client) and not is_awaited), accepted.to_json() if accepted else "", *record_ms]
         names = [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id), keys.pace(job.lane)]
         if job.blobs:
             names.append(await self.redis.stage(keys.staged(), blob_fields(job.blobs)))
         outcome = await self.redis.run("enqueue", names, [GROUP, *about, *fields])
         if outcome < 0:
-            wait_s = ceil(-outcome / 1000)
-            about_time = f"about {wait_s} s, at most half of its time, {most_wait_ms / 1000:g} s, is allowed"
-            raise QueueFull(f"it would wait for {about_time}: try again later", retry_after_s=wait_s)
+            wait_s, allowed = ceil(-outcome / 1000), f"at most half of its time, {most_wait_ms / 1000:g} s, is allowed"
+            raise QueueFull(f"it would wait for about {wait_s} s, {allowed}: try again later", retry_after_s=wait_s)
         return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
@@ -224,20 +221,10 @@ class JobQueue:
             result = Result(error=error)
         names = [keys.stream(claim.lane), keys.job(job_id), keys.result(job_id), keys.replies(claim.reply_to)]
         names += [keys.record(job_id), *keys.pictures, keys.uncounted, keys.pace(claim.job.lane)]
-        args: list[str | bytes | int] = [
-            GROUP,
-            claim.entry,
-            claim.enqueued_ms,
-            job_id,
-            int(claim.job.is_preemptible),
-            "" if took_ms is None else f"{took_ms:.3f}",
-            int(bool(claim.reply_to)),
-            int(settings.result_ttl_s * 1000),
-            Outcome.of(result.error).to_json(),
-            most_bytes,
-            result.size_bytes,
-            "" if result.info is None else json.dumps(result.info),
-        ]
+        args: list[str | bytes | int] = [GROUP, claim.entry, claim.enqueued_ms, job_id, int(claim.job.is_preemptible)]
+        args += ["" if took_ms is None else f"{took_ms:.3f}", int(bool(claim.reply_to))]
+        args += [int(settings.result_ttl_s * 1000), Outcome.of(result.error).to_json(), most_bytes, result.size_bytes]
+        args.append("" if result.info is None else json.dumps(result.info))
         fields = result.to_fields()
         if result.image:
             with contextlib.suppress(QueueFull):  # the script goes on without memory: fields are its arguments then
@@ -268,11 +255,7 @@ class JobQueue:
 
     async def _acknowledge(self, lane: Lane, entries: list[bytes]) -> None:
         if entries:
-            async with self.redis.translated():
-                pipe = self.redis.commands.pipeline()
-                pipe.xack(self._keys.stream(lane), GROUP, *entries)
-                pipe.xdel(self._keys.stream(lane), *entries)
-                await pipe.execute()
+            await self.redis.run("acknowledge", [self._keys.stream(lane)], [GROUP, *entries])
 
     async def _load(self, lane: Lane, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Claim]:
         """Read the jobs of claimed entries; those without a hash are dropped, those tried too often dead-lettered."""

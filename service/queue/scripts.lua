@@ -246,6 +246,11 @@ function steps.prepare(group)
   return 1
 end
 
+function steps.acknowledge(group, ...)
+  for _, entry in ipairs({...}) do remove_entry(KEYS[1], group, entry) end
+  return 1
+end
+
 -- Returns the entries that it took: one, or none if there is none or a worker holds one.
 function steps.claim_suspect(group, worker)
   local suspects = KEYS[1]
