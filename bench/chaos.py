@@ -108,7 +108,7 @@ def measure_chaos(
     """
     with tempfile.TemporaryDirectory(prefix="q-") as queue_folder, QueueServer(Path(queue_folder)) as queue:
         environment = {**service_environment(settings, folder), **ENVIRONMENT, "STYLIZE_REDIS_URL": queue.url}
-        with running("serve", "/readyz", environment) as server:
+        with running("serve", "/readyz?worker=1", environment) as server:
             return asyncio.run(_Chaos(server, queue, say).run(folder, span_s, clients, sorted(faults)))
 
 

@@ -185,12 +185,12 @@ def make_gallery(
         say(f"gallery: {path}, {path.stat().st_size // 1000} kB")
 
     checkpoints = {"STYLIZE_CHECKPOINTS": str(folder)}
-    with running("serve", "/readyz", checkpoints) as service, Studio(service.url, size_px) as studio:
+    with running("serve", "/readyz?worker=1", checkpoints) as service, Studio(service.url, size_px) as studio:
         for make in FIGURES:
             write(make.__name__, make(studio))
         # Tiles so small that an image of this size has several.
         small = {"STYLIZE_TILE_ABOVE_PIXELS": "1", "STYLIZE_TILE_PX": str(size_px // 2)}
-        with running("serve", "/readyz", checkpoints | small) as other, Studio(other.url, size_px) as tiling:
+        with running("serve", "/readyz?worker=1", checkpoints | small) as other, Studio(other.url, size_px) as tiling:
             write(tiles.__name__, tiles(studio, tiling))
 
 

@@ -103,7 +103,7 @@ def measure_overload(
     """
     environment = {**service_environment(settings, folder), "STYLIZE_REQUEST_TIMEOUT_S": str(deadline_s)}
     mix = request_mix(read_catalog(folder), shapes_px)
-    with running("serve", "/readyz", environment) as server:
+    with running("serve", "/readyz?worker=1", environment) as server:
         return asyncio.run(_floods(server.url, mix, times, flood_s, say))
 
 

@@ -99,7 +99,7 @@ def measure_service(
     mix = request_mix(read_catalog(folder), shapes_px)
     with (
         Remote(_make_bare, folder, settings, tuple(shapes_px)) as bare,
-        running("serve", "/readyz", environment) as server,
+        running("serve", "/readyz?worker=1", environment) as server,
     ):
         measured = asyncio.run(_load(server.url, mix, bare, rounds, say))
         pids = [child_pid(server.pid, "api"), child_pid(server.pid, "worker")]

@@ -61,7 +61,7 @@ def measure_soak(
         StartError: The service did not become ready.
         LoadError: The service refused a request or failed.
     """
-    with running("serve", "/readyz", service_environment(settings, folder)) as server:
+    with running("serve", "/readyz?worker=1", service_environment(settings, folder)) as server:
         pids = {name: child_pid(server.pid, name) for name in ("worker", "api")}
         queue = (pid for pid, command in descendants(server.pid).items() if b"valkey-server" in command[0])
         found = {name: pid for name, pid in {**pids, "queue": next(queue, None)}.items() if pid is not None}

@@ -71,7 +71,7 @@ def measure_studio(
     }
     styles = [style.id for style in read_catalog(folder).styles if settings.default_model in style.models]
     say("studio: start")
-    with running("serve", "/readyz", environment) as server, _chromium() as browser:
+    with running("serve", "/readyz?worker=1", environment) as server, _chromium() as browser:
         visits = []
         for number in range(rounds + 1):  # the first one warms the worker up
             say(f"studio: visit {number} of {rounds}")

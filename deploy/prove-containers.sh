@@ -139,7 +139,7 @@ eventually() {
 }
 
 get() { curl --noproxy '*' --silent --show-error --fail --max-time 120 "$@"; }
-ready() { get --output /dev/null "http://127.0.0.1:$api_port/readyz" 2>/dev/null; }
+ready() { get --output /dev/null "http://127.0.0.1:$api_port/readyz?worker=1" 2>/dev/null; }
 
 # draw DARK LIGHT: a picture, drawn by the API image's Pillow.
 draw() {

@@ -133,12 +133,13 @@ class QueueSettings(CommonSettings):
         " 429.",
     )
     request_timeout_s: Seconds = Field(
-        60.0,
-        description="A request's deadline, from its acceptance to its response. One that would wait for more than half"
-        " of it gets 503.",
+        60.0, description="A request's deadline. One that would wait for more than half of it gets 503 at once."
     )
-    job_timeout_s: Seconds = Field(
-        1800.0, description="The same for an asynchronous request's job, from its acceptance to its end."
+    job_timeout_s: Seconds = Field(1800.0, description="The same for the job of an asynchronous request.")
+    cold_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0,
+        description="Time within which an autoscaler starts a worker when there is none. Requests are taken meanwhile,"
+        " if half of their deadline is as long; with 0 they get 503.",
     )
     result_ttl_s: Seconds = Field(60.0, description="Time for which an unfetched result is kept.")
     job_picture_ttl_s: Seconds = Field(

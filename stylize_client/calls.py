@@ -158,7 +158,7 @@ def models() -> Operation[list[Model]]:
 
 
 def ready() -> Operation[Readiness]:
-    """``GET /readyz``: readiness of the service."""
+    """``GET /readyz?worker=1``: readiness of the service and of a worker."""
 
     def read(response: Response) -> Readiness:
         document = response.json()
@@ -168,7 +168,7 @@ def ready() -> Operation[Readiness]:
             else Readiness(False, detail=document["detail"])
         )
 
-    return Operation(Call("GET", "/readyz"), read, accepts=(503,))
+    return Operation(Call("GET", "/readyz?worker=1"), read, accepts=(503,))
 
 
 def metrics() -> Operation[str]:

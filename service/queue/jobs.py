@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from time import monotonic
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from service.errors import ServiceError, error_from_json
 from service.queue.contract import from_document
@@ -45,8 +45,6 @@ class JobProgress:
         preview: The picture so far, small, as a JPEG file; empty if there is none yet.
     """
 
-    FIELDS: ClassVar = ("progress", "preview")
-
     step: int = 0
     steps: int = 0
     losses: Mapping[str, float] = field(default_factory=dict)
@@ -64,7 +62,7 @@ class JobProgress:
 
     @classmethod
     def from_fields(cls, values: Sequence[bytes | None]) -> "JobProgress":
-        """Read the values of ``FIELDS``; ``None`` where there is no such field."""
+        """Read the values of ``progress`` and ``preview``; ``None`` where there is no such field."""
         told, preview = values
         return from_document(cls, {**json.loads(told), "preview": preview or b""}) if told is not None else cls()
 

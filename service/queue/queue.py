@@ -98,19 +98,18 @@ class JobQueue:
         Raises:
             QueueFull: It would wait for more than half of its time, or Redis has no memory left.
         """
-        keys, settings = self._keys, self._settings
-        most_wait_ms = sys.maxsize if workers is None else int(time_left_s * 1000 / 2)
-        lives_ms = max(1, int(time_left_s * 1000)) + CANCEL_GRACE_MS
-        record_ms = (int(ttl_s * 1000) for ttl_s in (settings.job_picture_ttl_s, settings.job_record_ttl_s))
-        fields: list[str | bytes] = ["parameters", json.dumps(job.parameters), "contract", str(CONTRACT)]
-        fields += ["reply_to", self.name if is_awaited else ""]
-        about: list[str | int] = [workers or 1, most_wait_ms, *USUAL_JOB_MS[job.lane]]
-        about += [lives_ms, job.id, int(job.is_preemptible), keys.running(job.client) if job.client else ""]
-        about += [int(bool(job.client) and not is_awaited), accepted.to_json() if accepted else "", *record_ms]
+        keys, time_ms = self._keys, max(1, int(time_left_s * 1000))
+        most_wait_ms = sys.maxsize if workers is None else time_ms // 2
+        record_ms = (int(ttl_s * 1000) for ttl_s in (self._settings.job_picture_ttl_s, self._settings.job_record_ttl_s))
+        args: list[str | int] = [GROUP, workers or 1, most_wait_ms, *USUAL_JOB_MS[job.lane]]
+        args += [time_ms + CANCEL_GRACE_MS, job.id, int(job.is_preemptible)]
+        args += [keys.running(job.client) if job.client else "", int(bool(job.client) and not is_awaited)]
+        args += ["" if accepted is None else accepted.to_json(), *record_ms, "parameters", json.dumps(job.parameters)]
+        args += ["contract", CONTRACT, "reply_to", self.name if is_awaited else ""]
         names = [keys.stream(job.lane), keys.job(job.id), keys.result(job.id), keys.record(job.id), keys.pace(job.lane)]
         if job.blobs:
             names.append(await self.redis.stage(keys.staged(), blob_fields(job.blobs)))
-        outcome = await self.redis.run("enqueue", names, [GROUP, *about, *fields])
+        outcome = await self.redis.run("enqueue", names, args)
         if outcome < 0:
             wait_s, allowed = ceil(-outcome / 1000), f"at most half of its time, {most_wait_ms / 1000:g} s, is allowed"
             raise QueueFull(f"it would wait for about {wait_s} s, {allowed}: try again later", retry_after_s=wait_s)
@@ -160,8 +159,7 @@ class JobQueue:
     async def claim(self, count: int, lane: Lane = "interactive") -> list[Claim]:
         """Up to ``count`` waiting jobs, oldest first; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
-            streams = {self._keys.stream(lane): ">"}
-            block_ms = self._settings.block_ms
+            streams, block_ms = {self._keys.stream(lane): ">"}, self._settings.block_ms
             answer = await self.redis.blocking.xreadgroup(GROUP, self.name, streams, count=count, block=block_ms)
         return await self._load(lane, [entry for _, stream in answer for entry in stream])
 
@@ -191,9 +189,8 @@ class JobQueue:
                 pipe.hget(self._keys.job(claim.job.id), "entry")
             return [found == entry for found, entry in zip(await pipe.execute(), entries, strict=True)]
 
-    async def extend(self, claims: Iterable[Claim]) -> None:
+    async def extend(self, claims: Sequence[Claim]) -> None:
         """Renew the lease of held jobs."""
-        claims = list(claims)
         async with self.redis.translated():
             for lane in LANES:
                 if entries := [claim.entry for claim in claims if claim.lane == lane]:

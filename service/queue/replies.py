@@ -58,6 +58,7 @@ class Dispatcher:
         self._count_result = count_result
         self._timeout_s = settings.request_timeout_s
         self._job_timeout_s = settings.job_timeout_s
+        self._cold_start_s = settings.cold_start_s
         self._lease_ms = settings.lease_ms
         self._awaited: dict[str, Awaited] = {}
         self._reader: asyncio.Task[None] | None = None
@@ -102,7 +103,7 @@ class Dispatcher:
         """
         if job.id in self._awaited:
             raise already_awaited()
-        workers = await self._live_workers()
+        workers = await self._live_workers(self._timeout_s)
         deadline = monotonic() + self._timeout_s
         awaited = Awaited(job, accepted, deadline, asyncio.get_running_loop().create_future())
         self._awaited[job.id] = awaited
@@ -136,20 +137,20 @@ class Dispatcher:
             QueueFull: It would wait for too long, or Redis has little memory left.
             QueueUnreachable: Redis does not answer.
         """
-        workers = await self._live_workers()
+        workers = await self._live_workers(self._job_timeout_s)
         await self._queue.enqueue(job, self._job_timeout_s, accepted, is_awaited=False, workers=workers)
 
-    async def _live_workers(self) -> int:
-        """Count the workers that share new work; the count may be a moment old.
+    async def _live_workers(self, time_s: float) -> int:
+        """Count the workers that share new work, at least 1; the count may be a moment old.
 
         Raises:
-            NoWorker: There is none.
+            NoWorker: There is none, and none would start within half of ``time_s``.
             QueueFull: Redis has little memory left.
         """
         if monotonic() - self._workers_counted_at > WORKERS_KNOWN_FOR_S:
             status = await self._queue.status()
             self._note_versions(status)
-            if not status.live(WORKER_GONE_MS):
+            if not status.live(WORKER_GONE_MS) and not 0 < self._cold_start_s <= time_s / 2:
                 raise NoWorker("no worker is running: try again later", retry_after_s=5)
             if status.memory_share > MOST_MEMORY_SHARE:
                 raise QueueFull(
@@ -157,7 +158,8 @@ class Dispatcher:
                     f" {MOST_MEMORY_SHARE:.0%}: try again later"
                 )
             self._workers = max(1, status.live(self._lease_ms))
-            self._workers_counted_at = monotonic()
+            if status.live(WORKER_GONE_MS):
+                self._workers_counted_at = monotonic()
         return self._workers
 
     def _note_versions(self, status: QueueStatus) -> None:

@@ -185,7 +185,7 @@ class Supervisor:
         """Print the address of the service once it is ready."""
         host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{self._settings.port}"
-        while not await asyncio.to_thread(_answers, f"{url}/readyz"):
+        while not await asyncio.to_thread(_answers, f"{url}/readyz?worker=1"):
             await asyncio.sleep(0.2)
         self._ready = True
         try:

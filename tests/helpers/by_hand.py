@@ -25,13 +25,6 @@ def any_picture(format: str = "JPEG") -> bytes:
     return file.getvalue()
 
 
-async def progress_of(queue: JobQueue, job_id: str) -> JobProgress | None:
-    """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
-    names = ("entry", *JobProgress.FIELDS)
-    entry, *fields = await queue.redis.commands.hmget(queue._keys.job(job_id), *names)
-    return None if entry is None else JobProgress.from_fields(fields)
-
-
 class WorkerByHand:
     """Ready from the beginning; what it claims stays claimed until it is answered."""
 
@@ -78,3 +71,9 @@ class WorkerByHand:
 
         with ThreadPoolExecutor(1) as pool:  # the test may have an event loop of its own
             return pool.submit(asyncio.run, asked()).result()
+
+
+async def progress_of(queue: JobQueue, job_id: str) -> JobProgress | None:
+    """A job's progress; ``None`` if there is no such job any more: it was answered or cancelled, or it is late."""
+    fields = await queue.redis.commands.hmget(queue._keys.job(job_id), "entry", "progress", "preview")
+    return None if fields[0] is None else JobProgress.from_fields(fields[1:])

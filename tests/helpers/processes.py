@@ -78,7 +78,7 @@ class Service:
         return self.ready_workers() > 0
 
     def ready_workers(self) -> int:
-        answer = self.client.get("/readyz")
+        answer = self.client.get("/readyz?worker=1")
         return int(answer.json()["workers"]) if answer.status_code == 200 else 0
 
     def stylize(self, *, content: bytes | None = None, **fields: object) -> httpx.Response:

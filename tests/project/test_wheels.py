@@ -68,7 +68,7 @@ def test_an_installed_service_serves_and_paints(installed: Path, tmp_path: Path)
         def is_ready() -> bool:
             assert server.poll() is None and server.stderr is not None, server.stderr.read() if server.stderr else ""
             try:
-                return httpx.get(f"{url}/readyz").status_code == 200
+                return httpx.get(f"{url}/readyz?worker=1").status_code == 200
             except httpx.TransportError:
                 return False
 

@@ -101,7 +101,7 @@ def test_redis_restarted_under_load_recovers(start_service: Callable[..., Servic
     assert [answer.status_code for answer in answers] == [200] * 24
     server.stop()
     assert service.stylize().status_code == 503
-    assert service.client.get("/readyz").status_code == 503
+    assert service.client.get("/readyz?worker=1").status_code == 503
     assert service.client.get("/healthz").status_code == 200
 
 
@@ -124,7 +124,7 @@ def test_a_failover_is_503_with_retry_after_and_ends_no_worker(
                 assert service.client.get("/healthz").status_code == 200
                 time.sleep(0.5)
             if begin.startswith("REPLICAOF"):  # it can be read: these write nothing
-                assert service.client.get("/readyz").json()["ready"]
+                assert service.client.get("/readyz?worker=1").json()["ready"]
                 assert "stylize_queue_depth 0.0" in service.client.get("/metrics").text
             admin.execute_command(*end.split())
             assert service.stylize().status_code == 200, end
@@ -241,7 +241,17 @@ def test_a_dead_worker_makes_the_service_not_ready(start_service: Callable[..., 
     service = start_service(lease_ms=1000)
     service.workers[0].kill()
     wait_for(lambda: not service.is_ready(), 5)
-    assert service.client.get("/readyz").json()["title"] == "No worker"
+    assert service.client.get("/readyz?worker=1").json()["title"] == "No worker"
+    assert service.client.get("/readyz").json() == {"ready": True, "queue_depth": 0, "workers": 0}
+
+
+def test_requests_wait_for_a_worker_that_an_autoscaler_starts(start_service: Callable[..., Service]) -> None:
+    service = start_service(workers=0, cold_start_s=20)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(service.stylize)
+        wait_for(lambda: service.metric("stylize_queue_depth") == 1)
+        service.start_worker()
+        assert waiting.result(60).status_code == 200
 
 
 class LongJobs:

@@ -1,8 +1,9 @@
 """``/healthz``, ``/readyz`` and ``/metrics``: for orchestrators and Prometheus. None of them writes anything."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from service.errors import NoWorker, ServiceError
@@ -20,11 +21,15 @@ async def live() -> Liveness:
     return Liveness()
 
 
-@router.get("/readyz", response_description="Requests will be served", responses=problem_statuses(503))
-async def ready(context: ContextOfProcess) -> Readiness:
-    """Tell whether Redis responds and a worker is ready."""
+@router.get("/readyz", response_description="Redis responds", responses=problem_statuses(422, 503))
+async def ready(
+    context: ContextOfProcess,
+    worker: Annotated[bool, Query(description="Respond with 503 if no worker is ready, too.")] = False,
+) -> Readiness:
+    """Tell whether Redis responds, and count the workers that are ready."""
     status = await context.queue.status()
-    if not (workers := status.live(context.settings.lease_ms)):
+    workers = status.live(context.settings.lease_ms)
+    if worker and not workers:
         raise NoWorker("no worker is ready" + _states(status.workers, context.settings.lease_ms))
     return Readiness(ready=True, queue_depth=status.depth, workers=workers)
 

@@ -21,7 +21,7 @@ export function createServiceState() {
   async function look() {
     if (document.hidden) return;
     try {
-      const answer = await fetch(address("/readyz"), { cache: "no-store" });
+      const answer = await fetch(address("/readyz?worker=1"), { cache: "no-store" });
       const body = await answer.json();
       if (!answer.ok) return show("down", body.title ?? "Not ready", [["State", body.detail ?? ""]]);
       const depth = body.queue_depth;

@@ -88,7 +88,7 @@ def test_probes_and_pages_are_open(client: httpx.Client, path: str) -> None:
 
 
 def test_readiness_is_open(client: httpx.Client) -> None:
-    problem(client.get("/readyz"), 503, None, "no worker is ready")
+    problem(client.get("/readyz?worker=1"), 503, None, "no worker is ready")
 
 
 @pytest.mark.parametrize("path", CLOSED)

@@ -164,7 +164,7 @@ async def test_ready_and_metrics_write_nothing(settings: Settings) -> None:
     redis.hset(keys.workers, "dead for years", '1000 {"state": "ready"}')
     before = everything()
     assert len(before) == 2
-    for path, status in (("/readyz", 503), ("/metrics", 200)):
+    for path, status in (("/readyz", 200), ("/readyz?worker=1", 503), ("/metrics", 200)):
         answer, _ = await get_in_process(settings, path)
         assert answer.status_code == status
     assert everything() == before

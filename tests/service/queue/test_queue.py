@@ -608,3 +608,31 @@ async def test_a_released_job_keeps_its_earlier_deliveries(settings: Settings) -
             assert claim.deliveries == deliveries + 1
             await two.begin(claim)
             await two.release([claim])
+
+
+async def test_a_streams_length_counts_what_waits_and_runs(settings: Settings) -> None:
+    """Autoscalers read it. The group's lag, which they offer too, is unknown once jobs ended out of order."""
+    redis = Redis.from_url(settings.redis_url or "")
+    stream = Keys(settings.key_prefix).stream("interactive")
+    async with queues(settings, "api", "slow", "quick") as (api, slow, quick):
+        await slow.prepare()
+        for number in range(8):
+            await api.enqueue(job(str(number)), 30)
+        held = await slow.claim(2)
+        done = await quick.claim(3)
+        assert await redis.xlen(stream) == 8
+        for claim in reversed(done):  # out of order
+            assert await quick.complete(claim, Result(b"image"))
+        assert await redis.xlen(stream) == 5
+        await api.cancel("7")  # it waits
+        await api.cancel(held[0].job.id)  # it runs
+        assert await slow.still_wanted(held) == [False, True]
+        assert await redis.xlen(stream) <= 4
+        assert await slow.complete(held[1], Result(b"image"))
+        left = await quick.claim(8)
+        assert sorted(claim.job.id for claim in left) == ["5", "6"]
+        for claim in left:
+            assert await quick.complete(claim, Result(b"image"))
+        await slow.drop(held[0])
+        assert await redis.xlen(stream) == 0
+    await redis.aclose()

@@ -91,8 +91,8 @@ def test_it_starts_everything_heals_and_ends_everything(served: Served) -> None:
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: served.child("worker") not in (None, worker), 30)
     wait_for(lambda: "restarting it" in served.log)
-    wait_for(lambda: httpx.get(f"{served.url}/readyz").status_code == 503, 10)
-    wait_for(lambda: httpx.get(f"{served.url}/readyz").status_code == 200, 60)
+    wait_for(lambda: httpx.get(f"{served.url}/readyz?worker=1").status_code == 503, 10)
+    wait_for(lambda: httpx.get(f"{served.url}/readyz?worker=1").status_code == 200, 60)
 
     everyone = children(served.process.pid)
     embedded = next(pid for pid, command in everyone.items() if "service.serve.embedded" in command)
@@ -151,7 +151,7 @@ def test_several_workers_run_under_one_supervisor(queue_url: str, tiny_checkpoin
 
 def is_ready(served: Served) -> bool:
     try:
-        return httpx.get(f"{served.url}/readyz").status_code == 200
+        return httpx.get(f"{served.url}/readyz?worker=1").status_code == 200
     except httpx.TransportError:
         return False
 

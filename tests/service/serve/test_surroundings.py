@@ -34,7 +34,7 @@ def test_odd_names_and_a_proxy_are_in_nobodys_way(
         assert (home / "kept 'here'" / "lock").exists()
         assert not (home / "kept 'here'" / "valkey.conf").exists()
         with httpx.Client(base_url=served.url, trust_env=False) as client:
-            assert client.get("/readyz").status_code == 200
+            assert client.get("/readyz?worker=1").status_code == 200
     finally:
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(40) == 0
