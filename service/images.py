@@ -32,6 +32,10 @@ class ImageLimits:
     max_pixels: int
 
 
+OWN_FILES = ImageLimits(max_bytes=4 * 2**20, max_pixels=2**21)
+"""Of the files that we make: the sample photo, and the style images that are kept."""
+
+
 @dataclass(frozen=True)
 class Header:
     """Header of an image file; width and height are those after the EXIF orientation."""

@@ -19,13 +19,12 @@ from service.errors import Conflict
 from service.http.context import Context
 from service.http.forms import RegisterStyleForm
 from service.http.idempotency import KeyedRequest, earlier_job, require_end
-from service.images import ImageLimits, fitted, read_header
+from service.images import OWN_FILES, ImageLimits, fitted, read_header
 from service.model_choice import upload_model
 from service.queue.jobs import Job
 from service.queue.records import Accepted
 from service.queue.styles import RegisteredStyle, digest_of
 from service.request import StylePart, StylizeParameters
-from service.settings import HttpSettings
 
 SAMPLE_PX = 512
 """Longer side at which the sample is painted: larger than the preview, so that strokes look fine."""
@@ -67,7 +66,7 @@ async def register_style(
         result = await context.records.result(job_id)
     if result is None:
         accepted = None if keyed is None else Accepted(time(), state.request_id, "webp", None, keyed.fingerprint)
-        job = _job(job_id, image, header.decoded_pixels, state.request_id, model.id, settings)
+        job = _job(job_id, image, header.decoded_pixels, state.request_id, model.id)
         result = await context.dispatcher.submit(replace(job, client=state.client or ""), accepted)
     painting = result.blobs["painting"]
     style = RegisteredStyle(style_id, form.title, form.artist, form.year, form.rights, digest_of(painting))
@@ -90,9 +89,9 @@ def sample_photo() -> bytes:
     return (default_folder() / "sample.jpg").read_bytes()
 
 
-def _job(job_id: str, image: bytes, decoded_pixels: int, request_id: str, model_id: str, settings: HttpSettings) -> Job:
+def _job(job_id: str, image: bytes, decoded_pixels: int, request_id: str, model_id: str) -> Job:
     """Make the job: paint the sample in the new style, and return the painting."""
-    photo = read_header(sample_photo(), "content", ImageLimits(settings.max_body_bytes, settings.max_image_pixels))
+    photo = read_header(sample_photo(), "content", OWN_FILES)
     width, height = fitted(photo.width, photo.height, SAMPLE_PX)
     parameters = StylizeParameters(
         request_id=request_id,

@@ -159,6 +159,11 @@ class Result:
     error: ServiceError | None = None
     blobs: Mapping[str, bytes] = field(default_factory=dict)
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all that there is to keep."""
+        return len(self.image) + sum(map(len, self.blobs.values()))
+
     def to_fields(self) -> list[str | bytes]:
         """Return alternating names and values, for a hash."""
         fields: list[str | bytes] = ["image", self.image, "info", json.dumps(self.info)]

@@ -23,7 +23,6 @@ cancelled job is never computed, and late work costs one look-up.
   wait stay behind, one that runs is preempted (``report`` says so) and goes on later.
 - A job may have a record (``records``): then its result is kept to be fetched. An asynchronous request's job is not
   awaited, so no reply is sent.
-
 - Files travel by plain commands. A script gets the key of a hash that was written for it, and renames it.
 
 Needs Redis 7.0 or Valkey 7.2 (BLMPOP, XPENDING IDLE). Nothing is pickled: blobs are bytes, the rest is JSON.
@@ -112,9 +111,8 @@ class JobQueue:
             names.append(await self.redis.stage(keys.staged(), blob_fields(job.blobs)))
         outcome = await self.redis.run("enqueue", names, args)
         if outcome < 0:
-            wait_s = ceil(-outcome / 1000)
-            about_time = f"about {wait_s} s, at most half of its time, {most_wait_ms / 1000:g} s, is allowed"
-            raise QueueFull(f"it would wait for {about_time}: try again later", retry_after_s=wait_s)
+            wait_s, allowed = ceil(-outcome / 1000), f"at most half of its time, {most_wait_ms / 1000:g} s, is allowed"
+            raise QueueFull(f"it would wait for about {wait_s} s, {allowed}: try again later", retry_after_s=wait_s)
         return bool(outcome == 1)
 
     async def cancel(self, job_id: str) -> None:
@@ -129,9 +127,8 @@ class JobQueue:
     async def replies(self) -> list[str]:
         """Ids of jobs of this API process that have been answered; waits up to ``block_ms`` for the first."""
         async with self.redis.translated():
-            popped = await self.redis.blocking.blmpop(
-                self._settings.block_ms / 1000, 1, self._keys.replies(self.name), direction="LEFT", count=64
-            )
+            block_s, key = self._settings.block_ms / 1000, self._keys.replies(self.name)
+            popped = await self.redis.blocking.blmpop(block_s, 1, key, direction="LEFT", count=64)
         return [job_id.decode() for job_id in popped[1]] if popped else []
 
     async def uncounted(self) -> list[dict[str, Any]]:
@@ -148,8 +145,9 @@ class JobQueue:
             for key in keys.values():
                 pipe.hgetall(key)
             found = {job_id: fields for job_id, fields in zip(keys, await pipe.execute(), strict=True) if fields}
-            if taken := [keys[job_id] for job_id, fields in found.items() if b"is_kept" not in fields]:
-                await self.redis.commands.unlink(*taken)
+            for job_id, fields in found.items():
+                pipe.hdel(keys[job_id], "untaken") if b"is_kept" in fields else pipe.unlink(keys[job_id])
+            await pipe.execute()
         return {job_id: Result.from_fields(fields) for job_id, fields in found.items()}
 
     # ---- the worker's side ----------------------------------------------------------------------------------------
@@ -212,19 +210,18 @@ class JobQueue:
 
         Returns ``False`` if the job was answered before, cancelled or late.
         """
-        keys, job_id, settings = self._keys, claim.job.id, self._settings
+        job_id, settings, keys = claim.job.id, self._settings, self._keys
+        most_bytes = settings.job_pictures_mb * 2**20
+        if not claim.reply_to and result.size_bytes > most_bytes:
+            why = f"it has {result.size_bytes} bytes, all that are kept may have {most_bytes} together"
+            error = JobFailed(f"the result is too large, {why}: ask for a smaller size, or another format")
+            result = Result(error=error)
         names = [keys.stream(claim.lane), keys.job(job_id), keys.result(job_id), keys.replies(claim.reply_to)]
         names += [keys.record(job_id), *keys.pictures, keys.uncounted, keys.pace(claim.job.lane)]
         args: list[str | bytes | int] = [GROUP, claim.entry, claim.enqueued_ms, job_id, int(claim.job.is_preemptible)]
-        args += [
-            "" if took_ms is None else f"{took_ms:.3f}",
-            int(bool(claim.reply_to)),
-            int(settings.result_ttl_s * 1000),
-            Outcome.of(result.error).to_json(),
-            settings.job_pictures_mb * 2**20,
-            len(result.image) + sum(map(len, result.blobs.values())),
-            "" if result.info is None else json.dumps(result.info),
-        ]
+        args += ["" if took_ms is None else f"{took_ms:.3f}", int(bool(claim.reply_to))]
+        args += [int(settings.result_ttl_s * 1000), Outcome.of(result.error).to_json(), most_bytes, result.size_bytes]
+        args.append("" if result.info is None else json.dumps(result.info))
         fields = result.to_fields()
         if result.image:
             with contextlib.suppress(QueueFull):  # the script goes on without memory: fields are its arguments then
@@ -240,8 +237,8 @@ class JobQueue:
         """Give jobs back, for another worker to claim at once; this delivery does not count."""
         for claim in claims:
             keys = [self._keys.stream(claim.lane), self._keys.job(claim.job.id)]
-            how = (int(claim.job.is_preemptible), claim.deliveries - 1)
-            await self.redis.run("release", keys, [GROUP, claim.entry, claim.job.id, *how])
+            kind, begun = int(claim.job.is_preemptible), claim.deliveries - 1
+            await self.redis.run("release", keys, [GROUP, claim.entry, claim.job.id, kind, begun])
 
     async def heartbeat(self, about: Mapping[str, Any]) -> None:
         """Tell that this worker lives; ``about`` is its description of itself."""
@@ -255,11 +252,7 @@ class JobQueue:
 
     async def _acknowledge(self, lane: Lane, entries: list[bytes]) -> None:
         if entries:
-            async with self.redis.translated():
-                pipe = self.redis.commands.pipeline()
-                pipe.xack(self._keys.stream(lane), GROUP, *entries)
-                pipe.xdel(self._keys.stream(lane), *entries)
-                await pipe.execute()
+            await self.redis.run("acknowledge", [self._keys.stream(lane)], [GROUP, *entries])
 
     async def _load(self, lane: Lane, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Claim]:
         """Read the jobs of claimed entries; those without a hash are dropped, those tried too often dead-lettered."""

@@ -16,13 +16,9 @@ end
 -- A size-capped store holds values that may never be fetched: the oldest leave when all together take too many bytes.
 -- Each value is a key of its own with its own expiry; the store is a list of '<bytes> <key>' in order of arrival, and
 -- the sum of these bytes. What left some other way counts until it is the oldest: the sum is never too low.
--- The value must have been written; a value larger than the whole store is not kept, and expels no other.
+-- The value must have been written, and not be larger than the whole store. One that is expelled before who waits for it
+-- has taken it stays for them, for as long as its field `untaken` says.
 local function store_capped(list, total, limit_bytes, key, bytes, lives_ms)
-  limit_bytes = tonumber(limit_bytes)
-  if tonumber(bytes) > limit_bytes then
-    redis.call('UNLINK', key)
-    return
-  end
   redis.call('RPUSH', list, bytes .. ' ' .. key)
   local held = redis.call('INCRBY', total, bytes)
   redis.call('PEXPIRE', list, lives_ms)
@@ -30,9 +26,15 @@ local function store_capped(list, total, limit_bytes, key, bytes, lives_ms)
   local oldest = redis.call('LINDEX', list, 0)
   while oldest do
     local size, name = string.match(oldest, '^(%d+) (.*)$')
-    if held <= limit_bytes and redis.call('EXISTS', name) == 1 then return end
+    if held <= tonumber(limit_bytes) and redis.call('EXISTS', name) == 1 then return end
     redis.call('LPOP', list)
-    redis.call('UNLINK', name)
+    local untaken_ms = redis.call('HGET', name, 'untaken')
+    if untaken_ms then
+      redis.call('HDEL', name, 'is_kept')
+      redis.call('PEXPIRE', name, untaken_ms)
+    else
+      redis.call('UNLINK', name)
+    end
     held = redis.call('DECRBY', total, size)
     oldest = redis.call('LINDEX', list, 0)
   end
@@ -244,6 +246,11 @@ function steps.prepare(group)
   return 1
 end
 
+function steps.acknowledge(group, ...)
+  for _, entry in ipairs({...}) do remove_entry(KEYS[1], group, entry) end
+  return 1
+end
+
 -- Returns the entries that it took: one, or none if there is none or a worker holds one.
 function steps.claim_suspect(group, worker)
   local suspects = KEYS[1]
@@ -321,12 +328,13 @@ function steps.complete(group, entry, enqueued_ms, job_id, preemptible, took_ms,
     redis.call('HSET', record, 'outcome', outcome)
     redis.call('PEXPIRE', record, record_ms)
   end
-  local is_kept = picture_ms and bytes ~= '0' and (awaited == '0' or tonumber(bytes) <= tonumber(limit_bytes))
+  local is_kept = picture_ms and bytes ~= '0' and tonumber(bytes) <= tonumber(limit_bytes)
   if awaited == '0' and not is_kept then return unstage(staged, 1) end
   if staged then redis.call('RENAME', staged, result) else redis.call('HSET', result, ...) end
   redis.call('PEXPIRE', result, is_kept and picture_ms or lives_ms)
   if is_kept then
     redis.call('HSET', result, 'is_kept', '1')
+    if awaited == '1' then redis.call('HSET', result, 'untaken', lives_ms) end
     store_capped(pictures, pictures_bytes, limit_bytes, result, bytes, picture_ms)
   end
   if awaited == '1' then

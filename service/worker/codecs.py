@@ -69,7 +69,10 @@ class Codecs:
         """``stylizer`` is asked which style images it remembers: those are not decoded."""
         self._stylizer = stylizer
         self._styles = styles
-        self._limits = ImageLimits(settings.max_body_bytes, settings.max_image_pixels)
+        self._limits = ImageLimits(
+            max(settings.max_body_bytes, images.OWN_FILES.max_bytes),
+            max(settings.max_image_pixels, images.OWN_FILES.max_pixels),
+        )
         threads = max(2, (os.cpu_count() or 2) // 2)
         self._pool = ThreadPoolExecutor(threads, "codec")
         self._most_pixels = settings.max_decoding_pixels

@@ -15,7 +15,7 @@ PACKAGES = ("model_store", "service", "stylize_client", "train", "experiments", 
 TORCH = {"torch", "torchvision", "safetensors", "numpy"}
 TRAINING = {"torch", "torchvision", "numpy", "PIL", "safetensors", "typer", "rich", "tensorboard", "matplotlib"}
 
-BASE = {"errors", "settings", "api_keys", "logs", "tasks", "formats", "images", "request"}
+BASE = {"errors", "settings", "setting_types", "api_keys", "logs", "tasks", "formats", "images", "request"}
 """Modules beside the rooms. They import one another and no room."""
 
 RESOLVE = {"resolve", "model_choice"}

@@ -1,5 +1,6 @@
 """``Idempotency-Key`` on ``POST /stylize`` and ``POST /styles``, against an API whose worker is played by hand."""
 
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -231,6 +232,24 @@ def test_clients_do_not_see_each_others_answers(start_service: Callable[..., Ser
     assert not any(REPLAYED in answer.headers for answer in answers)
     assert api.stylize("same", secret=alice_next).result().headers[REPLAYED] == "true"
     assert api.has_no_work()
+
+
+def test_a_request_is_done_once_though_its_api_stands_still(start_service: Callable[..., Service]) -> None:
+    standing = Api(start_service(workers=0, lease_ms=500))
+    prefix = standing.service.settings["STYLIZE_KEY_PREFIX"]
+    other = Api(start_service(workers=0, lease_ms=500, key_prefix=prefix))
+    assert standing.service.api is not None
+    first = standing.stylize("once")
+    (claim,) = standing.worker.claim()
+    standing.service.api.send_signal(signal.SIGSTOP)
+    time.sleep(1.2)  # longer than two leases
+    problem(other.stylize("once").result(), 409, None, "is being answered")
+    standing.worker.paint(claim)
+    again = other.stylize("once").result()
+    assert again.status_code == 200 and again.headers[REPLAYED] == "true"
+    standing.service.api.send_signal(signal.SIGCONT)
+    assert first.result().content == again.content and REPLAYED not in first.result().headers
+    assert other.has_no_work()
 
 
 def test_an_answer_survives_a_restart_of_the_api(start_service: Callable[..., Service]) -> None:

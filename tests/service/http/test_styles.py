@@ -217,6 +217,23 @@ def test_a_limit_on_how_many(start_service: Callable[..., Service]) -> None:
     assert registrar.register("three").status_code == 201
 
 
+def test_neither_a_small_cache_nor_small_limits_keep_one_out(
+    start_service: Callable[..., Service],
+) -> None:
+    """The sample and the kept painting are our own files; what a worker remembers changes nothing."""
+    service = start_service(style_cache_entries=1, max_body_bytes=60_000, max_image_pixels=100_000)
+    noise = np.random.default_rng(1).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    paintings = [files.saved(Image.fromarray(noise), "jpeg", quality=20), *(photo(96, 64, seed) for seed in range(3))]
+
+    def painted(index: int) -> int:
+        answer = register(service.client, paintings[index % 4], title=f"Wave {index}")
+        assert answer.status_code == 201, answer.text
+        return service.stylize(style_id=answer.json()["id"]).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(painted, range(16))) == {200}
+
+
 def test_a_client_that_leaves_registers_nothing(start_service: Callable[..., Service]) -> None:
     service = start_service(workers=0)
     worker = WorkerByHand(service)

@@ -117,6 +117,7 @@ async def test_what_redis_knows_is_not_sent_again_and_what_it_forgot_is(settings
             if claim.job.id.encode() not in key.split(b":"):
                 await ends.api.redis.commands.delete(key)  # as a restart without data does
         await ends.one.prepare()
+        await ends.one.heartbeat({"state": "ready"})
         await dispatcher._sweep()  # as after the reader's trouble
         assert await waiting["a"] == Result(b"image", {})
         for claim in await ends.one.claim(4):

@@ -180,7 +180,9 @@ async def test_a_picture_larger_than_all_may_be_expels_no_other(settings: Settin
         await ends.accept("small", "huge")
         for claim, size in zip(await ends.worker.claim(2), (1000, 2**20 + 1), strict=True):
             await ends.worker.complete(claim, Result(bytes(size), {}))
-        assert [(await ends.state(name))[0] for name in ("small", "huge")] == ["succeeded", "expired"]
+        assert [(await ends.state(name))[0] for name in ("small", "huge")] == ["succeeded", "failed"]
+        error = (await ends.status("huge")).error
+        assert error is not None and "it has 1048577 bytes, all that are kept may have 1048576 together" in error.detail
 
 
 async def test_a_job_that_outlives_its_workers_has_failed(settings: Settings) -> None:
@@ -254,6 +256,24 @@ async def test_a_result_that_is_larger_than_the_store_is_given_out_once(settings
         assert len((await ends.api.take_results(["a"]))["a"].image) == 2**20 + 1
         assert await ends.records.result("a") is None
         assert await ends.api.enqueue(Job("a", {}, {}), 5, ACCEPTED)
+
+
+async def test_a_result_that_is_expelled_before_it_was_taken_is_given_out_once(settings: Settings) -> None:
+    async with playing(settings.model_copy(update={"job_pictures_mb": 1})) as ends:
+        await ends.worker.prepare()
+        for name in "abc":
+            assert await ends.api.enqueue(Job(name, {}, {}), 5, ACCEPTED)
+        for claim in await ends.worker.claim(3):
+            await ends.worker.complete(claim, Result(claim.job.id.encode() * 700_000, {}))
+        found = await ends.api.take_results(["a", "b"])
+        assert {name: result.image[:1] for name, result in found.items()} == {"a": b"a", "b": b"b"}
+        assert await ends.api.take_results(["a", "b"]) == {}
+        assert (await ends.api.take_results(["c"]))["c"].image[:1] == b"c"
+        assert [(await ends.state(name))[0] for name in "abc"] == ["expired", "expired", "succeeded"]
+        assert await ends.api.enqueue(Job("d", {}, {}), 5, ACCEPTED)
+        (claim,) = await ends.worker.claim(1)
+        await ends.worker.complete(claim, Result(bytes(700_000), {}))
+        assert (await ends.state("c"))[0] == "expired", "one that was taken leaves"
 
 
 async def test_all_of_it_survives_a_restart_of_redis(settings: Settings, tmp_path: Path) -> None:
