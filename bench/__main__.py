@@ -16,6 +16,7 @@ from rich.console import Console
 from bench.chaos import CLIENTS, SPAN_S, measure_chaos, print_chaos
 from bench.controls import ROUNDS, measure_controls, print_controls
 from bench.engine import CASE_BUDGET_S, measure_engine, print_engine
+from bench.hostile import measure_hostile, print_hostile
 from bench.large import MEGAPIXELS, ONE_PASS_UP_TO, measure_large, print_large, styles_of_each_kind
 from bench.load import LoadError
 from bench.overload import DEADLINE_S, FLOOD_S, measure_overload, print_overload
@@ -135,6 +136,8 @@ def chaos(
         settings, folder = _prepare(device, dtype)
         report = measure_chaos(settings, folder, span_s, clients, say=progress.print)
     print_chaos(report, console)
+    if not report.is_met:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -174,6 +177,15 @@ def soak(
         report = measure_soak(settings, folder, minutes, say=progress.print)
     print_soak(report, console)
     raise typer.Exit(0 if report.is_flat else 1)
+
+
+@app.command()
+def hostile(device: Device = None, dtype: Dtype = None) -> None:
+    """Send what is made to be expensive, and look at memory and at the time of /healthz meanwhile."""
+    with _clear_errors():
+        settings, folder = _prepare(device, dtype)
+        endured = measure_hostile(settings, folder, say=progress.print)
+    print_hostile(endured, console)
 
 
 @contextmanager

@@ -79,6 +79,11 @@ class ChaosReport:
     before: State
     after: State
 
+    @property
+    def is_met(self) -> bool:
+        """Nothing bad became of a request, and nothing is left."""
+        return not any(map(self.count, BAD)) and not self.after.keys and not self.after.entries
+
     def count(self, verdict: str) -> int:
         """Number of requests with a verdict."""
         return sum(outcome.verdict == verdict for outcome in self.outcomes)
@@ -206,6 +211,5 @@ def print_chaos(report: ChaosReport, console: Console) -> None:
         console.print(f"memory of {name}: {memory_mb:.0f} MB before, {report.after.memory_mb[name]:.0f} MB after")
     left = f"{report.after.entries} jobs, {len(report.after.keys)} keys {report.after.keys[:8] or ''}"
     console.print(f"left in the queue: {left}", highlight=False)
-    is_met = not any(map(report.count, BAD)) and not report.after.keys and not report.after.entries
-    wanted = "nothing lost, double, wrong, stuck, failed or left: " + ("met" if is_met else "[red]missed[/red]")
+    wanted = "nothing lost, double, wrong, stuck, failed or left: " + ("met" if report.is_met else "[red]missed[/red]")
     console.print(wanted, highlight=False)

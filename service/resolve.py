@@ -55,15 +55,14 @@ def resolve(
     with_painting = _ids_with_painting(request, catalog, registered, model)
     upload_pixels = _upload_pixels(request, uploads, with_painting, settings)
     _check_options(request, with_painting, max(width, height), settings)
-    masks = _check_masks(request, limits)
+    pixels = max(file.decoded_pixels for file in (photo, *uploads, *_check_masks(request, limits)))
     styles = _style_parts(request, registered, with_painting)
     style_size = request.style_size or STYLE_SIZE_PX
     is_encoded = any(part.digest is not None or part.from_painting for part in styles)  # at most at this size squared
     largest = max(width * height, *upload_pixels, style_size**2 * is_encoded)
     found = {"request_id": request_id, "model": model.id, "width": width, "height": height, "styles": styles}
     found |= {"format": choose_format(accept, request.format, photo.has_alpha), "seed": _seed(request, model)}
-    found |= {"style_size": style_size, "tiled": largest > settings.tile_above_pixels}
-    found["decoded_pixels"] = max(header.decoded_pixels for header in (photo, *uploads, *masks))
+    found |= {"style_size": style_size, "tiled": largest > settings.tile_above_pixels, "decoded_pixels": pixels}
     return StylizeParameters.model_validate({**dict(request), **found})
 
 

@@ -118,11 +118,12 @@ def _measured(measured: dict[str, Any]) -> str:
     return (
         f"Median over the {pairs}, painted in {measured['dtype']},\n"
         f"evaluated in fp32 by `{measured['judge']}`; lower is better.\n\n"
-        "| | content | style |\n|---|---|---|\n"
-        f"| this checkpoint | {measured['content']:.3f} | {measured['style']:.3f} |\n"
+        "| | content | style | lattice ‰ |\n|---|---|---|---|\n"
+        f"| this checkpoint | {measured['content']:.3f} | {measured['style']:.3f} | {_lattice(measured, 'lattice')} |\n"
         f"| the content image itself | {measured['untouched_content']:.3f} | {measured['untouched_style']:.3f} |"
+        f" {_lattice(measured, 'untouched_lattice')} |"
         + "".join(
-            f"\n| {other['system']} ({other['note']}) | {other['content']:.3f} | {other['style']:.3f} |"
+            f"\n| {other['system']} ({other['note']}) | {other['content']:.3f} | {other['style']:.3f} | |"
             for other in measured.get("references", [])
         )
     )
@@ -137,3 +138,8 @@ def _styles(metadata: CheckpointMetadata) -> str:
 
 def _figures(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+def _lattice(measured: dict[str, Any], name: str) -> str:
+    """The amplitude of upsampling patterns, which files of older releases lack."""
+    return f"{1000 * measured[name]:.1f}" if name in measured else ""

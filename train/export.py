@@ -18,7 +18,7 @@ from model_store.pixels import to_images, to_tensor
 from model_store.runtime import Runtime, to_runtime
 from model_store.style import Style, stack
 from train.data import DataError
-from train.evaluate import EvaluatedPair, median_distances
+from train.evaluate import EvaluatedPair, median_distances, median_lattices
 from train.images import fit_longer_side, read_image
 from train.recipes import ADAIN_RECIPES, ADD_STYLE_RECIPES, GENERATOR_RECIPES, SWIFT_RECIPES
 from train.state import StateError, TrainingState, load_state
@@ -156,11 +156,14 @@ def measurement(
     """Build ``CheckpointMetadata.measured``: distances, their settings, and other systems' on the same pairs."""
     result = median_distances([one.result for one in evaluated])
     untouched = median_distances([one.untouched for one in evaluated])
+    lattice, untouched_lattice = median_lattices(evaluated)
     return {
         "content": round(result.content, 4),
         "style": round(result.style, 4),
         "untouched_content": round(untouched.content, 4),
         "untouched_style": round(untouched.style, 4),
+        "lattice": round(lattice, 5),
+        "untouched_lattice": round(untouched_lattice, 5),
         "pairs": len(evaluated),
         "file": "/".join(pairs.resolve().parts[-2:]),
         "judge": Path(evaluator).stem,

@@ -15,6 +15,7 @@ from PIL import Image
 
 from model_store.image_files import DecodedImage
 from model_store.pixels import resize
+from model_store.runtime import give_back_freed_memory
 from service import images
 from service.engine.stylize_input import StyleImage, StylizeInput
 from service.engine.stylizer import Stylizer
@@ -32,6 +33,9 @@ PREVIEW_PX = 256
 
 KEPT_PX = 1024
 """Longest side of the file that is kept of a registered style: twice that at which it is encoded."""
+
+TIDY_ABOVE_PIXELS = 2**24
+"""Pixels of a file after whose decoding freed memory is given back: a third of a gigabyte, which little else needs."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -104,7 +108,11 @@ class Codecs:
         """
         with _clear_failure(claim, "the images could not be decoded"):
             registered = await self._registered(claim)
-            return await self.run(lambda: decode_job(claim.job, self._stylizer, self._limits, registered))
+            try:
+                return await self.run(lambda: decode_job(claim.job, self._stylizer, self._limits, registered))
+            finally:
+                if claim.job.parameters.get("decoded_pixels", 0) > TIDY_ABOVE_PIXELS:
+                    await self.run(give_back_freed_memory)
 
     async def _registered(self, claim: Claim) -> dict[str, bytes | StyleImage]:
         """Return a job's registered styles by id: as remembered where that will do, else their file, if it is there."""

@@ -14,6 +14,7 @@ from bench import gallery
 from bench.chaos import measure_chaos, print_chaos
 from bench.controls import measure_controls, print_controls
 from bench.engine import OURS, REFERENCE, Way, measure_engine, print_engine
+from bench.hostile import measure_hostile, print_hostile
 from bench.large import measure_large, print_large, styles_of_each_kind
 from bench.overload import measure_overload, print_overload
 from bench.pictures import SHAPES_PX, painting, photo, request_mix
@@ -145,6 +146,14 @@ def test_service(folder):
     assert report.api is None or not report.api.has_torch
     text = printed(print_service, report)
     assert "bare loop" in text and "libtorch" in text
+
+
+def test_hostile(folder):
+    endured = measure_hostile(Settings(), folder, size_bytes=200_000, wide_px=256, at_once=3)
+    statuses = [dict(one.statuses) for one in endured]
+    assert statuses == [{}, *[{"422": 1}] * 3, {"200": 8}, {"200": 3}, {}]
+    assert all(one.waits_ms and min(one.peaks_mb.values()) > 10 for one in endured)
+    assert "wanted ≤ 250 ms" in printed(print_hostile, endured)
 
 
 def test_soak(folder):

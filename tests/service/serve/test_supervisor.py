@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -50,7 +51,7 @@ class Served:
         self.folder = folder
         self._log = folder / "log"
         environment = {**os.environ, "STYLIZE_PORT": str(port), "STYLIZE_CHECKPOINTS": str(checkpoints)}
-        environment["STYLIZE_DATA_DIR"] = str(folder / "data")
+        environment |= {"STYLIZE_DATA_DIR": str(folder / "data"), "STYLIZE_WARM_UP_PX": "64"}
         environment |= {f"STYLIZE_{name.upper()}": str(value) for name, value in settings.items()}
         environment.pop("STYLIZE_REDIS_URL", None)
         with self._log.open("wb") as log:
@@ -156,25 +157,25 @@ def is_ready(served: Served) -> bool:
         return False
 
 
-@pytest.mark.parametrize("killed", ["server", "its keeper"])
 @pytest.mark.timeout(200)
-def test_a_dead_queue_is_started_again_with_what_it_held(served: Served, killed: str) -> None:
+def test_a_dead_queue_is_started_again_with_what_it_held(served: Served) -> None:
     wait_for(lambda: "Stylize is ready" in served.log, 60)
     image = {"image": ("wave.png", photo(64, 64))}
     style = httpx.post(f"{served.url}/styles", files=image, data={"title": "Wave"}, timeout=60).json()
     time.sleep(1.5)  # what came in the last second may be lost
-    keeper = served.child("serve.embedded")
-    assert keeper is not None
-    (server,) = children(keeper)
-    os.kill(server if killed == "server" else keeper, signal.SIGKILL)
-    wait_for(lambda: "The queue ended" in served.log, 10)
-    wait_for(lambda: served.child("serve.embedded") not in (None, keeper), 10)
-    again = served.child("serve.embedded")
-    assert again is not None
-    wait_for(lambda: list(children(again)) not in ([], [server]), 30)
-    wait_for(lambda: not is_running(server), 10)
-    wait_for(lambda: is_ready(served), 60)
-    assert httpx.get(f"{served.url}/styles?kind=registered").json()["styles"] == [style]
+    for deaths, killed in enumerate(("server", "its keeper"), 1):
+        keeper = served.child("serve.embedded")
+        assert keeper is not None
+        (server,) = children(keeper)
+        os.kill(server if killed == "server" else keeper, signal.SIGKILL)
+        wait_for(lambda deaths=deaths: served.log.count("The queue ended") == deaths, 10)
+        wait_for(lambda keeper=keeper: served.child("serve.embedded") not in (None, keeper), 10)
+        again = served.child("serve.embedded")
+        assert again is not None
+        wait_for(lambda again=again, server=server: list(children(again)) not in ([], [server]), 30)
+        wait_for(lambda server=server: not is_running(server), 10)
+        wait_for(lambda: is_ready(served), 60)
+        assert httpx.get(f"{served.url}/styles?kind=registered").json()["styles"] == [style], killed
     served.process.send_signal(signal.SIGHUP)
     assert served.process.wait(40) == 0, "the end of its terminal is as SIGTERM"
 
@@ -274,11 +275,10 @@ def test_a_data_folder_that_cannot_be_written_is_said_and_ends_it(tmp_path: Path
     assert "STYLIZE_DATA_DIR names another folder" in broken.log and "Traceback" not in broken.log
 
 
-def test_a_taken_port_is_said_and_ends_it(tmp_path: Path, tiny_checkpoints: Path, served: Served) -> None:
-    wait_for(lambda: "Uvicorn running" in served.log, 60)
-    (tmp_path / "second").mkdir()
-    second = Served(tmp_path / "second", tiny_checkpoints, port=int(served.url.rpartition(":")[2]))
-    assert second.process.wait(30) == 2
+def test_a_taken_port_is_said_and_ends_it(tmp_path: Path, tiny_checkpoints: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        second = Served(tmp_path, tiny_checkpoints, port=other.getsockname()[1])
+        assert second.process.wait(30) == 2
     assert "Address already in use" in second.log and "STYLIZE_PORT" in second.log
 
 
