@@ -124,17 +124,11 @@ class Supervisor:
         await self._wait_for(path)
         return [queue]
 
-    def _start_several(self, command: Part, count: int, environment: dict[str, str]) -> "list[asyncio.Task[None]]":
+    def _start_several(self, part: Part, count: int, environment: dict[str, str]) -> "list[asyncio.Task[None]]":
         patience_s = self._settings.request_timeout_s + self._settings.drain_timeout_s
+        commands = [("service", part, "--index", str(index)) for index in range(count)]
         children = [
-            Child(
-                command,
-                f"{command} {index + 1}",
-                ("service", command, "--index", str(index)),
-                patience_s,
-                command == "api",
-            )
-            for index in range(count)
+            Child(part, f"{part} {i}", command, patience_s, part == "api") for i, command in enumerate(commands, 1)
         ]
         return [self._start(child, environment) for child in children]
 
