@@ -37,7 +37,7 @@ app = typer.Typer(
 console = Console()
 progress = Console(stderr=True)
 
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; by default STYLIZE_DEVICE.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N, mps or xpu; by default STYLIZE_DEVICE.")]
 Dtype = Annotated[str | None, typer.Option(help="Number type of our networks: auto, float32, bfloat16, float16.")]
 CaseBudget = Annotated[float, typer.Option(min=0, help="Seconds of repetitions per size and batch.")]
 

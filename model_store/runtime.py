@@ -32,7 +32,8 @@ def choose_runtime(device: str = "auto", dtype: str = "auto", index: int = 0) ->
     """Choose a device, and the fastest number type that it supports well.
 
     Args:
-        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1`` …
+        device: ``auto`` (the accelerator that torch finds: CUDA, Apple's MPS or Intel's XPU; else the CPU), ``cpu``,
+            ``cuda``, ``cuda:1``, ``mps``, ``xpu`` …
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         index: Number of this process among those of its machine, from 0: with ``auto`` each takes the next GPU.
 
@@ -40,14 +41,14 @@ def choose_runtime(device: str = "auto", dtype: str = "auto", index: int = 0) ->
         ValueError: The device is not there or the type is unknown.
     """
     if device == "auto":
-        count = torch.cuda.device_count()
-        device = f"cuda:{index % count}" if count else "cpu"
+        found = torch.accelerator.current_accelerator(check_available=True)
+        device = "cpu" if found is None else f"{found.type}:{index % torch.accelerator.device_count()}"
     try:
         chosen = torch.device(device)
     except RuntimeError as err:
-        raise ValueError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:N") from err
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {device!r} asked for, but torch sees {torch.cuda.device_count()} CUDA devices")
+        raise ValueError(f"unknown device {device!r}: use auto, cpu, cuda, cuda:N, mps or xpu") from err
+    if chosen.type != "cpu" and (chosen.index or 0) >= (count := _count(chosen.type)):
+        raise ValueError(f"device {device!r} asked for, but torch sees {count} {chosen.type.upper()} devices")
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if dtype == "auto":
         return Runtime(chosen, _best_dtype(chosen))
@@ -58,8 +59,10 @@ def choose_runtime(device: str = "auto", dtype: str = "auto", index: int = 0) ->
 
 def share_device(runtime: Runtime, memory_fraction: float, threads: int) -> None:
     """Leave others their part: of the GPU's memory, and of the cores unless ``OMP_NUM_THREADS`` says how many."""
-    if runtime.device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(memory_fraction, runtime.device)
+    if memory_fraction < 1 and runtime.device.type == "mps":
+        torch.mps.set_per_process_memory_fraction(memory_fraction)
+    elif memory_fraction < 1 and runtime.device.type in ("cuda", "xpu"):
+        torch.get_device_module(runtime.device).set_per_process_memory_fraction(memory_fraction, runtime.device)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, threads))
 
@@ -75,9 +78,19 @@ def to_runtime(network: Network, runtime: Runtime) -> Network:
     return network.to(runtime.device)
 
 
+def _count(kind: str) -> int:
+    """Number of devices of a kind, such as ``cuda``; 0 of one that torch does not know or cannot use here."""
+    module = getattr(torch, kind, None)
+    if module is None or not hasattr(module, "device_count") or not module.is_available():
+        return 0
+    return int(module.device_count())
+
+
 def _best_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type != "cpu":  # MPS emulates bf16 on older chips; XPU has it
+        return torch.float16 if device.type == "mps" else torch.bfloat16
     # Without AVX512-BF16 or AMX the CPU emulates bf16, which is slower than fp32.
     fast = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if fast else torch.float32

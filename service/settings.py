@@ -168,7 +168,8 @@ class WorkerSettings(CommonSettings):
         " default, is one for each GPU, and one without any.",
     )
     device: str = Field(
-        "auto", description="auto, cpu, cuda or cuda:N. With `auto` each worker of a machine takes the next GPU."
+        "auto",
+        description="auto, cpu, cuda, cuda:N, mps or xpu. With `auto` each worker of a machine takes the next GPU.",
     )
     device_memory_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="Part of a GPU's memory that one worker may take, where others use the same GPU."

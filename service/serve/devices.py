@@ -10,7 +10,7 @@ from service.settings import Settings
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Device files of NVIDIA's and AMD's drivers, and of WSL2's. Without them torch is not asked: it takes seconds."""
 
-COUNT = "import torch; print(torch.cuda.device_count())"
+COUNT = "import torch; print(torch.accelerator.device_count())"
 
 
 async def count_workers(settings: Settings) -> int:

@@ -86,7 +86,7 @@ class Device:
         """Halve this batch and all later ones: the device is out of memory."""
         self.limits = self.limits.halved()
         log.warning("out of memory: batches are halved", extra={"limits": str(self.limits), "batch": len(batch)})
-        torch.cuda.empty_cache()
+        torch.accelerator.empty_cache()
         if len(batch) == 1:
             return [JobFailed(NO_MEMORY)]
         half = (len(batch) + 1) // 2
@@ -104,7 +104,7 @@ class Device:
         except (DeviceFailed, ServiceError):
             raise
         except torch.OutOfMemoryError as err:
-            torch.cuda.empty_cache()
+            torch.accelerator.empty_cache()
             raise JobFailed(NO_MEMORY) from err
         except Exception as err:
             log.exception("a step of a long job failed")

@@ -18,7 +18,7 @@ from train.state import StateError
 
 VGG_HELP = "vgg16, vgg16-features or vgg19 (fetched by torchvision), or the path of a .safetensors file."
 
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps or xpu.")]
 DtypeOption = Annotated[str, typer.Option(help="Number type of the forward pass: auto, float32, bfloat16 or float16.")]
 ContentOption = Annotated[list[Path], typer.Option(help="Folder of photos; may be repeated.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for state.pt and TensorBoard's files.")]

@@ -5,20 +5,41 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
-from model_store.runtime import choose_runtime
+from model_store.runtime import Runtime, choose_runtime
 from service.serve.devices import available_cores, count_workers
 from service.settings import Settings
 
 
+def machine(monkeypatch: pytest.MonkeyPatch, kind: str, count: int) -> None:
+    """Pretend that torch sees so many accelerators of a kind."""
+    found = torch.device(kind) if count else None
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available: found)
+    monkeypatch.setattr("torch.accelerator.device_count", lambda: count)
+    monkeypatch.setattr(f"torch.{kind}.device_count", lambda: count)
+    monkeypatch.setattr(f"torch.{kind}.is_available", lambda: bool(count))
+
+
 def test_each_worker_takes_the_next_gpu_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    machine(monkeypatch, "cuda", 2)
     chosen = [choose_runtime("auto", "float32", index).device for index in range(4)]
     assert [str(device) for device in chosen] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
     assert str(choose_runtime("cuda:1", "float32", 0).device) == "cuda:1"
     assert str(choose_runtime("cpu", "float32", 3).device) == "cpu"
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert str(choose_runtime("auto", "float32", 3).device) == "cpu"
+    with pytest.raises(ValueError, match="sees 2 CUDA devices"):
+        choose_runtime("cuda:2")
+    with pytest.raises(ValueError, match="sees 0 XPU devices"):
+        choose_runtime("xpu")
+
+
+def test_other_accelerators_come_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, "mps", 1)
+    assert choose_runtime() == Runtime(torch.device("mps:0"), torch.float16)
+    machine(monkeypatch, "xpu", 2)
+    assert choose_runtime(index=1) == Runtime(torch.device("xpu:1"), torch.bfloat16)
+    machine(monkeypatch, "cuda", 0)
+    assert choose_runtime("auto", "float32", 3).device == torch.device("cpu")
 
 
 def test_as_many_workers_as_are_asked_for_or_one_for_each_gpu() -> None:
