@@ -1,7 +1,7 @@
 """A pipe between a child and its supervisor, which is never written to, and closes when the supervisor ends.
 
 So no process of a service outlives ``serve``, even after ``kill -9``, and keeps the port or the folder of the data. The
-other end of the queue's pipe is also held by all other children: so the queue ends after them.
+other end of a worker's pipe is also held by the API, and that of the queue's by both: so they end one after the other.
 """
 
 import os

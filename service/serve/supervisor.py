@@ -2,7 +2,7 @@
 
 The children are started by the same commands as in production, and restarted when they die. Ctrl-C, SIGTERM or SIGHUP
 ends them in order: the API finishes its requests, the workers drain, the queue ends last. If the supervisor itself is
-killed, they end too (``parent``), the queue last.
+killed, they end in the same order (``parent``).
 """
 
 import asyncio
@@ -40,6 +40,9 @@ PLAIN = re.compile(r"[\w./-]{1,60}", re.ASCII)
 
 QUEUE = "service.serve.embedded"
 Part = Literal["queue", "worker", "api"]
+ENDING: tuple[Part, ...] = ("api", "worker", "queue")
+"""The order in which they end."""
+
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Prometheus' variable with the folder in which several API processes count together."""
 
@@ -58,6 +61,7 @@ class Child:
         must_start: The service cannot run if this process ends before the service was ready.
     """
 
+    part: Part
     name: str
     command: tuple[str, ...]
     patience_s: float
@@ -74,8 +78,8 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._ready = False
-        self._pipe, self._held_end = os.pipe()  # never written to or closed: it ends with this process
-        self._queue_pipe, self._queue_held_end = os.pipe()  # the same, and with all other children
+        # Never written to or closed: each ends with this process and with the children that end before its own.
+        self._pipes = {part: os.pipe() for part in ENDING}
 
     async def run(self) -> int:
         """Run until a signal, or until the service cannot run; returns the exit code."""
@@ -116,15 +120,15 @@ class Supervisor:
         path = folder / "queue.sock"
         environment["STYLIZE_REDIS_URL"] = f"unix://{path}"
         kept = [] if self._settings.data_dir is None else [str(self._settings.data_dir)]
-        queue = self._start(Child("queue", (QUEUE, str(path), *kept), FLUSHED_WITHIN_S + 5, True), environment)
+        queue = self._start(Child("queue", "queue", (QUEUE, str(path), *kept), FLUSHED_WITHIN_S + 5, True), environment)
         await self._wait_for(path)
         return [queue]
 
-    def _start_several(self, command: Part, count: int, environment: dict[str, str]) -> "list[asyncio.Task[None]]":
+    def _start_several(self, part: Part, count: int, environment: dict[str, str]) -> "list[asyncio.Task[None]]":
         patience_s = self._settings.request_timeout_s + self._settings.drain_timeout_s
+        commands = [("service", part, "--index", str(index)) for index in range(count)]
         children = [
-            Child(f"{command} {index + 1}", ("service", command, "--index", str(index)), patience_s, command == "api")
-            for index in range(count)
+            Child(part, f"{part} {i}", command, patience_s, part == "api") for i, command in enumerate(commands, 1)
         ]
         return [self._start(child, environment) for child in children]
 
@@ -157,14 +161,13 @@ class Supervisor:
 
     async def _spawn(self, child: Child, environment: dict[str, str]) -> asyncio.subprocess.Process:
         """Start ``python -m`` in a session of its own, so that the terminal's Ctrl-C reaches the supervisor alone."""
-        is_queue = child.command[0] == QUEUE
-        pipe = self._queue_pipe if is_queue else self._pipe
+        own, *later = (self._pipes[part] for part in ENDING[ENDING.index(child.part) :])
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             *child.command,
-            env={**environment, PARENT_PIPE: str(pipe)},
-            pass_fds=[pipe] if is_queue else [pipe, self._queue_held_end],
+            env={**environment, PARENT_PIPE: str(own[0])},
+            pass_fds=[own[0], *(held_end for _, held_end in later)],
             start_new_session=True,
         )
 

@@ -88,7 +88,8 @@ def test_an_api_that_knows_a_field_more_than_the_worker(start: Start, newer: Pat
         plain = travelling(server, service, accept(service))
         location = accept(service, grain=0.5, alpha=0.25)
         assert travelling(server, service, location) == plain | {"grain": 0.5, "alpha": 0.25}
-    assert set(plain) == {"request_id", "model", "width", "height", "styles", "format"}, "defaults do not travel"
+    own = {"request_id", "model", "width", "height", "styles", "format", "decoded_pixels"}
+    assert set(plain) == own, "defaults do not travel"
     worker.send_signal(signal.SIGCONT)
     wait_for(lambda: service.client.get(location).json()["state"] == "succeeded")
 
