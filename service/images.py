@@ -33,7 +33,7 @@ class ImageLimits:
 
 
 OWN_FILES = ImageLimits(max_bytes=4 * 2**20, max_pixels=2**21)
-"""Of the files that we make: the sample photo, and the style images that are kept."""
+"""Limits of the files that we make: the sample photo, and the style images that are kept."""
 
 
 @dataclass(frozen=True)
