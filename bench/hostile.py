@@ -91,24 +91,28 @@ def measure_hostile(
     size_bytes: int = SIZE_BYTES,
     wide_px: int = WIDE_PX,
     at_once: int = AT_ONCE,
+    alone_s: float = ALONE_S,
     say: Callable[[str], None] = lambda _text: None,
 ) -> list[Endured]:
-    """Attack a running service in each way, and look at it meanwhile.
+    """Attack a running service in each way, and look at it meanwhile, for ``alone_s`` at least.
 
     Raises:
         StartError: The service did not become ready.
     """
     catalog = read_catalog(folder)
     endured = []
-    with running("serve", "/readyz", service_environment(settings, folder)) as server, Remote(Attackers) as attackers:
+    with (
+        running("serve", "/readyz?worker=1", service_environment(settings, folder)) as server,
+        Remote(Attackers) as attackers,
+    ):
         pids = {name: pid for name in ("api", "worker") if (pid := child_pid(server.pid, name)) is not None}
         for attack in [Attack("nothing"), *attacks(catalog.styles[0].id, size_bytes, wide_px, at_once)]:
-            endured.append(_endure(urlsplit(server.url).netloc, attack, attackers, pids))
+            endured.append(_endure(urlsplit(server.url).netloc, attack, attackers, pids, alone_s))
             say(f"hostile: {attack.name}: /healthz {max(endured[-1].waits_ms):.0f} ms at most")
     return endured
 
 
-def _endure(host: str, attack: Attack, attackers: Remote, pids: dict[str, int]) -> Endured:
+def _endure(host: str, attack: Attack, attackers: Remote, pids: dict[str, int], alone_s: float) -> Endured:
     for pid in pids.values():
         with contextlib.suppress(OSError):
             Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
@@ -119,7 +123,7 @@ def _endure(host: str, attack: Attack, attackers: Remote, pids: dict[str, int]) 
         started = perf_counter()
         answers = pool.submit(attackers.call, "post", host, attack.bodies)
         client = HTTPConnection(host, timeout=TIMEOUT_S)
-        while not answers.done() or perf_counter() - started < ALONE_S:
+        while not answers.done() or perf_counter() - started < alone_s:
             began = perf_counter()
             client.request("GET", "/healthz")
             client.getresponse().read()

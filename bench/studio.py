@@ -4,14 +4,14 @@ Needs Chromium, and Playwright of the extra `test`. Every visit is a first one: 
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from rich.console import Console
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-WIDE = {"width": 1440, "height": 900}
-NARROW = {"width": 390, "height": 844}
+WINDOWS: Mapping[str, Mapping[str, Any]] = {
+    "wide": {"viewport": {"width": 1440, "height": 900}},
+    "narrow": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+}
+"""Windows that screenshots are taken of, and Playwright's options of each."""
+
 WITHIN_MS = 120_000
 WEBP_QUALITY = 86
 
@@ -56,9 +60,14 @@ class Visit:
 
 
 def measure_studio(
-    settings: Settings, folder: Path, rounds: int, screens: Path | None, say: Callable[[str], None]
+    settings: Settings,
+    folder: Path,
+    rounds: int,
+    screens: Path | None,
+    say: Callable[[str], None],
+    windows: Mapping[str, Mapping[str, Any]] = WINDOWS,
 ) -> list[Visit]:
-    """Visit the page, and take screenshots if ``screens`` names a folder.
+    """Visit the page, and take screenshots of ``windows`` if ``screens`` names a folder.
 
     Raises:
         StartError: The service or the browser did not start.
@@ -79,7 +88,7 @@ def measure_studio(
         if screens is not None:
             say("studio: screenshots")
             screens.mkdir(parents=True, exist_ok=True)
-            for name, options in (("wide", {"viewport": WIDE}), ("narrow", {"viewport": NARROW, "has_touch": True})):
+            for name, options in windows.items():
                 _screens(browser, server.url, styles, options, screens, name)
     return visits[1:]
 
@@ -171,7 +180,9 @@ def _usable(page: "Page") -> None:
     page.wait_for_selector("#before:not([hidden])")
 
 
-def _screens(browser: "Browser", url: str, styles: list[str], options: dict, screens: Path, name: str) -> None:  # type: ignore[type-arg]
+def _screens(
+    browser: "Browser", url: str, styles: list[str], options: Mapping[str, Any], screens: Path, name: str
+) -> None:
     """Take the start, a mix, masks, a job, an error and the whole wall; the mix in the dark, too."""
     is_narrow = name == "narrow"
     for scheme in ("light", "dark"):

@@ -22,7 +22,7 @@ from bench.reference import ReferencePainter, reference_networks
 from bench.remote import Remote, RemoteError
 from bench.service import measure_service, print_service
 from bench.soak import SoakReport, measure_soak, print_soak
-from bench.studio import measure_studio, print_studio
+from bench.studio import WINDOWS, measure_studio, print_studio
 from model_store import checkpoint
 from model_store.catalog import Catalog, default_folder, read_catalog
 from model_store.checkpoint_metadata import CheckpointMetadata, NamedStyle
@@ -149,7 +149,7 @@ def test_service(folder):
 
 
 def test_hostile(folder):
-    endured = measure_hostile(Settings(), folder, size_bytes=200_000, wide_px=256, at_once=3)
+    endured = measure_hostile(Settings(), folder, size_bytes=200_000, wide_px=256, at_once=3, alone_s=0.2)
     statuses = [dict(one.statuses) for one in endured]
     assert statuses == [{}, *[{"422": 1}] * 3, {"200": 8}, {"200": 3}, {}]
     assert all(one.waits_ms and min(one.peaks_mb.values()) > 10 for one in endured)
@@ -202,11 +202,13 @@ def test_the_page_is_measured_and_its_pictures_are_taken(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     checkpoint.save(swift(styles=4, **sizes), tmp_path / "checkpoints/swift.safetensors", metadata)
     add_painting(tmp_path / "checkpoints", painting(256, 256), *(style.id for style in styles))
-    screens = tmp_path / "screens"
-    visits = measure_studio(Settings(), tmp_path / "checkpoints", rounds=1, screens=screens, say=lambda _: None)
+    screens, narrow = tmp_path / "screens", {"narrow": WINDOWS["narrow"]}
+    visits = measure_studio(
+        Settings(), tmp_path / "checkpoints", rounds=1, screens=screens, say=lambda _: None, windows=narrow
+    )
     (visit,) = visits
     assert 10_000 < visit.code_bytes < 80_000
     assert visit.usable_s < visit.arrived_s and 0 < visit.first_s <= visit.full_s
     assert "previews per second" in printed(print_studio, visits)
     states = ("start", "mix", "dark", "masks", "job", "wall", "error")
-    assert {path.name for path in screens.iterdir()} == {f"{n}-{s}.webp" for n in ("wide", "narrow") for s in states}
+    assert {path.name for path in screens.iterdir()} == {f"narrow-{state}.webp" for state in states}

@@ -60,13 +60,13 @@ def test_a_large_picture_is_quick_at_first_and_whole_as_a_job(studio: Studio) ->
     studio.page.on(
         "response", lambda answer: accepted.append(answer.status) if answer.url.endswith("/stylize") else None
     )
-    with studio.next_picture():
-        studio.set_size("original")
-    assert studio.shown().size == (768, 549)
+    studio.set_size("original")
+    studio.page.wait_for_function("() => document.querySelector('#after').naturalWidth === 768")
+    studio.page.wait_for_selector("#full-size:not([hidden])")
     assert studio.text("#full-size") == "Paint all 1400 × 1000 pixels"
     assert 202 not in accepted
-    with studio.next_picture():
-        studio.page.click("#full-size")
+    studio.page.click("#full-size")
+    studio.page.wait_for_function("() => document.querySelector('#after').naturalWidth === 1400")
     assert studio.shown().size == (1400, 1000)
     assert 202 in accepted
     assert not studio.page.locator("#full-size").is_visible()
