@@ -34,8 +34,8 @@ TEST := .venv/ready-for-test
 serve: $(SERVE)  ## Run embedded Redis, the API and the workers, until Ctrl-C
 	$(BIN)/stylize serve
 
-# Three processes, each with the files, or the browser tests, that share what is slow to start: on two cores, since tests also wait.
-PARALLEL := -n 3 --dist loadgroup --no-loadscope-reorder
+# Two processes, each with the files, or the browser tests, that share what is slow to start.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 
 test: $(TEST)  ## All tests; GPU tests run where CUDA is
 	$(BIN)/python -m pytest $(PARALLEL) --durations=10
