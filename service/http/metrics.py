@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -41,7 +41,6 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32),
             registry=registry,
         )
-        Info("stylize_build", "The release that this process runs", registry=registry).info({"version": VERSION})
         self.rejected = Counter(
             "stylize_rejected_total", "Requests answered with an error", ["reason"], registry=registry
         )
@@ -58,8 +57,16 @@ class Metrics:
         registry = self._registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # several processes on one port count in files that all read
             MultiProcessCollector(registry := CollectorRegistry())  # type: ignore[no-untyped-call]
-        own = generate_latest(registry)
+        own = generate_latest(registry) + generate_latest(_BuildSeries())
         return own if queue is None else own + generate_latest(_QueueSeries(queue, lease_ms))
+
+
+class _BuildSeries(Collector):
+    """The release that this process runs; no counter, so that several processes on one port do not add it up."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the series."""
+        yield InfoMetricFamily("stylize_build", "The release that this process runs", {"version": VERSION})
 
 
 class _QueueSeries(Collector):

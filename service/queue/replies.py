@@ -101,9 +101,9 @@ class Dispatcher:
             DeadlinePassed: It was not done in time.
             ServiceError: The worker's error, in place of a picture.
         """
-        if job.id in self._awaited:
-            raise already_awaited()
         workers = await self._live_workers(self._timeout_s)
+        if job.id in self._awaited:  # with no await between this and the entry below
+            raise already_awaited()
         deadline = monotonic() + self._timeout_s
         awaited = Awaited(job, accepted, deadline, asyncio.get_running_loop().create_future())
         self._awaited[job.id] = awaited

@@ -99,21 +99,25 @@ class Connection(HttpToolsProtocol):
             self._refuse(*_too_long())
 
     def _feed(self, data: bytes) -> None:
-        """Parse received bytes; a request that offers an upgrade is parsed again without the offer."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as stop:
-            if not self._offered:  # CONNECT, which is answered as any unknown method
-                return
-            self._offered = False
-            headers = [(name, value) for name, value in self.headers if name not in OFFER]
-            if any(name == b"connection" and b"close" in value.lower() for name, value in self.headers):
-                headers.append((b"connection", b"close"))
-            line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
-            plain = line + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n"
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            self._feed(plain + data[stop.args[0] :])
+        """Parse received bytes; each request that offers an upgrade is parsed again without the offer."""
+        while True:
+            try:
+                return self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                if not self._offered:  # CONNECT, which is answered as any unknown method
+                    return
+                data = self._without_offer() + data[stop.args[0] :]
+
+    def _without_offer(self) -> bytes:
+        """Return the header that was just parsed, without the offer, and prepare a parser for it."""
+        self._offered = False
+        headers = [(name, value) for name, value in self.headers if name not in OFFER]
+        if any(name == b"connection" and b"close" in value.lower() for name, value in self.headers):
+            headers.append((b"connection", b"close"))
+        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return line + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n"
 
     def on_message_begin(self) -> None:
         """Called by the parser at a request's first byte."""

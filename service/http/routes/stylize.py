@@ -77,7 +77,8 @@ async def _replayed(keyed: KeyedRequest, prefer: str | None, records: JobRecords
     if status is None:
         return None
     if prefers_async(prefer):
-        return replayed(accepted_response(JobView.of(status)))
+        is_left = status.error is not None or status.state == "cancelled"
+        return None if is_left else replayed(accepted_response(JobView.of(status)))
     require_end(status)
     result = await records.result(status.id) if status.state == "succeeded" else None
     return None if result is None else replayed(output_response(result, status.accepted.format, status.accepted.seed))

@@ -103,6 +103,7 @@ def test_the_same_request_is_answered_again_without_work(api: Api, key: str) -> 
 
 
 def test_of_two_at_once_one_is_answered_and_one_is_told(api: Api, key: str) -> None:
+    time.sleep(1.1)  # the workers are counted anew, which both wait for
     both = [api.stylize(key) for _ in range(2)]
     wait_for(lambda: any(answer.done() for answer in both), 10)
     api.paint()
@@ -159,6 +160,21 @@ def test_a_failure_is_tried_again(api: Api, key: str, error: ServiceError, statu
     again = api.stylize(key)
     api.paint()
     assert again.result().status_code == 200 and REPLAYED not in again.result().headers
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_job_that_failed_or_was_cancelled_is_done_again(api: Api, key: str, end: str) -> None:
+    job = api.stylize(key, prefer="respond-async").result().json()
+    address = f"{api.service.url}/jobs/{job['id']}"
+    if end == "failed":
+        api.fail(JobFailed("the picture could not be painted"))
+    else:
+        assert httpx.delete(address).status_code in (200, 202, 204)
+    again = api.stylize(key, prefer="respond-async").result()
+    assert again.status_code == 202 and REPLAYED not in again.headers
+    api.paint()
+    assert httpx.get(address).json()["state"] == "succeeded"
+    assert api.stylize(key, prefer="respond-async").result().headers[REPLAYED] == "true"
 
 
 def test_a_request_that_failed_may_be_mended_under_its_key(api: Api, key: str) -> None:

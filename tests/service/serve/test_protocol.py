@@ -79,11 +79,13 @@ def test_an_offer_in_chunks_and_one_that_ends_the_connection(connection: Connect
 
 def test_requests_one_behind_the_other_each_with_an_offer(connection: Connection) -> None:
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-    connection.send(request * 3)
+    connection.send(request * 2000)
     data = b""
-    while data.count(b'{"status"') < 3:
-        data += connection.socket.recv(2**16)
-    assert data.count(b"HTTP/1.1 200 OK") == 3
+    while data.count(b'{"status"') < 2000:
+        received = connection.socket.recv(2**16)
+        assert received, "it was closed"
+        data += received
+    assert data.count(b"HTTP/1.1 200 OK") == 2000
 
 
 # ---- HTTP/1.0 -----------------------------------------------------------------------------------------------------

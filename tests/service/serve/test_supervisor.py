@@ -124,6 +124,7 @@ def test_several_api_processes_share_a_port_and_count_together(tmp_path: Path, t
             paint()
         wait_for(lambda: counted() == 12, 10)
         assert {counted() for _ in range(12)} == {12}, "each of the two knows of all"
+        assert "stylize_build_info{" in httpx.get(f"{served.url}/metrics").text
         os.kill(apis[0], signal.SIGKILL)
         wait_for(lambda: "restarting it" in served.log)
         for _ in range(4):
