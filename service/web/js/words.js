@@ -2,11 +2,19 @@
 
 import { measured } from "./pictures.js";
 
+const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+
+/**
+ * A title among other words; one that is written from right to left is isolated, so that it does not turn them.
+ * @param {string} title
+ */
+export const isolated = (title) => (RIGHT_TO_LEFT.test(title) ? `\u2068${title}\u2069` : title);
+
 /**
  * The styles of a picture, in words.
  * @param {import("./mix.js").Mix} mix
  */
-export const titleOf = ({ slots }) => slots.map(({ title }) => title).join(" + ") || "A photo, not painted yet";
+export const titleOf = ({ slots }) => slots.map(({ title }) => isolated(title)).join(" + ") || "A photo, not painted yet";
 
 /**
  * Artist and year of a style, in words.

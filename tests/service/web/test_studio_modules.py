@@ -434,3 +434,9 @@ def test_code_with_a_key_and_a_job(page: Studio) -> None:
     script = page.module("snippets", "({javascript}, fields, place) => javascript(fields, place)", fields, place)
     assert "STYLIZE_KEY" in script and '"http://host/below" + job.links.result' in script
     assert "STYLIZE_KEY" in python and '"http://host/below" + job["links"]["result"]' in python
+
+
+def test_a_title_from_right_to_left_does_not_turn_the_words_beside_it(page: Studio) -> None:
+    titles = ["Nachtwache", "رسم", "קו"]
+    told = page.module("words", "({titleOf}, titles) => titleOf({slots: titles.map((title) => ({title}))})", titles)
+    assert told == "Nachtwache + \u2068رسم\u2069 + \u2068קו\u2069"
