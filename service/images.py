@@ -47,8 +47,8 @@ class Header:
 
     @property
     def decoded_pixels(self) -> int:
-        """Pixels, by the memory that it takes to decode them: 3 bytes each for a JPEG, up to 20 for others."""
-        return self.width * self.height // (4 if self.format == "jpeg" else 1)
+        """Pixels that decoding holds at once, at up to 20 bytes each."""
+        return self.width * self.height
 
 
 def read_header(data: bytes, field: str, limits: ImageLimits) -> Header:

@@ -190,7 +190,7 @@ class StylizeParameters(StylizeOptions):
         style_size: Longer side at which style images are encoded, in pixels.
         tiled: Paint in tiles, on the background lane.
         registers: Give the painting that is to be kept of the upload back, too.
-        decoded_pixels: Pixels of the file that takes most memory to decode; those of a JPEG count a quarter.
+        decoded_pixels: Pixels of the file that takes most memory to decode.
     """
 
     model_config = TRAVELLING

@@ -186,8 +186,8 @@ class WorkerSettings(CommonSettings):
     )
     max_decoding_pixels: Count = Field(
         8192 * 8192,
-        description="Pixels of files that are decoded at once, each of which may take 20 bytes; those of a JPEG count a"
-        " quarter. One file is always decoded.",
+        description="Pixels of files that are decoded at once, each of which may take 20 bytes. One file is always"
+        " decoded.",
     )
     max_wait_ms: Annotated[int, Field(ge=0)] = Field(
         0,

@@ -20,7 +20,7 @@ LARGE_BATCHES = tuple(replace(stage, batch_size=4 * stage.batch_size) for stage 
 
 SHRUNK_STYLES = PoolSizes(style_px=(320, 448), style_shorter_px=(320, 576), style_shrink=2)
 
-SWIFT_WEIGHTS = {"content": 1.0, "style": 32.0, "lattice": 40.0}
+SWIFT_WEIGHTS = {"content": 1.0, "style": 32.0, "lattice": 15.0}
 
 SWIFT_RECIPES = {
     "short": Recipe(

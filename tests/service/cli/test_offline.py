@@ -47,6 +47,12 @@ def test_the_format_follows_the_name(folder: Path, name: str, format: str) -> No
         assert (image.format, image.size) == (format, (64, 43))
 
 
+def test_the_limit_of_uploads_is_not_for_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLIZE_MAX_BODY_BYTES", "100")
+    assert (folder / "photo.jpg").stat().st_size > 100
+    assert painted(folder, "a.jpg", "--style", folder / "style.png")
+
+
 def test_styles_are_files_and_ids_and_mix(folder: Path) -> None:
     styles = ["--style", "second", "--style", folder / "style.png", "--weights", "3,1", "--alpha", "0.5"]
     for name, more in (("mixed", styles), ("plain", ["--style", "second"])):

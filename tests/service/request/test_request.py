@@ -85,7 +85,7 @@ def test_the_least_that_can_be_asked() -> None:
         format="jpeg",
         quality=None,
         seed=None,
-        decoded_pixels=15_000,
+        decoded_pixels=60_000,
     )
 
 
@@ -486,7 +486,7 @@ def test_what_travels_leaves_defaults_out_and_is_read_again() -> None:
         "height": 341,
         "styles": [{"weight": 1.0, "style_id": "first"}],
         "format": "jpeg",
-        "decoded_pixels": 15_000,
+        "decoded_pixels": 60_000,
     }
     everything = parameters(
         **{"style": [STYLE], "style_id": [], "alpha": 0.5, "color": "match", "mask": [MASK], "style_size": 99},
