@@ -10,6 +10,7 @@ from pathlib import Path
 import image_files as files
 import pytest
 from paths import ROOT
+from PIL import Image
 from processes import Service
 
 pytestmark = pytest.mark.processes
@@ -56,4 +57,6 @@ def test_commands(shipped_service: Service, folder: Path, monkeypatch: pytest.Mo
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, ""), COMMANDS[number]
     painted = ("painted.jpg", "painted/one.jpg", "painted.webp", "there/one.jpg")
-    assert all((folder / name).stat().st_size > 1000 for name in painted)
+    for name in painted:
+        with Image.open(folder / name) as picture:
+            assert max(picture.size) == 64 and len(picture.getcolors(2**16) or ()) > 100, name
