@@ -125,8 +125,8 @@ class ModelList(Frozen):
                 "parameters": 4305886,
                 "licence": "Apache-2.0; its encoder: CC BY 4.0.",
                 "attribution": "VGG-16 by Karen Simonyan and Andrew Zisserman, CC BY 4.0",
-                "training": {"recipe": "custom", "steps": 7685},
-                "measured": {"content": 0.7109, "style": 0.0421},
+                "training": {"recipe": "custom", "steps": 60000},
+                "measured": {"content": 0.739, "style": 0.0418},
                 "state": "available",
             }
         ]
