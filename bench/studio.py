@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from bench.processes import StartError, running
+from bench.processes import StartError, running, service_environment
 from model_store.catalog import read_catalog
 from service.settings import Settings
 
@@ -72,15 +72,9 @@ def measure_studio(
     Raises:
         StartError: The service or the browser did not start.
     """
-    environment = {
-        "STYLIZE_CHECKPOINTS": str(folder),
-        "STYLIZE_DEVICE": settings.device,
-        "STYLIZE_DTYPE": settings.dtype,
-        "STYLIZE_LOG_FORMAT": "text",
-    }
     styles = [style.id for style in read_catalog(folder).styles if settings.default_model in style.models]
     say("studio: start")
-    with running("serve", "/readyz?worker=1", environment) as server, _chromium() as browser:
+    with running("serve", "/readyz?worker=1", service_environment(settings, folder)) as server, _chromium() as browser:
         visits = []
         for number in range(rounds + 1):  # the first one warms the worker up
             say(f"studio: visit {number} of {rounds}")
